@@ -1,0 +1,1 @@
+"""Loss terms and perceptual distances for image restoration."""

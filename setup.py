@@ -1,0 +1,43 @@
+"""Packages, console script and extras; tool settings live in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+
+TEST = ["pytest>=8", "pytest-cov>=5", "ruff>=0.6"]
+MASKS = ["piq>=0.8"]
+
+setup(
+    name="restoration",
+    version="0.1.0",
+    description="Train, benchmark and compare image denoisers with visually masked losses (E-VGG).",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["restoration*", "losses*"]),
+    package_data={"losses": ["pretrained/*"]},
+    install_requires=[
+        "torch>=2.4",
+        "torchvision>=0.19",
+        "basicsr==1.4.2; python_version < '3.13'",
+        "einops>=0.8",
+        "timm>=1.0.9",
+        "opencv-python>=4.8",
+        "lpips>=0.1.4",
+        "tensorboard>=2.17",
+        "lmdb>=1.4",
+        "matplotlib>=3.8",
+        "numpy>=1.26",
+        "pydantic>=2.7",
+        "pyyaml>=6.0",
+        "rich>=13.7",
+        "safetensors>=0.4.3",
+        "scikit-image>=0.22",
+        "scipy>=1.11",
+    ],
+    extras_require={"test": TEST + MASKS, "masks": MASKS, "dev": TEST + MASKS},
+    entry_points={"console_scripts": ["restoration = restoration.cli:main"]},
+)
