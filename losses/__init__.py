@@ -1,1 +1,39 @@
-"""Loss terms and perceptual distances for image restoration."""
+"""Loss terms and perceptual distances for image restoration, with visual masks (E-VGG).
+
+Every term is called as `term(prediction, target)` on (B, 3, H, W) RGB images in [0, 1].
+"""
+
+from losses.backbones import Backbone, build_backbone
+from losses.criterion import TERMS, Criterion, build, build_term
+from losses.enhanced import EnhancedMAE, EnhancedMSE, EnhancedPSNR, EnhancedSSIM
+from losses.learned import LPIPS
+from losses.masks import MaskBank, MaskNet, ScalerNetwork, load_masks, load_scaler
+from losses.perceptual import EVGG, VGG, FeatureLoss
+from losses.pixel import MAE, MSE, PSNR, SSIM, Charbonnier
+
+__all__ = [
+    "EVGG",
+    "LPIPS",
+    "MAE",
+    "MSE",
+    "PSNR",
+    "SSIM",
+    "TERMS",
+    "VGG",
+    "Backbone",
+    "Charbonnier",
+    "Criterion",
+    "EnhancedMAE",
+    "EnhancedMSE",
+    "EnhancedPSNR",
+    "EnhancedSSIM",
+    "FeatureLoss",
+    "MaskBank",
+    "MaskNet",
+    "ScalerNetwork",
+    "build",
+    "build_backbone",
+    "build_term",
+    "load_masks",
+    "load_scaler",
+]

@@ -1,0 +1,192 @@
+"""Frozen feature extractors: VGG-16 and VGG-19 through timm, and the small embedded backbone.
+
+VGG taps are the ReLUs before each pool (Simonyan & Zisserman 2015). E-VGG of arXiv:2305.19858
+replaces the max-pools by 2x2 average pools and feeds RGB in [0, 1] without ImageNet
+normalisation; both are arguments, with the paper's choice as the default of vgg16.
+"""
+
+import difflib
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from losses.embedded import EmbeddedBackbone
+from losses.masks import freeze
+from losses.weights import load_state_dict
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+HUB_FILE = "model.safetensors"
+POOLINGS = {"max": nn.MaxPool2d, "avg": nn.AvgPool2d}
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """What a backbone offers: its taps in order, and its customary input and pooling."""
+
+    taps: tuple[str, ...]
+    normalize: bool
+    pooling: str
+
+
+def _vgg_taps(*convs_per_level: int) -> tuple[str, ...]:
+    return tuple(f"relu{level}_{n}" for level, n in enumerate(convs_per_level, start=1))
+
+
+BACKBONES: dict[str, BackboneSpec] = {
+    "vgg16": BackboneSpec(_vgg_taps(2, 2, 3, 3, 3), normalize=False, pooling="avg"),
+    "vgg19": BackboneSpec(_vgg_taps(2, 2, 4, 4, 4), normalize=True, pooling="max"),
+    "embedded": BackboneSpec(("tap1", "tap2", "tap3"), normalize=True, pooling="avg"),
+}
+
+
+class Backbone(nn.Module):
+    """A frozen feature extractor for RGB images in [0, 1].
+
+    Args:
+        body: module that maps (B, 3, H, W) to a list of feature maps.
+        channels: channels of each map.
+        normalize: whether to apply ImageNet mean and standard deviation first.
+    """
+
+    def __init__(self, body: nn.Module, channels: Sequence[int], normalize: bool):
+        super().__init__()
+        self.body = freeze(body)
+        self.channels = tuple(channels)
+        self.normalize = normalize
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), False)
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """Stay in evaluation mode: the backbone is frozen."""
+        return super().train(False)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(B, 3, H, W) in [0, 1] -> one (B, C_k, H_k, W_k) per tap."""
+        if self.normalize:
+            x = (x - self.mean) / self.std
+        return list(self.body(x))
+
+
+def _check_name(kind: str, name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"unknown {kind} {name!r}; known: {', '.join(known)}{hint}")
+
+
+def _replace_pools(module: nn.Module, pooling: str) -> None:
+    _check_name("pooling", pooling, tuple(POOLINGS))
+    for name, child in module.named_children():
+        if isinstance(child, nn.MaxPool2d):
+            setattr(module, name, POOLINGS[pooling](2, 2))
+
+
+def _published_file(name: str) -> Path:
+    """File of the published ImageNet weights, from the Hugging Face cache or downloaded."""
+    import huggingface_hub
+    import timm
+
+    source = timm.get_pretrained_cfg(name)
+    cached = huggingface_hub.try_to_load_from_cache(source.hf_hub_id, HUB_FILE)
+    if isinstance(cached, str):
+        return Path(cached)
+    try:
+        urllib.request.urlopen(huggingface_hub.constants.ENDPOINT, timeout=5).close()  # noqa: S310
+        return Path(huggingface_hub.hf_hub_download(source.hf_hub_id, HUB_FILE))
+    except OSError as error:
+        raise FileNotFoundError(
+            f"the weights of {name} ({source.hf_hub_id}) are not on this machine and could not be "
+            f"downloaded ({type(error).__name__}): connect once, or give a local file, "
+            "`weights: FILE`, with torchvision's key names (features.0.weight, ...)"
+        ) from error
+
+
+def _load_vgg_file(body: nn.Module, path: str | Path) -> None:
+    """Load torchvision key names strictly; layers behind the last tap may stand in the file."""
+    state = load_state_dict(path)
+    wanted = body.state_dict()
+    found = {name.replace("features.", "features_", 1): value for name, value in state.items()}
+    missing = [name for name in wanted if name not in found]
+    wrong = [n for n in wanted if n in found and found[n].shape != wanted[n].shape]
+    if missing or wrong:
+        bad = (missing + wrong)[0].replace("features_", "features.")
+        raise ValueError(
+            f"{path}: expected {len(wanted)} VGG tensors, got {len(missing)} missing and "
+            f"{len(wrong)} of another shape, first {bad} (choose fewer taps, or another file)"
+        )
+    body.load_state_dict({name: found[name] for name in wanted})
+
+
+def _taps_in(path: str | Path, spec: BackboneSpec) -> tuple[str, ...]:
+    """Taps of a VGG whose convolutions all stand in the file (a file may end early)."""
+    state = load_state_dict(path)
+    convs = sum(name.startswith("features.") and name.endswith(".weight") for name in state)
+    available, needed = [], 0
+    for tap in spec.taps:
+        needed += int(tap.rsplit("_", 1)[1])
+        if needed <= convs:
+            available.append(tap)
+    if not available:
+        raise ValueError(f"{path}: expected VGG weights (features.0.weight, ...), got none")
+    return tuple(available)
+
+
+def _build_vgg(
+    name: str, spec: BackboneSpec, taps: Sequence[str] | None, weights: str | Path | None
+) -> tuple[nn.Module, list[int]]:
+    local = weights not in (None, "random")
+    if taps is None:
+        taps = _taps_in(weights, spec) if local else spec.taps
+    for tap in taps:
+        _check_name("tap", tap, spec.taps)
+    indices = tuple(sorted(spec.taps.index(tap) for tap in taps))
+    import timm  # takes a second: only those who use a VGG wait for it
+
+    body = timm.create_model(name, pretrained=False, features_only=True, out_indices=indices)
+    if weights != "random":
+        _load_vgg_file(body, weights if local else _published_file(name))
+    return body, body.feature_info.channels()
+
+
+def build_backbone(
+    name: str = "vgg16",
+    taps: Sequence[str] | None = None,
+    weights: str | Path | None = None,
+    pooling: str | None = None,
+    normalize: bool | None = None,
+) -> Backbone:
+    """Build a frozen backbone.
+
+    Args:
+        name: "vgg16", "vgg19" or "embedded".
+        taps: which ReLUs to compare, "relu1_2" ... "relu5_3"; None for all that the weights hold.
+        weights: None for the published weights (timm downloads them; the embedded ones ship),
+            a local file with torchvision's key names, or "random" for an untrained network.
+        pooling: "avg" or "max"; None for the backbone's custom.
+        normalize: apply ImageNet mean and std to the [0, 1] input; None for the custom.
+
+    Returns:
+        A Backbone, frozen and in evaluation mode.
+
+    Raises:
+        FileNotFoundError: the weights are not here and cannot be downloaded.
+        ValueError: an unknown name, tap or pooling, or a file that does not fit.
+    """
+    _check_name("backbone", name, tuple(BACKBONES))
+    spec = BACKBONES[name]
+    normalize = spec.normalize if normalize is None else normalize
+    if name == "embedded":
+        if taps is not None or pooling is not None or normalize is not spec.normalize:
+            raise ValueError("the embedded backbone has fixed taps, pooling and normalisation")
+        body = EmbeddedBackbone()
+        if weights != "random":
+            body.load_state_dict(load_state_dict(weights or "embedded_backbone"))
+        return Backbone(body, body.channels, normalize=False)  # the body normalises by itself
+    body, channels = _build_vgg(name, spec, taps, weights)
+    _replace_pools(body, pooling or spec.pooling)
+    return Backbone(body, channels, normalize)

@@ -1,0 +1,131 @@
+"""A weighted list of loss terms, as an option file names them, and the values of each."""
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from losses.enhanced import EnhancedMAE, EnhancedMSE, EnhancedPSNR, EnhancedSSIM
+from losses.learned import LPIPS
+from losses.perceptual import EVGG, VGG
+from losses.pixel import MAE, MSE, PSNR, SSIM, Charbonnier
+
+TERMS: dict[str, Callable[..., nn.Module]] = {
+    "MAE": MAE,
+    "MSE": MSE,
+    "Charbonnier": Charbonnier,
+    "PSNR": PSNR,
+    "SSIM": SSIM,
+    "VGG": VGG,
+    "E-VGG": EVGG,
+    "E-MAE": EnhancedMAE,
+    "E-MSE": EnhancedMSE,
+    "E-PSNR": EnhancedPSNR,
+    "E-SSIM": EnhancedSSIM,
+    "LPIPS": LPIPS,
+}
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    by_lower = {k.lower(): k for k in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    return f"; did you mean {by_lower[near[0]]!r}?" if near else ""
+
+
+def build_term(type: str, **arguments: Any) -> nn.Module:
+    """Build one loss term by the name that option files use.
+
+    Args:
+        type: a key of TERMS.
+        **arguments: arguments of that term.
+
+    Returns:
+        A module `term(prediction, target)`.
+
+    Raises:
+        ValueError: unknown term or argument, with the nearest known name.
+        FileNotFoundError: weights that the term needs are missing.
+    """
+    if type not in TERMS:
+        raise ValueError(
+            f"unknown loss type {type!r}; known: {', '.join(TERMS)}{_nearest(type, tuple(TERMS))}"
+        )
+    known = tuple(inspect.signature(TERMS[type]).parameters)
+    for name in arguments:
+        if name not in known:
+            raise ValueError(
+                f"unknown argument {name!r} of loss {type}; known: {', '.join(known)}"
+                f"{_nearest(name, known)}"
+            )
+    return TERMS[type](**arguments)
+
+
+class Criterion(nn.Module):
+    """Weighted sum of loss terms.
+
+    Args:
+        terms: the terms by name.
+        weights: the weight of each term, by the same names.
+    """
+
+    def __init__(self, terms: Mapping[str, nn.Module], weights: Mapping[str, float]):
+        super().__init__()
+        self.names = tuple(terms)
+        self.weights = dict(weights)
+        self.terms = nn.ModuleList(terms.values())
+
+    def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Evaluate every term.
+
+        Args:
+            prediction: (B, 3, H, W), RGB in [0, 1].
+            target: (B, 3, H, W), RGB in [0, 1].
+
+        Returns:
+            The weighted total to minimise (terms where higher is better, PSNR and E-PSNR, are
+            subtracted), and each term's unweighted, detached value by name.
+        """
+        total = prediction.new_zeros(())
+        values = {}
+        for name, term in zip(self.names, self.terms, strict=True):
+            value = term(prediction, target)
+            sign = -1.0 if getattr(term, "higher_is_better", False) else 1.0
+            total = total + sign * self.weights[name] * value
+            values[name] = value.detach()
+        return total, values
+
+
+def build(terms: Sequence[Mapping[str, Any]]) -> Criterion:
+    """Build a criterion from the list of an option file.
+
+    Args:
+        terms: one mapping per term: `type`, optional `weight` (1.0), optional `name` (what it is
+            logged as; the type), and the arguments of that term.
+
+    Returns:
+        A Criterion, to be called as `criterion(prediction, target) -> (total, {name: value})`.
+
+    Raises:
+        ValueError: no terms, a term without a type, two terms of one name, an unknown name.
+        FileNotFoundError: weights that a term needs are missing.
+
+    Example:
+        >>> criterion = build([{"type": "MAE"}, {"type": "SSIM", "weight": 0.1}])
+    """
+    if not terms:
+        raise ValueError("expected at least one loss term, got an empty list")
+    built: dict[str, nn.Module] = {}
+    weights: dict[str, float] = {}
+    for given in terms:
+        options = dict(given)
+        if "type" not in options:
+            raise ValueError(f"expected a loss term with a `type`, got {dict(given)}")
+        weight = float(options.pop("weight", 1.0))
+        name = options.pop("name", options["type"])
+        if name in built:
+            raise ValueError(f"two loss terms are named {name!r}: give one of them another `name`")
+        built[name] = build_term(**options)
+        weights[name] = weight
+    return Criterion(built, weights)

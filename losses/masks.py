@@ -1,0 +1,158 @@
+"""Visual masks: networks that say where an error can be seen (arXiv:2305.19858).
+
+A mask network reads a pair of images (or of feature maps) and returns one channel in [0, 1] which
+multiplies the error. State-dict names match the authors' released files. The order in which the
+pair is concatenated differs between their scripts, so it is an argument here.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from losses.weights import load_state_dict
+
+ORDERS = ("reference_first", "distorted_first")
+
+
+def freeze(module: nn.Module) -> nn.Module:
+    """Freeze for good: no gradients to weights, evaluation mode. Returns the module."""
+    return module.requires_grad_(False).eval()
+
+
+class MaskNet(nn.Module):
+    """Three 3x3 convolutions, ReLU, ReLU, sigmoid: a pair of maps to one visual mask.
+
+    Args:
+        in_channels: channels of the concatenated pair (6 for two RGB images).
+        width: hidden channels.
+
+    Source: arXiv:2305.19858.
+    """
+
+    def __init__(self, in_channels: int, width: int = 64):
+        super().__init__()
+        self.conv1 = nn.Sequential(nn.Conv2d(in_channels, width, 3, padding=1), nn.ReLU())
+        self.conv2 = nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.ReLU())
+        self.conv3 = nn.Sequential(nn.Conv2d(width, 1, 3, padding=1), nn.Sigmoid())
+
+    def forward(self, pair: Tensor) -> Tensor:
+        """(B, in_channels, H, W) -> (B, 1, H, W) in [0, 1]."""
+        return self.conv3(self.conv2(self.conv1(pair)))
+
+
+class MaskBank(nn.Module):
+    """One mask network per tap, named `mask_finder_1`, `mask_finder_2`, ... as in released files.
+
+    Args:
+        channels: channels of each tap; (3,) for a mask on RGB images.
+        order: how a pair is concatenated, "reference_first" or "distorted_first".
+
+    Raises:
+        ValueError: an unknown order.
+    """
+
+    def __init__(self, channels: Sequence[int], order: str = "reference_first"):
+        super().__init__()
+        if order not in ORDERS:
+            raise ValueError(f"expected order in {ORDERS}, got {order!r}")
+        self.channels = tuple(channels)
+        self.order = order
+        for k, count in enumerate(self.channels, start=1):
+            self.add_module(f"mask_finder_{k}", MaskNet(2 * count))
+
+    def mask(self, k: int, reference: Tensor, distorted: Tensor) -> Tensor:
+        """Mask of tap k (from 0): two (B, C_k, H, W) -> (B, 1, H, W) in [0, 1]."""
+        pair = [reference, distorted]
+        if self.order == "distorted_first":
+            pair.reverse()
+        return self.get_submodule(f"mask_finder_{k + 1}")(torch.cat(pair, dim=1))
+
+    def forward(self, reference: Sequence[Tensor], distorted: Sequence[Tensor]) -> list[Tensor]:
+        """Masks of all taps.
+
+        Args:
+            reference: features of the reference, (B, C_k, H_k, W_k) each.
+            distorted: features of the distorted image, the same shapes.
+
+        Returns:
+            One (B, 1, H_k, W_k) in [0, 1] per tap.
+        """
+        pairs = zip(reference, distorted, strict=True)
+        return [self.mask(k, ref, dist) for k, (ref, dist) in enumerate(pairs)]
+
+
+class ScalerNetwork(nn.Module):
+    """Maps an error value to a MOS-like range with 1x1 convolutions; used to draw visual maps."""
+
+    def __init__(self, width: int = 32):
+        super().__init__()
+        self.model = nn.Sequential(
+            nn.Conv2d(1, width, 1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(width, width, 1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(width, 1, 1),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, error: Tensor) -> Tensor:
+        """(B, 1, H, W) errors -> (B, 1, H, W) in [0, 1]."""
+        return self.model(error)
+
+
+def _channels_in(state: dict[str, Tensor]) -> tuple[int, ...]:
+    """Channels of each tap that a released mask file was trained for."""
+    found = []
+    while (key := f"mask_finder_{len(found) + 1}.conv1.0.weight") in state:
+        found.append(state[key].shape[1] // 2)
+    return tuple(found)
+
+
+def load_masks(
+    path: str | Path, channels: Sequence[int], order: str = "reference_first"
+) -> MaskBank:
+    """Load a frozen mask bank and check that it fits the backbone's taps.
+
+    Args:
+        path: a .pth or .safetensors file with `mask_finder_{k}.conv{1,2,3}.0.*` keys; the
+            `scaler_network.*` keys that stand beside them are for drawing and are not loaded.
+        channels: channels of each tap of the backbone, (3,) for images.
+        order: how a pair is concatenated.
+
+    Returns:
+        A frozen MaskBank.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a mask file, or masks for another backbone or other taps.
+    """
+    state = load_state_dict(path)
+    found = _channels_in(state)
+    if found != tuple(channels):
+        raise ValueError(
+            f"{path}: expected masks for taps with {tuple(channels)} channels, "
+            f"got {f'masks for {found}' if found else 'a file without mask_finder_* keys'}"
+        )
+    bank = MaskBank(channels, order)
+    masks = {name: value for name, value in state.items() if name.startswith("mask_finder_")}
+    try:
+        bank.load_state_dict(masks)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: not a mask file of this kind: {error}") from error
+    return freeze(bank)
+
+
+def load_scaler(path: str | Path) -> ScalerNetwork:
+    """Load the frozen scaler network that a mask file carries (see `load_masks`)."""
+    prefix = "scaler_network."
+    state = load_state_dict(path)
+    scaler = ScalerNetwork()
+    try:
+        scaler.load_state_dict(
+            {name[len(prefix) :]: v for name, v in state.items() if name.startswith(prefix)}
+        )
+    except RuntimeError as error:
+        raise ValueError(f"{path}: no scaler network in this file: {error}") from error
+    return freeze(scaler)
