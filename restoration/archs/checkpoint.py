@@ -1,0 +1,109 @@
+"""Loading of network weights, strictly: BasicSR's `{"params": ...}` files, bare ones, safetensors.
+
+A file that does not fit is an error that says how; nothing falls back to something else in silence.
+"""
+
+from collections.abc import Iterable, Mapping
+from os import PathLike
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+SHOWN = 3  # names in an error message
+
+
+def load_network(
+    network: nn.Module,
+    path: str | PathLike[str],
+    key: str = "params",
+    strict: bool = True,
+) -> str | None:
+    """Load weights from a file into a network, in place.
+
+    Args:
+        network: what receives the weights, on any device.
+        path: a `.safetensors` file, or a file of `torch.save` that holds a state dict, bare or
+            under a key. Prefixes `module.` of data-parallel training are removed.
+        key: where the file holds its state dict: "params", "params_ema"...
+        strict: whether names must match exactly; at least one must, and sizes always.
+
+    Returns:
+        The key that was used, or None if the file holds a bare state dict.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is no checkpoint, lacks the key or does not fit the network.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"expected a file of network weights, got no file at {path}")
+    state, used = _select(_read(path), key, path)
+    expected = network.state_dict()
+    state = {
+        name if name in expected else name.removeprefix("module."): tensor
+        for name, tensor in state.items()
+    }
+    _check_fit(expected, state, path, strict)
+    network.load_state_dict(state, strict=strict)
+    return used
+
+
+def _read(path: Path) -> object:
+    """What the file holds; tensors only, no code is run."""
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load has no error class of its own
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ValueError(f"expected a checkpoint of tensors, got {path}: {reason}") from error
+
+
+def _select(content: object, key: str, path: Path) -> tuple[Mapping[str, Tensor], str | None]:
+    """The state dict of a file, and the key it lay under."""
+    if not isinstance(content, Mapping) or not content:
+        raise ValueError(f"expected a state dict in {path}, got {type(content).__name__}")
+    if key in content and _is_state_dict(content[key]):
+        return content[key], key
+    if _is_state_dict(content):
+        return content, None
+    raise ValueError(f"expected weights under {key!r} in {path}, got keys {_some(content)}")
+
+
+def _is_state_dict(content: object) -> bool:
+    return (
+        isinstance(content, Mapping)
+        and len(content) > 0
+        and all(isinstance(name, str) for name in content)
+        and all(isinstance(tensor, Tensor) for tensor in content.values())
+    )
+
+
+def _check_fit(
+    expected: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path, strict: bool
+) -> None:
+    common = expected.keys() & found.keys()
+    exact = strict or not common
+    missing = [name for name in expected if name not in common] if exact else []
+    unexpected = [name for name in found if name not in common] if exact else []
+    resized = [
+        f"{name} {tuple(expected[name].shape)} is {tuple(found[name].shape)}"
+        for name in expected
+        if name in common and expected[name].shape != found[name].shape
+    ]
+    if not (missing or unexpected or resized):
+        return
+    kinds = (("missing", missing), ("unexpected", unexpected), ("of another size", resized))
+    details = "; ".join(f"{len(names)} {kind}: {_some(names)}" for kind, names in kinds if names)
+    raise ValueError(
+        f"expected the {len(expected)} tensors of the network, "
+        f"got {len(found)} in {path}: {details}"
+    )
+
+
+def _some(names: Iterable[object]) -> str:
+    names = [str(name) for name in names]
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
