@@ -1,1 +1,19 @@
-"""Package metrics."""
+"""Full-reference metrics: pure functions, one value per image, data range always an argument."""
+
+from restoration.metrics.fidelity import psnr, ssim
+from restoration.metrics.learned import EMae, Lpips, MetricUnavailable
+from restoration.metrics.quantize import to_uint8_range
+from restoration.metrics.registry import METRICS, Metric, build_metrics, known_metrics
+
+__all__ = [
+    "METRICS",
+    "EMae",
+    "Lpips",
+    "Metric",
+    "MetricUnavailable",
+    "build_metrics",
+    "known_metrics",
+    "psnr",
+    "ssim",
+    "to_uint8_range",
+]

@@ -1,0 +1,106 @@
+"""PSNR and SSIM (Wang et al. 2004, doi:10.1109/TIP.2003.819861), by the protocol of BasicSR.
+
+SSIM is the MATLAB variant: 11x11 Gaussian of 1.5, valid region, each channel by itself, then the
+mean. The data range is an argument, never guessed: a guess from the maximum makes one pixel at
+1.0001 worth 48 dB. Sums run in float64.
+"""
+
+import torch
+from torch import Tensor
+
+from losses.functional import check_pair
+
+WINDOW_SIZE, WINDOW_SIGMA = 11, 1.5
+K1, K2 = 0.01, 0.03
+
+
+def psnr(
+    prediction: Tensor, target: Tensor, data_range: float = 1.0, crop_border: int = 0
+) -> Tensor:
+    """Peak signal-to-noise ratio in dB over all channels (RGB, not luma), per image.
+
+    Args:
+        prediction: (B, C, H, W), in [0, data_range]; not clamped here.
+        target: (B, C, H, W).
+        data_range: the peak value, 1 for images in [0, 1] and 255 for 0..255.
+        crop_border: pixels left out on every side.
+
+    Returns:
+        (B,) float64 in dB, higher is better; inf for identical images.
+
+    Raises:
+        ValueError: shapes differ, integer images, a range or border that makes no sense.
+    """
+    x, y = _prepare(prediction, target, data_range, crop_border)
+    mse = (x.double() - y.double()).square().mean((1, 2, 3))
+    return 10 * torch.log10(float(data_range) ** 2 / mse)
+
+
+def ssim(
+    prediction: Tensor, target: Tensor, data_range: float = 1.0, crop_border: int = 0
+) -> Tensor:
+    """Structural similarity, mean over channels and the valid region, per image.
+
+    Args:
+        prediction: (B, C, H, W), in [0, data_range], at least 11 pixels on a side.
+        target: (B, C, H, W).
+        data_range: the peak value, 1 for images in [0, 1] and 255 for 0..255.
+        crop_border: pixels left out on every side.
+
+    Returns:
+        (B,) float64 in [-1, 1], higher is better; 1 for identical images.
+
+    Raises:
+        ValueError: as for `psnr`; fewer than 11 pixels on a side.
+    """
+    x, y = _prepare(prediction, target, data_range, crop_border)
+    if min(x.shape[-2:]) < WINDOW_SIZE:
+        raise ValueError(
+            f"expected at least {WINDOW_SIZE}x{WINDOW_SIZE} pixels for SSIM, "
+            f"got {x.shape[-2]}x{x.shape[-1]}"
+        )
+    # image by image: the float64 maps of one image are memory enough
+    values = [_ssim_of_image(a.double(), b.double(), data_range) for a, b in zip(x, y, strict=True)]
+    return torch.stack(values)
+
+
+def _prepare(
+    prediction: Tensor, target: Tensor, data_range: float, crop_border: int
+) -> tuple[Tensor, Tensor]:
+    check_pair(prediction, target)
+    if not data_range > 0:
+        raise ValueError(f"expected data_range > 0, got {data_range}")
+    height, width = prediction.shape[-2:]
+    if not 0 <= 2 * crop_border < min(height, width):
+        raise ValueError(f"expected a crop_border that fits {height}x{width}, got {crop_border}")
+    rows, columns = (
+        slice(crop_border, height - crop_border),
+        slice(crop_border, width - crop_border),
+    )
+    return prediction[:, :, rows, columns], target[:, :, rows, columns]
+
+
+def _ssim_of_image(x: Tensor, y: Tensor, data_range: float) -> Tensor:
+    """SSIM of one (C, H, W) float64 pair -> ()."""
+    c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
+    maps = torch.stack([x, y, x.square() + y.square(), x * y])  # (4, C, H, W)
+    mean_x, mean_y, squares, products = _gaussian(_gaussian(maps, dim=-1), dim=-2)
+    mean_xy = mean_x * mean_y
+    mean_squares = mean_x.square() + mean_y.square()
+    luminance = (2 * mean_xy + c1) / (mean_squares + c1)
+    structure = (2 * (products - mean_xy) + c2) / (squares - mean_squares + c2)
+    return (luminance * structure).mean()
+
+
+def _gaussian(x: Tensor, dim: int) -> Tensor:
+    """Valid Gaussian filter along one dimension: 8 times as fast as conv2d in float64 on a CPU."""
+    half = WINDOW_SIZE // 2
+    offset = torch.arange(-half, half + 1, dtype=torch.float64)
+    taps = torch.exp(-0.5 * (offset / WINDOW_SIGMA).square())
+    taps = (taps / taps.sum()).tolist()
+    length = x.shape[dim] - WINDOW_SIZE + 1
+    out = x.narrow(dim, half, length) * taps[half]
+    for k in range(half):
+        out.add_(x.narrow(dim, k, length), alpha=taps[k])
+        out.add_(x.narrow(dim, WINDOW_SIZE - 1 - k, length), alpha=taps[k])
+    return out

@@ -1,0 +1,90 @@
+"""Metrics that need weights: LPIPS (arXiv:1801.03924) and E-MAE (arXiv:2305.19858).
+
+Both take RGB in [0, 1], or one grey channel, which is repeated. Weights that cannot be had are an
+error that says which file goes where; random weights never stand in.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+import losses
+
+E_MAE_SCALE = 100  # the publication prints E-MAE times 100
+LPIPS_MIN_SIDE = {"alex": 31, "vgg": 16}  # less, and the last pool has nothing left
+
+
+class MetricUnavailable(ValueError):
+    """A metric's weights are not on this machine; the message says how to get them."""
+
+
+@contextmanager
+def weights_needed(metric: str) -> Iterator[None]:
+    """Turn a missing file into MetricUnavailable, and keep the global random stream as it is."""
+    try:
+        with torch.random.fork_rng(devices=[]):  # building a network draws its initial weights
+            yield
+    except FileNotFoundError as error:
+        raise MetricUnavailable(f"{metric} is unavailable: {error}") from error
+
+
+class Lpips:
+    """LPIPS 0.1 of the `lpips` package on images in [0, 1], which it converts to [-1, 1].
+
+    Args:
+        net: "alex", which papers report, or "vgg".
+        weights: torchvision's file of the backbone; None for torch hub's copy, downloaded once.
+
+    Raises:
+        MetricUnavailable: the backbone's weights are not here and cannot be downloaded.
+        ValueError: an unknown net, or a file that is not this backbone.
+    """
+
+    def __init__(self, net: str = "alex", weights: str | Path | None = None):
+        with weights_needed(f"LPIPS ({net})"):
+            self.network = losses.LPIPS(net=net, weights=weights, reduction="none")
+        self.min_side = LPIPS_MIN_SIDE[net]
+
+    def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Compare (B, 3 or 1, H, W) images in [0, 1] -> (B,), lower is better, 0 if identical.
+
+        Raises:
+            ValueError: shapes differ, other channels, or images too small for the backbone.
+        """
+        if prediction.ndim == 4 and min(prediction.shape[-2:]) < self.min_side:
+            raise ValueError(
+                f"expected at least {self.min_side} pixels on a side for LPIPS, "
+                f"got {prediction.shape[-2]}x{prediction.shape[-1]}"
+            )
+        with torch.no_grad():
+            return self.network(as_rgb(prediction), as_rgb(target))
+
+
+class EMae:
+    """E-MAE times 100: mean absolute error where a visual mask says that it is visible.
+
+    Args:
+        weights: mask file or a name of the weights manifest; None for the shipped mask. The
+            publication's own numbers need the authors' file ("E_MAE").
+
+    Raises:
+        MetricUnavailable: the mask's weights are not on this machine.
+        ValueError: the file holds something else.
+    """
+
+    def __init__(self, weights: str | Path | None = None):
+        with weights_needed("E-MAE"):
+            self.loss = losses.EnhancedMAE(weights=weights, reduction="none")
+
+    def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Compare (B, 3 or 1, H, W) images in [0, 1] -> (B,) in [0, 100], lower is better."""
+        with torch.no_grad():
+            return E_MAE_SCALE * self.loss(as_rgb(prediction), as_rgb(target))
+
+
+def as_rgb(x: Tensor) -> Tensor:
+    """Repeat a single channel: (B, 1, H, W) -> (B, 3, H, W); anything else as it is."""
+    return x.expand(-1, 3, -1, -1) if x.ndim == 4 and x.shape[1] == 1 else x

@@ -1,0 +1,154 @@
+"""Metrics by name, each with what a table needs to know about it."""
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import losses
+from restoration.metrics.fidelity import psnr, ssim
+from restoration.metrics.learned import EMae, Lpips, as_rgb, weights_needed
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A full-reference metric: one value per image.
+
+    Args:
+        name: key in results and tables, such as "e_mae".
+        label: heading for people, such as "100 E-MAE".
+        higher_is_better: which way is better.
+        scale: unit or factor of the printed value, in words.
+        function: (B, C, H, W) x 2 -> (B,).
+    """
+
+    name: str
+    label: str
+    higher_is_better: bool
+    scale: str
+    function: Callable[[Tensor, Tensor], Tensor]
+
+    def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Compare (B, C, H, W) images in [0, 1] -> (B,), without gradients.
+
+        Raises:
+            ValueError: the images do not fit each other or the metric.
+        """
+        with torch.no_grad():
+            values = self.function(prediction, target)
+        assert values.shape == (len(prediction),)
+        return values
+
+
+def _psnr(name: str, data_range: float = 1.0, crop_border: int = 0) -> Metric:
+    function = partial(psnr, data_range=data_range, crop_border=crop_border)
+    return Metric(name, "PSNR", True, _protocol("dB on RGB", data_range, crop_border), function)
+
+
+def _ssim(name: str, data_range: float = 1.0, crop_border: int = 0) -> Metric:
+    function = partial(ssim, data_range=data_range, crop_border=crop_border)
+    scale = _protocol("11x11 Gaussian, valid region, RGB", data_range, crop_border)
+    return Metric(name, "SSIM", True, scale, function)
+
+
+def _lpips(name: str, net: str = "alex", weights: str | Path | None = None) -> Metric:
+    scale = f"version 0.1, {net}, input in [-1, 1]"
+    return Metric(name, "LPIPS", False, scale, Lpips(net, weights))
+
+
+def _e_mae(name: str, weights: str | Path | None = None) -> Metric:
+    scale = f"times 100, mask {weights or 'shipped with this project'}"
+    return Metric(name, "100 E-MAE", False, scale, EMae(weights))
+
+
+def _protocol(what: str, data_range: float, crop_border: int) -> str:
+    return f"{what}, data range {data_range:g}, crop {crop_border}"
+
+
+METRICS: dict[str, Callable[..., Metric]] = {
+    "psnr": _psnr,
+    "ssim": _ssim,
+    "lpips": _lpips,
+    "e_mae": _e_mae,
+}
+
+
+def known_metrics() -> list[str]:
+    """Names that `build_metrics` takes: METRICS, then the loss terms that are not among them."""
+    return list(METRICS) + [n for n in map(_canonical, losses.TERMS) if n not in METRICS]
+
+
+def build_metrics(names: Sequence[str | Mapping[str, Any]]) -> dict[str, Metric]:
+    """Build metrics from the list of an option file or command line.
+
+    Args:
+        names: each a name ("psnr", "E-MAE", "vgg"; case, '-' and BasicSR's prefix "calculate_"
+            do not matter), or a mapping with `type`, optional `name` (the key in the results) and
+            the arguments of that metric, as in {"type": "lpips", "net": "vgg"}. Any loss term
+            serves too, under its own arguments.
+
+    Returns:
+        The metrics by name, in the given order.
+
+    Raises:
+        ValueError: no or unknown name, unknown argument, two metrics of one name.
+        MetricUnavailable: weights that a metric needs are not here; a ValueError.
+    """
+    metrics: dict[str, Metric] = {}
+    for given in names:
+        metric = _build(given)
+        if metric.name in metrics:
+            raise ValueError(
+                f"expected every metric once, got two named {metric.name!r}: "
+                "give one of them another `name`"
+            )
+        metrics[metric.name] = metric
+    return metrics
+
+
+def _build(given: str | Mapping[str, Any]) -> Metric:
+    options = {"type": given} if isinstance(given, str) else dict(given)
+    if not isinstance(options.get("type"), str):
+        raise ValueError(f"expected the name of a metric or a mapping with `type`, got {given!r}")
+    kind = _canonical(options.pop("type"))
+    name = options.pop("name", kind)
+    if kind in METRICS:
+        _check_options(kind, options)
+        return METRICS[kind](name, **options)
+    for term in losses.TERMS:
+        if _canonical(term) == kind:
+            return _loss_metric(name, term, options)
+    known = known_metrics()
+    nearest = difflib.get_close_matches(kind, known, n=1)
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    raise ValueError(f"unknown metric {kind!r}; known: {', '.join(known)}{hint}")
+
+
+def _check_options(kind: str, options: Mapping[str, Any]) -> None:
+    known = list(inspect.signature(METRICS[kind]).parameters)[1:]  # the first is the name
+    for option in options:
+        if option not in known:
+            raise ValueError(
+                f"unknown argument {option!r} of metric {kind}; known: {', '.join(known)}"
+            )
+
+
+def _loss_metric(name: str, term: str, options: Mapping[str, Any]) -> Metric:
+    with weights_needed(term):
+        loss = losses.build_term(term, **{**options, "reduction": "none"})
+    higher = getattr(loss, "higher_is_better", False)
+
+    def function(prediction: Tensor, target: Tensor) -> Tensor:
+        return loss(as_rgb(prediction), as_rgb(target))
+
+    return Metric(name, term, higher, "value of the loss term", function)
+
+
+def _canonical(name: str) -> str:
+    return name.lower().replace("-", "_").removeprefix("calculate_")
