@@ -1,1 +1,55 @@
-"""Package data."""
+"""Pictures, the reproducible sample stream, and noise."""
+
+from restoration.data.dataset import DenoisingDataset
+from restoration.data.degrade import corrupt, evaluation_noise
+from restoration.data.draws import Draw, check_sigma, draw, epoch_order, symmetric
+from restoration.data.images import (
+    EXTENSIONS,
+    read_float,
+    read_image,
+    read_rgb8,
+    to_float,
+    to_uint8,
+    write_png,
+)
+from restoration.data.schedule import PatchSchedule
+from restoration.data.sources import (
+    PHOTOGRAPHS,
+    CachedSource,
+    FolderSource,
+    LmdbSource,
+    SkimageSource,
+    Source,
+    make_lmdb,
+    open_source,
+)
+from restoration.data.stream import BatchPlan, make_loader
+
+__all__ = [
+    "EXTENSIONS",
+    "PHOTOGRAPHS",
+    "BatchPlan",
+    "CachedSource",
+    "DenoisingDataset",
+    "Draw",
+    "FolderSource",
+    "LmdbSource",
+    "PatchSchedule",
+    "SkimageSource",
+    "Source",
+    "check_sigma",
+    "corrupt",
+    "draw",
+    "epoch_order",
+    "evaluation_noise",
+    "make_lmdb",
+    "make_loader",
+    "open_source",
+    "read_float",
+    "read_image",
+    "read_rgb8",
+    "symmetric",
+    "to_float",
+    "to_uint8",
+    "write_png",
+]

@@ -1,0 +1,129 @@
+"""Reading and writing pictures: RGB in memory, 8 or 16 bits, the same way everywhere.
+
+OpenCV decodes, and its BGR order never leaves this file. Files are read whole and decoded from
+memory, so that names may hold any characters. Orientation tags (EXIF) are ignored and an alpha
+channel is dropped, not blended: both leave the stored colours as they are.
+"""
+
+from os import PathLike
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+
+
+def read_image(source: str | PathLike[str] | bytes, name: str | None = None) -> np.ndarray:
+    """Decode one picture at its own depth.
+
+    Args:
+        source: path of a file, or the encoded bytes themselves.
+        name: what to call the picture in an error; the path when not given.
+
+    Returns:
+        RGB, (H, W, 3), uint8, or uint16 for a file of 16 bits per channel. Grey becomes three
+        equal channels, alpha is dropped, a palette is looked up.
+
+    Raises:
+        FileNotFoundError: the file is not there.
+        ValueError: the file cannot be decoded, or has neither 8 nor 16 bits.
+    """
+    if isinstance(source, bytes):
+        data, name = source, name or "<bytes>"
+    else:
+        path = Path(source)
+        if not path.is_file():
+            raise FileNotFoundError(f"expected an image file, got {path}, which is not one")
+        data, name = path.read_bytes(), name or str(path)
+    buffer = np.frombuffer(data, np.uint8)
+    image = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED) if buffer.size else None
+    if image is None:
+        raise ValueError(f"expected a readable image, got {name}, which cannot be decoded")
+    if image.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"expected 8 or 16 bits per channel, got {image.dtype} in {name}")
+    return _as_rgb(image)
+
+
+def read_rgb8(source: str | PathLike[str] | bytes, name: str | None = None) -> np.ndarray:
+    """Decode one picture to 8 bits, for training.
+
+    Args:
+        source: path of a file, or the encoded bytes themselves.
+        name: what to call the picture in an error; the path when not given.
+
+    Returns:
+        RGB, (H, W, 3), uint8.
+    """
+    return to_uint8(read_image(source, name))
+
+
+def read_float(source: str | PathLike[str] | bytes, name: str | None = None) -> np.ndarray:
+    """Decode one picture to floating point, for evaluation; 16 bits keep their precision.
+
+    Args:
+        source: path of a file, or the encoded bytes themselves.
+        name: what to call the picture in an error; the path when not given.
+
+    Returns:
+        RGB, (H, W, 3), float32 in [0, 1].
+    """
+    return to_float(read_image(source, name))
+
+
+def to_uint8(image: np.ndarray) -> np.ndarray:
+    """Scale to 8 bits: 16-bit values become round(v / 257).
+
+    Args:
+        image: uint8 or uint16, any shape.
+
+    Returns:
+        uint8 of the same shape.
+    """
+    if image.dtype == np.uint8:
+        return image
+    if image.dtype == np.uint16:
+        return ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    raise ValueError(f"expected uint8 or uint16, got {image.dtype}")
+
+
+def to_float(image: np.ndarray) -> np.ndarray:
+    """Scale to [0, 1]: divide by 255 or by 65535.
+
+    Args:
+        image: uint8 or uint16, any shape.
+
+    Returns:
+        float32 of the same shape, in [0, 1].
+    """
+    if image.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"expected uint8 or uint16, got {image.dtype}")
+    return image.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
+
+
+def write_png(path: str | PathLike[str], image: np.ndarray) -> None:
+    """Write a PNG without loss; missing folders are made.
+
+    Args:
+        path: where to write, ending in `.png`.
+        image: RGB (H, W, 3) or grey (H, W), uint8 or uint16.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"expected a file name ending in .png, got {path}")
+    if image.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"expected uint8 or uint16, got {image.dtype} for {path}")
+    if image.ndim != 2 and (image.ndim != 3 or image.shape[2] != 3):
+        raise ValueError(f"expected (H, W, 3) or (H, W), got {image.shape} for {path}")
+    stored = image if image.ndim == 2 else np.ascontiguousarray(image[:, :, ::-1])
+    done, data = cv2.imencode(".png", stored)
+    assert done
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data.tobytes())
+
+
+def _as_rgb(image: np.ndarray) -> np.ndarray:
+    """OpenCV's grey, BGR or BGRA array as RGB."""
+    if image.ndim == 2 or image.shape[2] == 1:
+        return np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)  # (H, W, 3)
+    return np.ascontiguousarray(image[:, :, 2::-1])

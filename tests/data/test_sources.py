@@ -1,0 +1,162 @@
+import pickle
+from importlib.util import find_spec
+from pathlib import Path
+
+import lmdb
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from restoration.data import sources
+from restoration.data.images import write_png
+
+
+def _random(seed: int, dtype=np.uint8) -> np.ndarray:
+    top = np.iinfo(dtype).max
+    return np.random.default_rng(seed).integers(0, top, (8 + seed, 12, 3), dtype=dtype)
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    for number in (10, 2, 1):
+        write_png(tmp_path / "set" / f"im{number}.png", _random(number))
+    write_png(tmp_path / "set" / "sub" / "im3.png", _random(3, np.uint16))
+    (tmp_path / "set" / "notes.txt").write_text("not a picture")
+    return tmp_path / "set"
+
+
+def _lmdb(folder: Path, target: Path) -> Path:
+    """BasicSR's layout, written with the lmdb package."""
+    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.png"))
+    with lmdb.open(str(target), map_size=2**24) as database, database.begin(write=True) as store:
+        for name in names:
+            store.put(name[:-4].encode(), (folder / name).read_bytes())
+    lines = []
+    for name in names:
+        with Image.open(folder / name) as image:
+            lines.append(f"{name} ({image.height},{image.width},3) 1\n")
+    (target / "meta_info.txt").write_text("".join(lines))
+    return target
+
+
+def test_folder_is_recursive_and_in_natural_order(folder):
+    source = sources.FolderSource(folder)
+    assert source.names == ["im1.png", "im2.png", "im10.png", "sub/im3.png"]
+    assert len(source) == 4 and source.size(1) == (10, 12)
+    np.testing.assert_array_equal(source.read(2), _random(10))
+    np.testing.assert_allclose(source.read_float(2), _random(10) / 255, atol=1e-7)
+    deep = _random(3, np.uint16)
+    np.testing.assert_array_equal(source.read(3), np.rint(deep / 257))
+    np.testing.assert_allclose(source.read_float(3), deep / 65535, atol=1e-7)
+
+
+def test_size_of_a_file_that_pillow_cannot_read(folder, monkeypatch):
+    def refuse(path):
+        raise Image.DecompressionBombError(path)
+
+    monkeypatch.setattr(sources.Image, "open", refuse)
+    assert sources.FolderSource(folder).size(1) == (10, 12)
+
+
+def test_folder_missing_or_empty(tmp_path):
+    with pytest.raises(FileNotFoundError, match="expected a folder.*nowhere"):
+        sources.open_source(tmp_path / "nowhere")
+    (tmp_path / "readme.txt").write_text("")
+    with pytest.raises(ValueError, match="got none in"):
+        sources.open_source(str(tmp_path))
+
+
+def test_lmdb_equals_folder(folder, tmp_path):
+    source = sources.open_source(_lmdb(folder, tmp_path / "set.lmdb"))
+    assert isinstance(source, sources.LmdbSource)
+    files = sources.FolderSource(folder)
+    assert sorted(source.names) == sorted(files.names)
+    again = sources.LmdbSource(tmp_path / "set.lmdb")  # a second opening in one process
+    for index, name in enumerate(source.names):
+        other = files.names.index(name)
+        np.testing.assert_array_equal(source.decode(index), files.decode(other))
+        np.testing.assert_array_equal(again.read_float(index), files.read_float(other))
+        assert source.size(index) == files.size(other)
+    copy = pickle.loads(pickle.dumps(source))  # noqa: S301
+    np.testing.assert_array_equal(copy.read(0), source.read(0))
+
+
+def test_lmdb_errors(folder, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"data\.mdb.*none\.lmdb"):
+        sources.open_source(tmp_path / "none.lmdb")
+    root = _lmdb(folder, tmp_path / "set.lmdb")
+    meta = root / "meta_info.txt"
+    meta.write_text("missing.png (1,2,3) 1\n")
+    with pytest.raises(ValueError, match=r"expected missing\.png in .*set\.lmdb"):
+        sources.LmdbSource(root).read(0)
+    meta.write_text("im1.png 9x12\n")
+    with pytest.raises(ValueError, match="got 'im1.png 9x12'"):
+        sources.LmdbSource(root)
+    meta.write_text("\n")
+    with pytest.raises(ValueError, match="empty meta_info"):
+        sources.LmdbSource(root)
+
+
+@pytest.mark.skipif(find_spec("basicsr") is None, reason="BasicSR is not installed")
+def test_make_lmdb_with_the_tool_of_basicsr(folder, tmp_path):
+    source = sources.make_lmdb(folder, tmp_path / "new" / "made.lmdb")
+    files = sources.FolderSource(folder)
+    assert source.names == files.names
+    for index in range(len(files)):
+        np.testing.assert_array_equal(source.decode(index), files.decode(index))
+        assert source.size(index) == files.size(index)
+    with pytest.raises(ValueError, match="expected a new folder"):
+        sources.make_lmdb(folder, tmp_path / "new" / "made.lmdb")
+
+
+@pytest.mark.parametrize("extra", ["im1.bmp", "größe.png"])
+def test_make_lmdb_refuses_keys(folder, tmp_path, extra):
+    Image.fromarray(_random(1)).save(folder / extra)
+    with pytest.raises(ValueError, match=f"differ without extension, got .*{extra[:-4]}"):
+        sources.make_lmdb(folder, tmp_path / "made.lmdb")
+    assert not (tmp_path / "made.lmdb").exists()
+
+
+@pytest.mark.parametrize("name", sorted(sources.PHOTOGRAPHS))
+def test_photographs_equal_those_of_skimage(name):
+    if name.startswith("motorcycle"):
+        expected = skimage.data.stereo_motorcycle()[name == "motorcycle_right"]
+    else:
+        expected = getattr(skimage.data, name)()
+    expected = expected if expected.ndim == 3 else np.stack([expected] * 3, 2)
+    source = sources.open_source(f"skimage:{name}")
+    assert source.names == [name] and source.size(0) == expected.shape[:2]
+    difference = np.abs(source.read(0).astype(int) - expected)
+    assert difference.max() <= (8 if sources.PHOTOGRAPHS[name].endswith("jpg") else 0)
+    assert difference.mean() < 0.5
+
+
+def test_photographs_unknown_or_absent(monkeypatch, tmp_path):
+    assert len(sources.open_source("skimage:coffee, astronaut")) == 2
+    with pytest.raises(ValueError, match="got 'astronot'; did you mean astronaut"):
+        sources.open_source("skimage:astronot")
+    monkeypatch.setitem(sources.PHOTOGRAPHS, "coffee", "absent.png")
+    with pytest.raises(ValueError, match="expected coffee inside scikit-image"):
+        sources.open_source("skimage:coffee")
+
+
+def test_cache_keeps_what_fits(folder, monkeypatch):
+    files = sources.FolderSource(folder)
+    budget = _random(1).nbytes + _random(2).nbytes
+    cached = sources.CachedSource(files, budget)
+    assert cached.names == files.names and cached.size(3) == files.size(3)
+    first = [cached.read(i) for i in range(4)]
+    calls = []
+    monkeypatch.setattr(
+        files, "decode", lambda i: calls.append(i) or files.__class__.decode(files, i)
+    )
+    for index in range(4):
+        np.testing.assert_array_equal(cached.read(index), first[index])
+    assert calls == [2, 3] and cached.used_bytes == budget
+    assert not cached.read(0).flags.writeable
+    assert cached.read_float(3).dtype == np.float32  # 16 bits are not lost to the cache
+    np.testing.assert_allclose(cached.read_float(3), _random(3, np.uint16) / 65535, atol=1e-7)
+    assert cached.__getstate__()["_kept"] == {}
+    with pytest.raises(ValueError, match="budget_bytes >= 0, got -1"):
+        sources.CachedSource(files, -1)
