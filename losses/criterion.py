@@ -97,12 +97,17 @@ class Criterion(nn.Module):
         return total, values
 
 
-def build(terms: Sequence[Mapping[str, Any]]) -> Criterion:
+def build(
+    terms: Sequence[Mapping[str, Any]],
+    guests: Callable[..., nn.Module | None] | None = None,
+) -> Criterion:
     """Build a criterion from the list of an option file.
 
     Args:
         terms: one mapping per term: `type`, optional `weight` (1.0), optional `name` (what it is
             logged as; the type), and the arguments of that term.
+        guests: called as `guests(type=..., **arguments)` for a type that is not in TERMS; returns
+            a term, or None if it does not know the type either.
 
     Returns:
         A Criterion, to be called as `criterion(prediction, target) -> (total, {name: value})`.
@@ -126,6 +131,7 @@ def build(terms: Sequence[Mapping[str, Any]]) -> Criterion:
         name = options.pop("name", options["type"])
         if name in built:
             raise ValueError(f"two loss terms are named {name!r}: give one of them another `name`")
-        built[name] = build_term(**options)
+        guest = guests(**options) if guests and options["type"] not in TERMS else None
+        built[name] = guest if guest is not None else build_term(**options)
         weights[name] = weight
     return Criterion(built, weights)

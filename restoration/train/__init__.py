@@ -1,1 +1,1 @@
-"""Package train."""
+"""Training: schedules, the loop, checkpoints, and the recipe that options describe."""

@@ -1,0 +1,68 @@
+"""The command line: the only place that reads option files, parses arguments and prints.
+
+Bad input is one line on stderr and exit code 2; set RESTORATION_TRACEBACK=1 to see where from.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "train": "train a network as an option file describes",
+    "test": "evaluate a checkpoint as an option file describes",
+    "demo": "train and evaluate a small denoiser in a few minutes, offline",
+    "score": "compare pictures with a reference",
+    "weights": "list, fetch and verify the weights of backbones and masks",
+    "options": "print the reference of all option keys, or their JSON schema",
+}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser; a command's own arguments stand in its module."""
+    parser = argparse.ArgumentParser(
+        prog="restoration",
+        description="Train, evaluate and compare image denoisers with visually masked losses.",
+    )
+    from restoration import __version__
+
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, text in COMMANDS.items():
+        module = importlib.import_module(f"restoration.cli.{name}")
+        own = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        module.add_arguments(own)
+        own.set_defaults(run=module.run)
+    return parser
+
+
+def _message(error: BaseException) -> str:
+    text = str(error).strip()
+    if "DataLoader worker" in text:  # torch puts the worker's traceback in front
+        text = text.splitlines()[-1].partition(": ")[2] or text
+    return text or type(error).__name__
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: command line without the program's name; None for sys.argv.
+
+    Returns:
+        0, or 2 for a mistake of the user's, or 130 when interrupted.
+    """
+    parsed = build_parser().parse_args(arguments)
+    try:
+        parsed.run(parsed)
+    except (ValueError, FileNotFoundError, FloatingPointError, ConnectionError) as error:
+        if os.environ.get("RESTORATION_TRACEBACK"):
+            raise
+        if os.environ.get("RANK", "0") == "0":
+            sys.stderr.write(f"restoration: error: {_message(error)}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("restoration: interrupted\n")
+        return 130
+    return 0

@@ -1,0 +1,38 @@
+"""`restoration demo`: options/demo.yml through the code of `train`, then that of `test`."""
+
+import argparse
+import time
+from pathlib import Path
+
+from restoration.cli import session
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument(
+        "--out", type=Path, default=Path("experiments/demo"), metavar="DIR", help="result folder"
+    )
+    parser.add_argument("--iters", type=int, metavar="N", help="training steps")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run the command."""
+    from restoration.cli.test import test
+    from restoration.cli.train import train
+    from restoration.options_file import load_options, shipped_options
+
+    began = time.perf_counter()
+    assignments = []
+    if arguments.iters is not None:
+        assignments = [
+            f"train:total_iter={arguments.iters}",
+            f"train:scheduler:periods=[{arguments.iters}]",
+        ]
+    options = load_options(shipped_options() / "demo.yml", assignments)
+    out = arguments.out
+    with session.process_group(options) as device:
+        last = train(options, out, out / "tb_logger", device, auto_resume=False)
+        options.path.pretrain_network_g = last
+        test(options, out, device, run_name=options.name, keep_folder=True)
+    console = session.make_console()
+    console.print(f"Done in {time.perf_counter() - began:.0f} s. Look at {out / 'picture.png'}.")

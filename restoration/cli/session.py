@@ -1,0 +1,118 @@
+"""What train and test share: option files, folders, logging, ranks."""
+
+import argparse
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.logging import RichHandler
+
+if TYPE_CHECKING:
+    import torch
+
+    from restoration.options import Options
+
+logger = logging.getLogger("restoration")
+
+
+def add_option_file(parser: argparse.ArgumentParser) -> None:
+    """Add BasicSR's flags."""
+    parser.add_argument("-opt", "--opt", required=True, metavar="FILE", help="YAML option file")
+    parser.add_argument(
+        "--launcher",
+        choices=("none", "pytorch"),
+        default="none",
+        help="accepted for compatibility: torchrun is recognised by itself",
+    )
+    parser.add_argument(
+        "--debug", action="store_true", help="short run: a few steps, validation at once"
+    )
+    parser.add_argument(
+        "--force_yml",
+        nargs="+",
+        default=[],
+        metavar="KEY:KEY=VALUE",
+        help="override options, such as train:total_iter=300",
+    )
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
+
+
+@contextmanager
+def process_group(options: "Options") -> Iterator["torch.device"]:
+    """Join torchrun's group for the time of a command, and yield this rank's device."""
+    from restoration import distributed
+
+    device = distributed.start(options.num_gpu, options.dist_params.backend)
+    try:
+        yield device
+    finally:
+        distributed.stop()
+
+
+def make_console() -> Console:
+    """Console for people; wide where it is not a terminal, so that log lines stay whole."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=140)
+
+
+@contextmanager
+def logging_to(console: Console, path: Path | None) -> Iterator[None]:
+    """Send the log to the console and, on rank 0, to a file; other ranks stay silent."""
+    main = os.environ.get("RANK", "0") == "0"
+    if console.is_terminal:
+        shown: logging.Handler = RichHandler(console=console, show_path=False, show_level=False)
+    else:
+        shown = logging.StreamHandler(console.file)
+        shown.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    handlers = [shown]
+    if path is not None and main:
+        written = logging.FileHandler(path, encoding="utf-8")
+        written.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        handlers.append(written)
+    logger.setLevel(logging.INFO if main else logging.ERROR)
+    logger.propagate = False
+    for handler in handlers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close()
+
+
+def open_folder(folder: Path, keep: bool = False) -> None:
+    """Make the run's folder once for all ranks, archiving an existing one unless it is kept."""
+    from restoration import distributed
+    from restoration.folders import make_folder
+
+    archived = make_folder(folder, keep) if distributed.rank() == 0 else None
+    distributed.barrier()
+    if archived is not None:
+        Console(stderr=True).print(f"{folder} exists: archived as {archived}", highlight=False)
+
+
+def write_run_files(options: "Options", folder: Path, device: "torch.device") -> None:
+    """Write the resolved options and the environment, so that the folder explains its run."""
+    from restoration import distributed
+    from restoration.folders import environment, write_json
+    from restoration.options_file import dump_yaml
+
+    if distributed.rank() != 0:
+        return
+    (folder / "options.yml").write_text(dump_yaml(options), encoding="utf-8")
+    content = {"seed": options.manual_seed, **environment(device, distributed.world_size())}
+    write_json(folder / "environment.json", content)
+
+
+def note_ignored(options: "Options") -> None:
+    """Say once which given keys have no effect here."""
+    from restoration.options_file import ignored_keys
+
+    ignored = ignored_keys(options)
+    if ignored:
+        logger.info("accepted, without effect here: %s", ", ".join(ignored))

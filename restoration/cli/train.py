@@ -1,0 +1,74 @@
+"""`restoration train -opt FILE`."""
+
+import argparse
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from restoration.cli import session
+
+if TYPE_CHECKING:
+    from restoration.options import Options
+
+logger = logging.getLogger("restoration")
+DEBUG_STEPS = 8
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    session.add_option_file(parser)
+    parser.add_argument(
+        "--auto_resume", action="store_true", help="go on from the newest state, if there is one"
+    )
+
+
+def for_debugging(options: "Options") -> "Options":
+    """Shorten a run as BasicSR's --debug does: its own name, a few steps, everything logged."""
+    options = options.model_copy(deep=True)
+    options.name = f"debug_{options.name}"
+    if options.train is not None:
+        options.train.total_iter = min(options.train.total_iter, DEBUG_STEPS)
+    options.val.val_freq = DEBUG_STEPS
+    options.logger.print_freq = 1
+    options.logger.save_checkpoint_freq = DEBUG_STEPS
+    return options
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run the command."""
+    from restoration.options_file import load_options
+
+    options = load_options(arguments.opt, arguments.force_yml)
+    if arguments.debug:
+        options = for_debugging(options)
+    folder = options.path.experiments_root / options.name
+    with session.process_group(options) as device:
+        train(options, folder, options.path.tb_root / options.name, device, arguments.auto_resume)
+
+
+def train(options: "Options", folder: Path, tb_folder: Path, device, auto_resume: bool) -> Path:
+    """Train into a folder; returns the last checkpoint."""
+    from restoration.train import checkpoint
+    from restoration.train.recipe import prepare, run_training
+
+    state = options.path.resume_state
+    if state is None and auto_resume:
+        state = checkpoint.latest_state(folder)
+    run = prepare(options, device)
+    if state is not None:
+        checkpoint.check_state(state)
+    session.open_folder(folder, keep=state is not None)
+    if state is None:
+        session.open_folder(tb_folder)
+    session.write_run_files(options, folder, device)
+    console = session.make_console()
+    with session.logging_to(console, folder / "train.log"):
+        session.note_ignored(options)
+        for note in run.metrics.notes:
+            logger.info(note)
+        if state is not None:
+            logger.info("going on from %s", state)
+        tb = tb_folder if options.logger.use_tb_logger else None
+        last = run_training(run, folder, console, state, tb)
+        logger.info("trained: %s", last)
+    return last

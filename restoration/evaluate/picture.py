@@ -1,0 +1,62 @@
+"""One picture to look at: noisy, restored, reference, error and mask, a row per noise level."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+ERROR_LIMIT = 0.2  # absolute error that the colour scale ends at, of a range of 1
+TITLES = ("noisy", "restored", "reference", "error", "visual mask")
+
+
+def to_image(batch: Tensor) -> np.ndarray:
+    """(1, C, H, W) -> (H, W, C) or (H, W) for one channel, clamped to [0, 1]."""
+    image = batch[0].clamp(0, 1).permute(1, 2, 0).float().cpu().numpy()
+    return image[:, :, 0] if image.shape[2] == 1 else image
+
+
+def denoising_figure(
+    path: Path,
+    rows: Sequence[tuple[str, Tensor, Tensor, Tensor, Tensor]],
+) -> None:
+    """Draw noisy | restored | reference | error | mask.
+
+    Args:
+        path: PNG to write.
+        rows: (label, noisy, restored, clean, mask) per row; images (1, 3, H, W) in [0, 1], mask
+            (1, 1, H, W) in [0, 1].
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    height, width = rows[0][1].shape[-2:]
+    size = (3.0 * len(TITLES) + 1.0, 3.0 * len(rows) * height / width + 0.6)
+    figure, axes = pyplot.subplots(
+        len(rows), len(TITLES), figsize=size, squeeze=False, layout="constrained"
+    )
+    for line, (label, noisy, restored, clean, mask) in zip(axes, rows, strict=True):
+        error = (restored - clean).abs().mean(1, keepdim=True)
+        for axis, picture in zip(line, (noisy, restored, clean), strict=False):
+            axis.imshow(to_image(picture))
+        of_error = line[3].imshow(to_image(error), cmap="magma", vmin=0, vmax=ERROR_LIMIT)
+        of_mask = line[4].imshow(to_image(mask), cmap="magma", vmin=0, vmax=1)
+        line[0].set_ylabel(label)
+        for axis in line:
+            axis.set(xticks=[], yticks=[])
+            for spine in axis.spines.values():
+                spine.set_visible(False)
+    for axis, title in zip(axes[0], TITLES, strict=True):
+        axis.set_title(title)
+    figure.colorbar(of_error, ax=axes[:, 3], location="bottom", shrink=0.9, pad=0.02)
+    figure.colorbar(of_mask, ax=axes[:, 4], location="bottom", shrink=0.9, pad=0.02)
+    figure.savefig(path, dpi=100)
+    pyplot.close(figure)
+
+
+def side_by_side(noisy: Tensor, restored: Tensor, clean: Tensor) -> Tensor:
+    """Noisy, restored and reference in one (3, H, 3W) image in [0, 1], for TensorBoard."""
+    return torch.cat([noisy, restored, clean], dim=3)[0].clamp(0, 1)

@@ -1,0 +1,174 @@
+"""From typed options to an evaluation: sets, metrics, result files."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import losses
+from restoration import distributed
+from restoration.archs import build, load_network
+from restoration.data import open_source
+from restoration.evaluate.picture import denoising_figure
+from restoration.evaluate.protocol import (
+    PROTOCOL,
+    EvaluationSet,
+    Row,
+    evaluate,
+    noisy_and_restored,
+    to_batch,
+)
+from restoration.evaluate.tables import (
+    headings,
+    markdown,
+    summarize,
+    table_rows,
+    write_per_image,
+)
+from restoration.folders import environment, write_json
+from restoration.metrics import Metric, MetricUnavailable, build_metrics
+from restoration.options import Options, TestSet
+
+COLUMNS = {"psnr": "PSNR", "ssim": "SSIM", "lpips": "LPIPS", "e_mae": "E-MAE x100"}
+LOWER_IS_BETTER = {"lpips", "e_mae"}
+PICTURE_SIGMAS = 4
+
+
+@dataclass
+class Metrics:
+    """The metrics that can be had, and a footnote for each optional one that cannot."""
+
+    by_name: dict[str, Metric]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Column headings: always the four of the publication, then what else was asked for."""
+        extra = {name: m.label for name, m in self.by_name.items() if name not in COLUMNS}
+        return COLUMNS | extra
+
+    @property
+    def directions(self) -> dict[str, bool]:
+        """Whether higher is better, by column."""
+        known = {name: name not in LOWER_IS_BETTER for name in COLUMNS}
+        return known | {name: m.higher_is_better for name, m in self.by_name.items()}
+
+
+def open_sets(test: Mapping[str, TestSet]) -> dict[str, EvaluationSet]:
+    """Open the test sets of an option file."""
+    return {
+        name: EvaluationSet(open_source(one.dataroot_gt), tuple(one.sigma_test), one.max_images)
+        for name, one in test.items()
+    }
+
+
+def open_metrics(specs: Sequence[str | dict[str, Any]]) -> Metrics:
+    """Build metrics before the work starts; one marked `optional` may be missing.
+
+    Raises:
+        ValueError: a metric is unknown, or its weights are missing and it is not optional.
+    """
+    metrics = Metrics({})
+    for spec in specs:
+        options = {"type": spec} if isinstance(spec, str) else dict(spec)
+        optional = options.pop("optional", False)
+        try:
+            metrics.by_name |= build_metrics([options])
+        except MetricUnavailable as error:
+            if not optional:
+                raise
+            metrics.notes.append(str(error))
+    return metrics
+
+
+def load_tested(options: Options, device: torch.device) -> nn.Module:
+    """Build the network and load the checkpoint that the options name.
+
+    Raises:
+        ValueError: no checkpoint is named, or it does not fit.
+    """
+    checkpoint = options.path.pretrain_network_g
+    if checkpoint is None:
+        raise ValueError("a test needs a checkpoint: give `path.pretrain_network_g`")
+    network = build(**options.network_g)
+    load_network(network, checkpoint, options.path.param_key_g, options.path.strict_load_g)
+    return network.to(device)
+
+
+@dataclass
+class Report:
+    """What an evaluation found: values per image, and their means."""
+
+    rows: list[Row]
+    summary: list[Row]
+    metrics: Metrics
+
+    @property
+    def heads(self) -> list[str]:
+        """Headings of the table."""
+        return ["set", "sigma", "run", "n", *headings(self.metrics.labels, self.metrics.directions)]
+
+    @property
+    def table(self) -> list[list[str]]:
+        """Rows of the table as text."""
+        return table_rows(self.summary, list(self.metrics.labels))
+
+
+def run_evaluation(
+    network: nn.Module,
+    sets: Mapping[str, EvaluationSet],
+    metrics: Metrics,
+    device: torch.device,
+    run: str,
+    tile: int | None = None,
+    overlap: int = 32,
+    on_image: Callable[..., None] | None = None,
+    on_progress: Callable[[], None] | None = None,
+) -> Report:
+    """Evaluate and average. See `protocol.evaluate` for the arguments."""
+    rows = evaluate(
+        network,
+        sets,
+        metrics.by_name,
+        device,
+        run=run,
+        tile=tile,
+        overlap=overlap,
+        on_image=on_image,
+        on_progress=on_progress,
+    )
+    return Report(rows, summarize(rows, list(metrics.labels)), metrics)
+
+
+def write_report(folder: Path, report: Report, seed: int, device: torch.device) -> None:
+    """Write results.json, per_image.csv and table.md into a folder."""
+    names = list(report.metrics.labels)
+    content = {
+        "rows": report.summary,
+        "protocol": PROTOCOL,
+        "metrics": {name: metric.scale for name, metric in report.metrics.by_name.items()},
+        "notes": report.metrics.notes,
+        "seed": seed,
+        **environment(device, distributed.world_size()),
+    }
+    write_json(folder / "results.json", content)
+    write_per_image(folder / "per_image.csv", report.rows, names)
+    text = markdown(report.heads, report.table, [PROTOCOL, *report.metrics.notes])
+    (folder / "table.md").write_text(text, encoding="utf-8")
+
+
+def draw_picture(
+    path: Path, network: nn.Module, one: EvaluationSet, device: torch.device, tile: int | None
+) -> None:
+    """Draw the first image of a set at its noise levels (four at most)."""
+    mask_of = losses.EnhancedMAE().mask
+    clean_image = one.source.read_float(0)
+    clean = to_batch(clean_image, device)
+    rows: list[tuple[str, Tensor, Tensor, Tensor, Tensor]] = []
+    for sigma in one.sigmas[:PICTURE_SIGMAS]:
+        noisy, restored = noisy_and_restored(network, clean_image, sigma, device, tile)
+        rows.append((f"sigma {sigma:g}", noisy, restored, clean, mask_of(restored, clean)))
+    denoising_figure(path, rows)

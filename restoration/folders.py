@@ -1,0 +1,75 @@
+"""Run folders: never overwritten, and each explains its run."""
+
+import json
+import platform
+import subprocess
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PACKAGES = ("torch", "torchvision", "timm", "numpy", "opencv-python", "lpips", "basicsr")
+
+
+def make_folder(path: Path, keep: bool = False) -> Path | None:
+    """Make a run's folder; an existing one is archived under a new name, as BasicSR does.
+
+    Args:
+        path: the folder.
+        keep: use the existing folder (a run that is resumed).
+
+    Returns:
+        Where an existing folder was archived, or None.
+    """
+    archived = None
+    if path.is_dir() and any(path.iterdir()) and not keep:
+        stamp = time.strftime("%Y%m%d_%H%M%S")
+        archived = path.with_name(f"{path.name}_archived_{stamp}")
+        count = 1
+        while archived.exists():
+            count += 1
+            archived = path.with_name(f"{path.name}_archived_{stamp}_{count}")
+        path.rename(archived)
+    path.mkdir(parents=True, exist_ok=True)
+    return archived
+
+
+def commit() -> str | None:
+    """Return the commit of the source tree, with "+" if it was changed, or None outside git."""
+    here = Path(__file__).parent
+    git = ["git", "-C", str(here)]
+    try:
+        head = subprocess.run(  # noqa: S603
+            [*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+        )
+        changed = subprocess.run(  # noqa: S603
+            [*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
+
+
+def environment(device: torch.device, world_size: int = 1) -> dict[str, Any]:
+    """Describe what a run was made with: versions, commit, device, threads, processes."""
+    versions = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = None
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
+    return {
+        "commit": commit(),
+        "versions": versions,
+        "device": f"{device.type} {name}".strip(),
+        "threads": torch.get_num_threads(),
+        "processes": world_size,
+    }
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write indented JSON; infinities become null, which is all that JSON has for them."""
+    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")

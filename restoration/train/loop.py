@@ -1,0 +1,145 @@
+"""The training loop: step() is the maths, train() is the order, everything else is passed in."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from losses import Criterion
+from restoration.data import corrupt
+
+AMP_TYPES = {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass
+class StepResult:
+    """What one optimiser step reports: values stay on the device until somebody reads them."""
+
+    step: int
+    values: dict[str, Tensor]
+    learning_rate: float
+    grad_norm: Tensor
+    data_seconds: float
+
+
+class Trainer:
+    """A network, its optimiser, and one step of training.
+
+    Args:
+        network: the bare network, on its device.
+        criterion: the weighted loss terms.
+        optimizer: over the network's parameters.
+        learning_rate: rate as a function of the step (from 0).
+        device: where the step runs.
+        clip: largest gradient norm, or None.
+        amp: "none", "bf16" or "fp16" autocast of the network; losses compute in float32.
+        ema_decay: decay of the averaged weights, or 0 for none.
+        distributed: wrap the network in DistributedDataParallel.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        criterion: Criterion,
+        optimizer: torch.optim.Optimizer,
+        learning_rate: Callable[[int], float],
+        device: torch.device,
+        clip: float | None = None,
+        amp: str = "none",
+        ema_decay: float = 0.0,
+        distributed: bool = False,
+    ):
+        self.network, self.criterion, self.optimizer = network, criterion, optimizer
+        self.learning_rate, self.device, self.clip = learning_rate, device, clip
+        self.dtype = AMP_TYPES[amp]
+        self.scaler = torch.amp.GradScaler(device.type, enabled=amp == "fp16")
+        self.ema = None
+        if ema_decay:
+            self.ema = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(ema_decay))
+        self.module: nn.Module = network
+        if distributed:
+            ids = [device.index] if device.type == "cuda" else None
+            self.module = DistributedDataParallel(network, device_ids=ids)
+
+    @property
+    def tested(self) -> nn.Module:
+        """The network that validation and tests use: the averaged one where there is one."""
+        return self.network if self.ema is None else self.ema.module
+
+    def _forward(self, noisy: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
+            return self.module(noisy)
+
+    def step(self, step: int, batches: list[dict[str, Tensor]]) -> StepResult:
+        """One optimiser step over one or more micro-batches.
+
+        Args:
+            step: number of the step, from 0; it alone decides the learning rate.
+            batches: micro-batches of the data loader.
+
+        Returns:
+            The mean of every loss term, and the norm of the gradient before clipping.
+        """
+        rate = self.learning_rate(step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        sums: dict[str, Tensor] = {}
+        for number, batch in enumerate(batches, start=1):
+            noisy, clean = corrupt(batch, self.device)
+            last = number == len(batches)
+            wait = contextlib.nullcontext() if last else self._no_sync()
+            with wait:
+                total, values = self.criterion(self._forward(noisy), clean)
+                self.scaler.scale(total / len(batches)).backward()
+            for name, value in {"total": total.detach(), **values}.items():
+                sums[name] = sums.get(name, 0) + value / len(batches)
+        self.scaler.unscale_(self.optimizer)
+        limit = float("inf") if self.clip is None else self.clip
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), limit)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if self.ema is not None:
+            self.ema.update_parameters(self.network)
+        return StepResult(step, sums, rate, norm.detach(), 0.0)
+
+    def _no_sync(self) -> contextlib.AbstractContextManager[None]:
+        if isinstance(self.module, DistributedDataParallel):
+            return self.module.no_sync()
+        return contextlib.nullcontext()
+
+
+def train(
+    trainer: Trainer,
+    loader: Iterable[dict[str, Tensor]],
+    start: int,
+    total: int,
+    accumulate: int = 1,
+) -> Iterator[StepResult]:
+    """Run the steps from `start` to `total`, yielding after each, so that the caller keeps order.
+
+    Args:
+        trainer: what a step is.
+        loader: micro-batches in the order of the sample stream.
+        start: first step.
+        total: number of steps of the whole run.
+        accumulate: micro-batches per step.
+
+    Yields:
+        The result of every step.
+    """
+    batches = iter(loader)
+    for step in range(start, total):
+        trainer.network.train()
+        began = time.perf_counter()
+        micro = list(islice(batches, accumulate))
+        waited = time.perf_counter() - began
+        result = trainer.step(step, micro)
+        result.data_seconds = waited
+        yield result

@@ -1,0 +1,193 @@
+"""What a person sees of a run: a progress bar or log lines, TensorBoard, and curves.csv."""
+
+import csv
+import logging
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from restoration.train.loop import StepResult
+
+logger = logging.getLogger("restoration")
+BAR_REFRESH = 10  # steps between new numbers in the bar; reading them waits for the device
+DATA_HINT = 0.3  # share of the time spent waiting for data above which the log says so
+
+
+class RunningMeans:
+    """Means of named values since the last reading; they stay on the device until then."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.count = 0
+
+    def add(self, values: dict[str, Tensor]) -> None:
+        """Add one step's values."""
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0) + value
+        self.count += 1
+
+    def read(self) -> dict[str, float]:
+        """Return the means and start again."""
+        means = {name: float(value) / self.count for name, value in self.sums.items()}
+        self.sums, self.count = {}, 0
+        return means
+
+
+class Curves:
+    """curves.csv: the mean of every loss term between two log lines.
+
+    Args:
+        path: the file; rows behind `start` (of a run that was interrupted later than its last
+            checkpoint) are dropped.
+        start: step that the run continues from.
+        names: the loss terms.
+    """
+
+    def __init__(self, path: Path, start: int, names: Sequence[str]):
+        self.path = path
+        self.names = ["step", "lr", "grad_norm", "total", *names]
+        kept = []
+        if start and path.is_file():
+            with path.open(newline="", encoding="utf-8") as file:
+                kept = [row for row in csv.DictReader(file) if int(row["step"]) <= start]
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, self.names, extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(kept)
+
+    def add(self, row: dict[str, float]) -> None:
+        """Append one row."""
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, self.names, extrasaction="ignore").writerow(row)
+
+
+class Monitor:
+    """Reports the steps of a run on rank 0.
+
+    Args:
+        console: where the bar goes.
+        folder: the experiment's folder, for curves.csv; None on the other ranks.
+        tb: TensorBoard writer, or None.
+        start: first step.
+        total: number of steps of the whole run.
+        names: the loss terms.
+        print_freq: steps between log lines.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        folder: Path | None,
+        tb: SummaryWriter | None,
+        start: int,
+        total: int,
+        names: Sequence[str],
+        print_freq: int,
+    ):
+        self.tb, self.start, self.total, self.print_freq = tb, start, total, print_freq
+        self.curves = Curves(folder / "curves.csv", start, names) if folder else None
+        self.means, self.recent = RunningMeans(), RunningMeans()
+        self.data_seconds = 0.0
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[terms]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self.task = self.bar.add_task("training", total=total, completed=start, rate="", terms="")
+
+    def __enter__(self) -> "Monitor":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.bar.stop()
+        if self.tb is not None:
+            self.tb.flush()
+
+    def step(self, result: StepResult) -> None:
+        """Report one step."""
+        done = result.step + 1
+        self.means.add({**result.values, "grad_norm": result.grad_norm})
+        self.recent.add(result.values)
+        self.data_seconds += result.data_seconds
+        self.bar.update(self.task, completed=done)
+        if done % BAR_REFRESH == 0 or done == self.total:
+            speed = self.bar.tasks[self.task].speed
+            rate = f"{speed:.2f} it/s" if speed else ""
+            self.bar.update(self.task, rate=rate, terms=describe(self.recent.read()))
+        if done % self.print_freq == 0 or done == self.total:
+            self._log(done, result)
+
+    def _log(self, done: int, result: StepResult) -> None:
+        count = self.means.count
+        means = self.means.read()
+        if not math.isfinite(means["total"]):
+            raise FloatingPointError(
+                f"the loss is not finite at step {done} ({describe(means)}): lower the learning "
+                "rate, or train without fp16"
+            )
+        task = self.bar.tasks[self.task]
+        elapsed = task.elapsed or 0.0
+        rate = (done - self.start) / elapsed if elapsed else 0.0
+        left = (self.total - done) / rate if rate else 0.0
+        wait = self.data_seconds / count
+        logger.info(
+            "[%d/%d] lr %.3g  %s  %.2f it/s  eta %s  data %.3f s",
+            done,
+            self.total,
+            result.learning_rate,
+            describe({k: v for k, v in means.items() if k != "grad_norm"}),
+            rate,
+            clock(left),
+            wait,
+        )
+        if rate and wait * rate > DATA_HINT:
+            logger.info("the loader is the bottleneck: raise num_worker_per_gpu or cache_gb")
+        self.data_seconds = 0.0
+        row = {"step": done, "lr": result.learning_rate, **means}
+        if self.curves is not None:
+            self.curves.add(row)
+        if self.tb is not None:
+            for name, value in row.items():
+                if name != "step":
+                    self.tb.add_scalar(f"train/{name}", value, done)
+
+    def validated(self, done: int, values: dict[str, float], images: dict[str, Tensor]) -> None:
+        """Report a validation: metric values by name, and (3, H, W) pictures by name."""
+        text = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+        logger.info("[%d/%d] validation: %s", done, self.total, text)
+        if self.tb is not None:
+            for name, value in values.items():
+                self.tb.add_scalar(f"val/{name}", value, done)
+            for name, image in images.items():
+                self.tb.add_image(f"val/{name}", image, done)
+
+
+def describe(values: dict[str, float]) -> str:
+    """Values by name in one line."""
+    return "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+
+
+def clock(seconds: float) -> str:
+    """Seconds as h:mm:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"

@@ -1,0 +1,250 @@
+"""From typed options to a training run: network, criterion, sample stream, folders, order."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torch.utils.tensorboard import SummaryWriter
+
+from restoration import distributed
+from restoration.archs import build, load_network
+from restoration.data import (
+    BatchPlan,
+    CachedSource,
+    DenoisingDataset,
+    PatchSchedule,
+    make_loader,
+    open_source,
+)
+from restoration.evaluate.picture import side_by_side
+from restoration.evaluate.protocol import EvaluationSet, evaluate
+from restoration.evaluate.recipe import Metrics, open_metrics, open_sets
+from restoration.evaluate.tables import AVERAGE, summarize
+from restoration.options import Optimizer, Options, Train, TrainSet
+from restoration.train import checkpoint
+from restoration.train.criterion import build_criterion
+from restoration.train.loop import Trainer, train
+from restoration.train.monitor import Monitor
+from restoration.train.schedule import Schedule, build_schedule
+
+logger = logging.getLogger("restoration")
+GIGABYTE = 1024**3
+
+
+@dataclass
+class Run:
+    """Everything that a training run needs, built and checked before its first step."""
+
+    options: Options
+    recipe: Train
+    trainer: Trainer
+    dataset: DenoisingDataset
+    patches: PatchSchedule
+    sets: dict[str, EvaluationSet]
+    metrics: Metrics
+
+
+def build_dataset(options: TrainSet, recipe: Train, seed: int) -> DenoisingDataset:
+    """Open the training images and define the sample stream over them."""
+    source = open_source(options.dataroot_gt)
+    if options.cache_gb:
+        source = CachedSource(source, int(options.cache_gb * GIGABYTE))
+    low, high = options.sigma_bounds
+    mixing = recipe.mixing_augs
+    return DenoisingDataset(
+        source,
+        seed,
+        ("blind", low, high) if options.sigma_type == "random" else low,
+        geometric_augs=options.geometric_augs,
+        mixup_beta=mixing.mixup_beta if mixing.mixup else None,
+        mixup_identity=mixing.use_identity,
+    )
+
+
+def build_optimizer(network: nn.Module, options: Optimizer) -> torch.optim.Optimizer:
+    """Build the torch optimiser that the options name."""
+    arguments = {"lr": options.lr, "weight_decay": options.weight_decay}
+    if options.type != "SGD":
+        arguments["betas"] = options.betas
+    return getattr(torch.optim, options.type)(network.parameters(), **arguments)
+
+
+def build_learning_rate(recipe: Train) -> Schedule:
+    """Build the learning rate as a function of the step."""
+    arguments = recipe.scheduler.model_dump()
+    kind = arguments.pop("type")
+    return build_schedule(kind, recipe.optim_g.lr, **arguments, warmup=recipe.warmup_iter)
+
+
+def build_trainer(options: Options, recipe: Train, device: torch.device) -> Trainer:
+    """Build network, losses and optimiser; the weights follow from the seed alone."""
+    torch.manual_seed(options.manual_seed)
+    network = build(**options.network_g)
+    if options.path.pretrain_network_g is not None:
+        paths = options.path
+        load_network(network, paths.pretrain_network_g, paths.param_key_g, paths.strict_load_g)
+    network.to(device)
+    return Trainer(
+        network,
+        build_criterion(recipe.terms()).to(device),
+        build_optimizer(network, recipe.optim_g),
+        build_learning_rate(recipe),
+        device,
+        clip=recipe.grad_clip_norm if recipe.use_grad_clip else None,
+        amp=recipe.amp,
+        ema_decay=recipe.ema_decay,
+        distributed=distributed.world_size() > 1,
+    )
+
+
+def prepare(options: Options, device: torch.device) -> Run:
+    """Build everything and find every mistake before a folder is made.
+
+    Args:
+        options: a whole option file.
+        device: where to train.
+
+    Returns:
+        A Run for `run_training`.
+
+    Raises:
+        ValueError: the options miss a part, or a file does not fit.
+        FileNotFoundError: images or weights are missing.
+    """
+    recipe, images = options.train, options.datasets.train
+    if recipe is None or images is None:
+        raise ValueError("training needs the sections `train` and `datasets.train`")
+    patches = PatchSchedule(*images.stages)
+    dataset = build_dataset(images, recipe, options.manual_seed)
+    dataset.check_sizes(max(images.stages[2]))
+    sets = open_sets(options.datasets.test)
+    metrics = open_metrics(options.val.metric_specs)
+    trainer = build_trainer(options, recipe, device)
+    return Run(options, recipe, trainer, dataset, patches, sets, metrics)
+
+
+def _loader(run: Run, start: int) -> DataLoader:
+    plan = BatchPlan(
+        run.patches,
+        start,
+        run.recipe.total_iter,
+        distributed.rank(),
+        distributed.world_size(),
+        run.recipe.accumulate,
+    )
+    workers = run.options.datasets.train.num_worker_per_gpu
+    return make_loader(run.dataset, plan, workers, pin_memory=run.trainer.device.type == "cuda")
+
+
+def validate(run: Run) -> tuple[dict[str, float], dict[str, Tensor]]:
+    """Evaluate the network that a test would use, on all ranks together.
+
+    Returns:
+        Mean over sets of every metric, as "psnr/sigma25", and a side-by-side picture of the
+        first image of this rank at each noise level.
+    """
+    images: dict[str, Tensor] = {}
+
+    def keep(name: str, image: str, sigma: float, *pictures: Tensor) -> None:
+        images.setdefault(f"{name}/sigma{sigma:g}", side_by_side(*pictures).cpu())
+
+    rows = evaluate(
+        run.trainer.tested,
+        run.sets,
+        run.metrics.by_name,
+        run.trainer.device,
+        with_noisy=False,
+        tile=run.options.val.tile,
+        overlap=run.options.val.tile_overlap,
+        on_image=keep,
+    )
+    means = [r for r in summarize(rows, list(run.metrics.by_name)) if r["set"] == AVERAGE]
+    values = {
+        f"{name}/sigma{row['sigma']:g}": row[name]
+        for row in means
+        for name in run.metrics.by_name
+        if row[name] is not None
+    }
+    return values, images
+
+
+def _better(run: Run, value: float, best: float | None) -> bool:
+    first = next(iter(run.metrics.by_name.values()))
+    return best is None or (value > best if first.higher_is_better else value < best)
+
+
+def _score(run: Run, values: dict[str, float]) -> float | None:
+    """Mean over noise levels of the first metric: what "best" means."""
+    first = next(iter(run.metrics.by_name))
+    found = [v for name, v in values.items() if name.startswith(f"{first}/")]
+    return sum(found) / len(found) if found else None
+
+
+def run_training(
+    run: Run,
+    folder: Path,
+    console: Console,
+    resume_from: Path | None = None,
+    tb_folder: Path | None = None,
+) -> Path:
+    """Train from the first step, or from a state, to the last.
+
+    Args:
+        run: from `prepare`.
+        folder: the experiment's folder; it exists.
+        console: where progress is shown.
+        resume_from: a training state, or None.
+        tb_folder: folder of TensorBoard events, or None for none.
+
+    Returns:
+        The checkpoint of the last step, models/net_g_latest.pth.
+    """
+    trainer, total = run.trainer, run.recipe.total_iter
+    start, best = checkpoint.resume(trainer, resume_from) if resume_from else (0, None)
+    if start > total:
+        raise ValueError(f"{resume_from} is at step {start}, beyond train.total_iter = {total}")
+    main = distributed.rank() == 0
+    tb = SummaryWriter(tb_folder, purge_step=start + 1) if main and tb_folder else None
+    log = run.options.logger
+    names = trainer.criterion.names
+    quiet = console if main else Console(quiet=True)
+    with Monitor(
+        quiet, folder if main else None, tb, start, total, names, log.print_freq
+    ) as monitor:
+        done = start
+        try:
+            for result in train(trainer, _loader(run, start), start, total, run.recipe.accumulate):
+                done = result.step + 1
+                monitor.step(result)
+                if run.sets and (done % run.options.val.val_freq == 0 or done == total):
+                    best = _validate_and_keep(run, folder, done, best, monitor)
+                if main and (done % log.save_checkpoint_freq == 0 or done == total):
+                    checkpoint.save_state(trainer, folder, done, best)
+        except KeyboardInterrupt:
+            if main and done > start:
+                checkpoint.save_state(trainer, folder, done, best)
+                logger.info("interrupted: state saved at step %d; go on with --auto_resume", done)
+            raise
+    if main:
+        checkpoint.save_weights(trainer, folder, checkpoint.LATEST)
+    if tb is not None:
+        tb.close()
+    distributed.barrier()
+    return folder / "models" / f"net_g_{checkpoint.LATEST}.pth"
+
+
+def _validate_and_keep(
+    run: Run, folder: Path, done: int, best: float | None, monitor: Monitor
+) -> float | None:
+    values, images = validate(run)
+    monitor.validated(done, values, images)
+    score = _score(run, values)
+    if score is None or not _better(run, score, best):
+        return best
+    if distributed.rank() == 0:
+        checkpoint.save_weights(run.trainer, folder, checkpoint.BEST)
+    return score

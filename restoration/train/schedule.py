@@ -1,0 +1,77 @@
+"""Learning rates as pure functions of the step.
+
+`CosineAnnealingRestartCyclicLR` is the schedule of Restormer (arXiv:2111.09881): cosine cycles,
+each with its own lowest rate. `CosineAnnealingRestartLR` follows SGDR (arXiv:1608.03983).
+"""
+
+import bisect
+import itertools
+import math
+from collections.abc import Callable, Sequence
+
+Schedule = Callable[[int], float]
+
+
+def cosine_cycles(
+    base: float, periods: Sequence[int], weights: Sequence[float], lows: Sequence[float]
+) -> Schedule:
+    """Cosine from base to low in every cycle, the amplitude scaled by the cycle's weight.
+
+    Args:
+        base: rate at the start of a cycle of weight 1.
+        periods: steps of each cycle.
+        weights: factor on each cycle's amplitude.
+        lows: lowest rate of each cycle.
+
+    Returns:
+        A function of the step (from 0); past the last cycle it stays at that cycle's low.
+    """
+    ends = list(itertools.accumulate(periods))
+
+    def rate(step: int) -> float:
+        cycle = min(bisect.bisect_left(ends, step), len(ends) - 1)
+        start = ends[cycle] - periods[cycle]
+        phase = min((step - start) / periods[cycle], 1.0)
+        swing = 0.5 * weights[cycle] * (base - lows[cycle])
+        return lows[cycle] + swing * (1 + math.cos(math.pi * phase))
+
+    return rate
+
+
+def multi_step(base: float, milestones: Sequence[int], gamma: float) -> Schedule:
+    """Rate that is multiplied by gamma at every milestone."""
+    ordered = sorted(milestones)
+    return lambda step: base * gamma ** bisect.bisect_right(ordered, step)
+
+
+def with_warmup(rate: Schedule, base: float, steps: int) -> Schedule:
+    """Rise linearly from 0 to base in the first `steps` steps; none where steps <= 0."""
+    return lambda step: base * (step + 1) / steps if step < steps else rate(step)
+
+
+def build_schedule(
+    type: str,
+    base: float,
+    *,
+    periods: Sequence[int] | None = None,
+    restart_weights: Sequence[float] | None = None,
+    eta_mins: Sequence[float] | None = None,
+    eta_min: float = 0.0,
+    milestones: Sequence[int] = (),
+    gamma: float = 0.1,
+    warmup: int = -1,
+) -> Schedule:
+    """Build the schedule that an option file names; see options.Scheduler for the arguments."""
+    if type == "ConstantLR":
+        rate = multi_step(base, (), gamma)
+    elif type == "MultiStepLR":
+        rate = multi_step(base, milestones, gamma)
+    elif type in ("CosineAnnealingRestartCyclicLR", "CosineAnnealingRestartLR") and periods:
+        weights = restart_weights or [1.0] * len(periods)
+        cyclic = type.endswith("CyclicLR") and eta_mins is not None
+        rate = cosine_cycles(
+            base, periods, weights, eta_mins if cyclic else [eta_min] * len(periods)
+        )
+    else:
+        raise ValueError(f"unknown schedule {type!r}, or one without periods")
+    return with_warmup(rate, base, warmup)
