@@ -206,7 +206,7 @@ def _forget() -> None:
 
 
 def _installed() -> bool:
-    return "basicsr" in sys.modules or importlib.util.find_spec("basicsr") is not None
+    return sys.modules.get("basicsr") is not None or importlib.util.find_spec("basicsr") is not None
 
 
 def _location() -> str:

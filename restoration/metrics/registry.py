@@ -113,9 +113,10 @@ def build_metrics(names: Sequence[str | Mapping[str, Any]]) -> dict[str, Metric]
 
 
 def _build(given: str | Mapping[str, Any]) -> Metric:
-    options = {"type": given} if isinstance(given, str) else dict(given)
-    if not isinstance(options.get("type"), str):
+    options = {"type": given} if isinstance(given, str) else given
+    if not isinstance(options, Mapping) or not isinstance(options.get("type"), str):
         raise ValueError(f"expected the name of a metric or a mapping with `type`, got {given!r}")
+    options = dict(options)
     kind = _canonical(options.pop("type"))
     name = options.pop("name", kind)
     if kind in METRICS:
