@@ -327,4 +327,4 @@ def _check_channels(inp_channels: int, out_channels: int, dual_pixel_task: bool)
 
 
 restormer_s = partial(Restormer, dim=24, num_blocks=(2, 3, 3, 4), num_refinement_blocks=2)
-restormer_xs = partial(Restormer, dim=16, num_blocks=(1, 1, 1, 2), num_refinement_blocks=1)
+restormer_xs = partial(Restormer, dim=16, num_blocks=(1, 1, 1, 1), num_refinement_blocks=0)
