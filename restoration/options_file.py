@@ -32,7 +32,13 @@ def parse_yaml(text: str) -> Any:
 
 
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Lay one mapping over another: nested mappings merge, everything else replaces."""
+    """Lay one mapping over another: nested mappings merge, everything else replaces.
+
+    A mapping that names another `type` replaces the whole one below it, whose keys were arguments
+    of that other type.
+    """
+    if base.get("type", over.get("type")) != over.get("type", base.get("type")):
+        return dict(over)
     merged = dict(base)
     for key, value in over.items():
         both = isinstance(merged.get(key), dict) and isinstance(value, dict)

@@ -59,7 +59,7 @@ def reference() -> str:
         "# Option keys",
         "",
         "Made by `restoration options`; do not edit. A file may name another one as its `base:`;",
-        "mappings merge, everything else replaces.",
+        "mappings merge (one that names another `type` replaces), everything else replaces.",
     ]
     for path, model in _sections(Options, ""):
         lines += ["", f"## `{path}`" if path else "## Top level", "", (model.__doc__ or "").strip()]
