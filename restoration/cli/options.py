@@ -3,10 +3,22 @@
 import argparse
 import json
 import sys
+import types
 import typing
 from collections.abc import Iterator
+from pathlib import Path
 
 from pydantic import BaseModel
+
+PLAIN_TYPES = {
+    str: "text",
+    int: "integer",
+    float: "number",
+    bool: "true or false",
+    dict: "mapping",
+    Path: "path",
+    typing.Any: "any",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,18 +35,19 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _type_name(annotation: object) -> str:
-    if typing.get_origin(annotation) is typing.Literal:
-        return " or ".join(f"`{choice}`" for choice in typing.get_args(annotation))
-    text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-    if typing.get_origin(annotation) is not None:
-        text = str(annotation)
-    for noise in ("typing.", "pathlib.", "restoration.options."):
-        text = text.replace(noise, "")
-    while "Annotated[" in text:
-        head, _, rest = text.partition("Annotated[")
-        inner, _, after = rest.partition("]")
-        text = head + inner.split(",")[0] + after
-    return text.replace("|", "or")
+    """Write a type for people: "integer or `auto`", "list of number", "section"."""
+    origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Literal:
+        return " or ".join(f"`{choice}`" for choice in parts)
+    if origin is typing.Annotated:
+        return _type_name(parts[0])
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_type_name(part) for part in parts if part is not type(None))
+    if origin in (list, tuple):
+        return f"list of {_type_name(parts[0])}"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "section"
+    return PLAIN_TYPES.get(annotation if origin is None else origin, str(annotation))
 
 
 def _sections(model: type[BaseModel], path: str) -> Iterator[tuple[str, type[BaseModel]]]:
