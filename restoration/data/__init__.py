@@ -3,6 +3,7 @@
 from restoration.data.dataset import DenoisingDataset
 from restoration.data.degrade import corrupt, evaluation_noise
 from restoration.data.draws import Draw, check_sigma, draw, epoch_order, symmetric
+from restoration.data.grey import GreySource
 from restoration.data.images import (
     EXTENSIONS,
     read_float,
@@ -33,6 +34,7 @@ __all__ = [
     "DenoisingDataset",
     "Draw",
     "FolderSource",
+    "GreySource",
     "LmdbSource",
     "PatchSchedule",
     "SkimageSource",

@@ -41,7 +41,7 @@ def denoising_figure(
     for line, (label, noisy, restored, clean, mask) in zip(axes, rows, strict=True):
         error = (restored - clean).abs().mean(1, keepdim=True)
         for axis, picture in zip(line, (noisy, restored, clean), strict=False):
-            axis.imshow(to_image(picture))
+            axis.imshow(to_image(picture), cmap="gray", vmin=0, vmax=1)
         of_error = line[3].imshow(to_image(error), cmap="magma", vmin=0, vmax=ERROR_LIMIT)
         of_mask = line[4].imshow(to_image(mask), cmap="magma", vmin=0, vmax=1)
         line[0].set_ylabel(label)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 import losses
 from restoration import distributed
 from restoration.archs import build, load_network
-from restoration.data import open_source
+from restoration.data import GreySource, Source, open_source
 from restoration.evaluate.picture import denoising_figure
 from restoration.evaluate.protocol import (
     PROTOCOL,
@@ -29,7 +29,7 @@ from restoration.evaluate.tables import (
     write_per_image,
 )
 from restoration.folders import environment, write_json
-from restoration.metrics import Metric, MetricUnavailable, build_metrics
+from restoration.metrics import Metric, MetricUnavailable, as_rgb, build_metrics
 from restoration.options import Options, TestSet
 
 COLUMNS = {"psnr": "PSNR", "ssim": "SSIM", "lpips": "LPIPS", "e_mae": "E-MAE x100"}
@@ -57,10 +57,18 @@ class Metrics:
         return known | {name: m.higher_is_better for name, m in self.by_name.items()}
 
 
+def open_images(dataroot: str, channels: int) -> Source:
+    """Open a `dataroot` as colour (3 channels) or grey (1) images."""
+    source = open_source(dataroot)
+    return GreySource(source) if channels == 1 else source
+
+
 def open_sets(test: Mapping[str, TestSet]) -> dict[str, EvaluationSet]:
     """Open the test sets of an option file."""
     return {
-        name: EvaluationSet(open_source(one.dataroot_gt), tuple(one.sigma_test), one.max_images)
+        name: EvaluationSet(
+            open_images(one.dataroot_gt, one.in_ch), tuple(one.sigma_test), one.max_images
+        )
         for name, one in test.items()
     }
 
@@ -170,5 +178,6 @@ def draw_picture(
     rows: list[tuple[str, Tensor, Tensor, Tensor, Tensor]] = []
     for sigma in one.sigmas[:PICTURE_SIGMAS]:
         noisy, restored = noisy_and_restored(network, clean_image, sigma, device, tile)
-        rows.append((f"sigma {sigma:g}", noisy, restored, clean, mask_of(restored, clean)))
+        mask = mask_of(as_rgb(restored), as_rgb(clean))
+        rows.append((f"sigma {sigma:g}", noisy, restored, clean, mask))
     denoising_figure(path, rows)

@@ -1,7 +1,7 @@
 """Full-reference metrics: pure functions, one value per image, data range always an argument."""
 
 from restoration.metrics.fidelity import psnr, ssim
-from restoration.metrics.learned import EMae, Lpips, MetricUnavailable
+from restoration.metrics.learned import EMae, Lpips, MetricUnavailable, as_rgb
 from restoration.metrics.quantize import to_uint8_range
 from restoration.metrics.registry import METRICS, Metric, build_metrics, known_metrics
 
@@ -11,6 +11,7 @@ __all__ = [
     "Lpips",
     "Metric",
     "MetricUnavailable",
+    "as_rgb",
     "build_metrics",
     "known_metrics",
     "psnr",

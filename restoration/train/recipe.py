@@ -17,12 +17,12 @@ from restoration.data import (
     CachedSource,
     DenoisingDataset,
     PatchSchedule,
+    Source,
     make_loader,
-    open_source,
 )
 from restoration.evaluate.picture import side_by_side
 from restoration.evaluate.protocol import EvaluationSet, evaluate
-from restoration.evaluate.recipe import Metrics, open_metrics, open_sets
+from restoration.evaluate.recipe import Metrics, open_images, open_metrics, open_sets
 from restoration.evaluate.tables import AVERAGE, summarize
 from restoration.options import Optimizer, Options, Train, TrainSet
 from restoration.train import checkpoint
@@ -50,7 +50,7 @@ class Run:
 
 def build_dataset(options: TrainSet, recipe: Train, seed: int) -> DenoisingDataset:
     """Open the training images and define the sample stream over them."""
-    source = open_source(options.dataroot_gt)
+    source: Source = open_images(options.dataroot_gt, options.in_ch)
     if options.cache_gb:
         source = CachedSource(source, int(options.cache_gb * GIGABYTE))
     low, high = options.sigma_bounds
