@@ -97,6 +97,13 @@ def test_accumulation_covers_every_sample_once():
     assert sorted(step) == list(range(first, _schedule(2).first_sample(6, 2, 3)))
 
 
+def test_order_within_a_step_is_micro_batch_then_rank():
+    schedule = PatchSchedule([10], [2], [8])
+    batches = [list(BatchPlan(schedule, 1, 2, rank, 2, accumulate=2)) for rank in (0, 1)]
+    indices = [[[index for index, _ in batch] for batch in rank] for rank in batches]
+    assert indices == [[[8, 9], [12, 13]], [[10, 11], [14, 15]]]
+
+
 def test_loader_leaves_the_global_generator_alone(folder):
     before = torch.get_rng_state()
     next(iter(make_loader(_dataset(folder), BatchPlan(_schedule(1), 0, 2))))
