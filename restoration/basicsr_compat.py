@@ -74,8 +74,11 @@ def import_basicsr(submodule: str | None = None) -> ModuleType:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about scipy namespaces that BasicSR still uses
+            importlib.import_module("basicsr")
             return importlib.import_module(name)
     except Exception as error:  # a foreign package: whatever it raises at import is its state
+        if "basicsr" not in sys.modules:
+            _forget()  # submodules outlive the failed import of their package, half filled
         raise BasicsrUnavailable(
             f"cannot import {name} from {_location()}: {_one_line(error)}; expected BasicSR 1.4.2 "
             "(another package of this name earlier on sys.path hides it)",
@@ -99,7 +102,8 @@ def get_arch(name: str) -> type:
     Raises:
         ValueError: no such architecture; names the known, the nearest and the failed imports.
     """
-    return _get("architecture", _registries().archs, name)
+    registries = _registries()
+    return _get("architecture", registries.archs, registries.failed, name)
 
 
 def get_loss(name: str) -> type:
@@ -108,7 +112,8 @@ def get_loss(name: str) -> type:
     Raises:
         ValueError: no such loss; names the known, the nearest and the failed imports.
     """
-    return _get("loss", _registries().losses, name)
+    registries = _registries()
+    return _get("loss", registries.losses, registries.failed, name)
 
 
 def known_archs() -> list[str]:
@@ -131,20 +136,19 @@ def _find(known: dict[str, type], name: str) -> type | None:
     return known.get(name, known.get(f"{name}_basicsr"))
 
 
-def _get(kind: str, known: dict[str, type], name: str) -> type:
+def _get(kind: str, known: dict[str, type], failed: dict[str, str], name: str) -> type:
     found = _find(known, name)
     if found is not None:
         return found
     message = f"expected the name of a BasicSR {kind}, got {name!r}"
     nearest = difflib.get_close_matches(name, known, n=1)
     if nearest:
-        message += f"; did you mean {nearest[0]!r}?"
+        message += f", did you mean {nearest[0]!r}?"
     if known:
-        message += f" Known: {', '.join(sorted(known))}."
-    failed = _registries().failed
+        message += f"; known: {', '.join(sorted(known))}"
     if failed:
         reasons = "; ".join(f"{module} ({reason})" for module, reason in failed.items())
-        message += f" Not imported: {reasons}"
+        message += f"; not imported: {reasons}"
     raise ValueError(message)
 
 

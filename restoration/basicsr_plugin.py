@@ -176,7 +176,7 @@ def _to_chw(image: np.ndarray) -> Tensor:
 def _sigma(opt: Mapping[str, Any]) -> Any:
     """Restormer's `sigma_type` and `sigma_range` as the data layer takes them."""
     kind, given = opt.get("sigma_type", "random"), opt.get("sigma_range", [0, 50])
-    if kind == "constant":
+    if kind == "constant" and isinstance(given, int | float):
         return float(given)
     if kind not in ("random", "choice") or not isinstance(given, list | tuple):
         raise ValueError(

@@ -63,7 +63,8 @@ def _lpips(name: str, net: str = "alex", weights: str | Path | None = None) -> M
 
 
 def _e_mae(name: str, weights: str | Path | None = None) -> Metric:
-    scale = f"times 100, mask {weights or 'shipped with this project'}"
+    mask = "shipped with this project" if weights is None else Path(weights).name
+    scale = f"times 100, mask {mask}"
     return Metric(name, "100 E-MAE", False, scale, EMae(weights))
 
 

@@ -12,7 +12,7 @@ import torch
 import losses
 from losses import MaskBank
 from restoration.data import read_rgb8
-from restoration.metrics import EMae, Lpips, MetricUnavailable
+from restoration.metrics import EMae, Lpips, MetricUnavailable, build_metrics
 
 SHARED = Path(__file__).parents[2] / "../shared/weights/enhanced-iqm"
 
@@ -67,6 +67,13 @@ def test_lpips_parity_with_the_package(metric, package):
     assert got.shape == (2,)
     torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-8)
     assert ((got - wrong_range).abs() > 1e-3 * expected).all()
+
+
+def test_lpips_by_name(metric, backbone_file):
+    by_name = build_metrics([{"type": "LPIPS", "weights": backbone_file}])["lpips"]
+    torch.testing.assert_close(by_name(*images()), metric(*images()), rtol=0, atol=0)
+    assert by_name.scale == "version 0.1, alex, input in [-1, 1]"
+    assert not by_name.higher_is_better
 
 
 def test_lpips_batch_equals_singles(metric):
