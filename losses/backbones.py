@@ -6,6 +6,8 @@ normalisation; both are arguments, with the paper's choice as the default of vgg
 """
 
 import difflib
+import itertools
+import re
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from losses.embedded import EmbeddedBackbone
+from losses.functional import check_side
 from losses.masks import freeze
 from losses.weights import load_state_dict
 
@@ -51,13 +54,17 @@ class Backbone(nn.Module):
         body: module that maps (B, 3, H, W) to a list of feature maps.
         channels: channels of each map.
         normalize: whether to apply ImageNet mean and standard deviation first.
+        min_side: height and width below which an image would lose its last pixel in a pool.
     """
 
-    def __init__(self, body: nn.Module, channels: Sequence[int], normalize: bool):
+    def __init__(
+        self, body: nn.Module, channels: Sequence[int], normalize: bool, min_side: int = 1
+    ):
         super().__init__()
         self.body = freeze(body)
         self.channels = tuple(channels)
         self.normalize = normalize
+        self.min_side = min_side
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), False)
 
@@ -66,7 +73,12 @@ class Backbone(nn.Module):
         return super().train(False)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) in [0, 1] -> one (B, C_k, H_k, W_k) per tap."""
+        """(B, 3, H, W) in [0, 1] -> one (B, C_k, H_k, W_k) per tap.
+
+        Raises:
+            ValueError: an image too small for the pools.
+        """
+        check_side(x, self.min_side, "the taps of the backbone")
         if self.normalize:
             x = (x - self.mean) / self.std
         return list(self.body(x))
@@ -122,33 +134,58 @@ def _load_vgg_file(body: nn.Module, path: str | Path) -> None:
     body.load_state_dict({name: found[name] for name in wanted})
 
 
-def _taps_in(path: str | Path, spec: BackboneSpec) -> tuple[str, ...]:
-    """Taps of a VGG whose convolutions all stand in the file (a file may end early)."""
-    state = load_state_dict(path)
-    convs = sum(name.startswith("features.") and name.endswith(".weight") for name in state)
-    available, needed = [], 0
+def _conv_names(spec: BackboneSpec) -> dict[str, list[str]]:
+    """Torchvision's names of the convolutions that each tap of a VGG adds, in order."""
+    names, index = {}, 0
     for tap in spec.taps:
-        needed += int(tap.rsplit("_", 1)[1])
-        if needed <= convs:
-            available.append(tap)
-    if not available:
+        convs = int(tap.rsplit("_", 1)[1])
+        names[tap] = [f"features.{index + 2 * n}.weight" for n in range(convs)]
+        index += 2 * convs + 1  # every convolution has a ReLU, every level ends in a pool
+    return names
+
+
+def _taps_in(path: str | Path, name: str) -> tuple[str, ...]:
+    """Taps of a VGG whose convolutions all stand in the file (a file may end early)."""
+    found = {key for key in load_state_dict(path) if re.fullmatch(r"features\.\d+\.weight", key)}
+    if not found:
         raise ValueError(f"{path}: expected VGG weights (features.0.weight, ...), got none")
-    return tuple(available)
+    convs = _conv_names(BACKBONES[name])
+    foreign = sorted(found - set(itertools.chain.from_iterable(convs.values())))
+    if foreign:
+        raise ValueError(f"{path}: expected weights of {name}, got a layer {foreign[0]} it has not")
+    complete = itertools.takewhile(lambda tap: found.issuperset(convs[tap]), convs)
+    taps = tuple(complete)
+    if not taps:
+        raise ValueError(f"{path}: expected the weights of one tap or more of {name}, got fewer")
+    return taps
+
+
+def _initialise(body: nn.Module) -> None:
+    for module in body.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.zeros_(module.bias)
 
 
 def _build_vgg(
     name: str, spec: BackboneSpec, taps: Sequence[str] | None, weights: str | Path | None
 ) -> tuple[nn.Module, list[int]]:
     local = weights not in (None, "random")
-    if taps is None:
-        taps = _taps_in(weights, spec) if local else spec.taps
+    held = _taps_in(weights, name) if local else spec.taps
+    taps = held if taps is None else tuple(taps)
     for tap in taps:
         _check_name("tap", tap, spec.taps)
+    if not taps or len(set(taps)) < len(taps):
+        raise ValueError(f"expected one tap or more, each once, got {list(taps)}")
     indices = tuple(sorted(spec.taps.index(tap) for tap in taps))
     import timm  # takes a second: only those who use a VGG wait for it
 
-    body = timm.create_model(name, pretrained=False, features_only=True, out_indices=indices)
-    if weights != "random":
+    with torch.device("meta"):  # timm makes the unused classifier too: 0.4 GB, 4 seconds
+        body = timm.create_model(name, pretrained=False, features_only=True, out_indices=indices)
+    body = body.to_empty(device="cpu")
+    if weights == "random":
+        _initialise(body)
+    else:
         _load_vgg_file(body, weights if local else _published_file(name))
     return body, body.feature_info.channels()
 
@@ -186,7 +223,10 @@ def build_backbone(
         body = EmbeddedBackbone()
         if weights != "random":
             body.load_state_dict(load_state_dict(weights or "embedded_backbone"))
-        return Backbone(body, body.channels, normalize=False)  # the body normalises by itself
+        least = 2 ** (len(body.channels) - 1)
+        return Backbone(body, body.channels, False, least)  # the body normalises by itself
     body, channels = _build_vgg(name, spec, taps, weights)
-    _replace_pools(body, pooling or spec.pooling)
-    return Backbone(body, channels, normalize)
+    pooling = pooling or spec.pooling
+    _replace_pools(body, pooling)
+    pools = sum(isinstance(m, POOLINGS[pooling]) for m in body.modules())
+    return Backbone(body, channels, normalize, 2**pools)

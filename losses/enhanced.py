@@ -42,15 +42,21 @@ class EnhancedLoss(nn.Module):
         super().__init__()
         self.masks = load_masks(SHIPPED_PIXEL_MASK if weights is None else weights, (3,), order)
         self.mask_gradient = mask_gradient
-        self.reduction = reduction
+        self.reduction = functional.check_reduction(reduction)
 
     def train(self, mode: bool = True) -> "EnhancedLoss":
         """Stay in evaluation mode: the mask is frozen."""
         return super().train(False)
 
     def mask(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Visual mask of the pair, (B, 3, H, W) x 2 -> (B, 1, H, W) in [0, 1]."""
-        with torch.set_grad_enabled(self.mask_gradient and torch.is_grad_enabled()):
+        """Visual mask of the pair, (B, 3, H, W) x 2 -> (B, 1, H, W) in [0, 1], float32."""
+        functional.check_pair(prediction, target, channels=3)
+        prediction = functional.at_least_float32(prediction)
+        target = target.detach().to(prediction.dtype)
+        with (
+            torch.autocast(prediction.device.type, enabled=False),
+            torch.set_grad_enabled(self.mask_gradient and torch.is_grad_enabled()),
+        ):
             return self.masks.to(prediction).mask(0, target, prediction)
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
@@ -66,7 +72,7 @@ class EnhancedLoss(nn.Module):
         functional.check_pair(prediction, target, channels=3)
         with torch.autocast(prediction.device.type, enabled=False):
             prediction = functional.at_least_float32(prediction)
-            target = target.to(prediction.dtype)
+            target = target.detach().to(prediction.dtype)
             value = self.compare(self.mask(prediction, target), prediction, target)
         return functional.reduce(value, self.reduction)
 

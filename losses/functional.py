@@ -26,6 +26,10 @@ def check_pair(prediction: Tensor, target: Tensor, channels: int | None = None) 
         target: (B, C, H, W).
         channels: the C that is needed, or None for any.
     """
+    if not (isinstance(prediction, Tensor) and isinstance(target, Tensor)):
+        raise ValueError(
+            f"expected two tensors, got {type(prediction).__name__} and {type(target).__name__}"
+        )
     if prediction.ndim != 4 or prediction.shape != target.shape:
         raise ValueError(
             "expected two (B, C, H, W) tensors of one shape, "
@@ -39,13 +43,27 @@ def check_pair(prediction: Tensor, target: Tensor, channels: int | None = None) 
         raise ValueError(f"expected {channels} channels, got {prediction.shape[1]}")
 
 
+def check_side(x: Tensor, least: int, user: str) -> None:
+    """Raise ValueError if a side of (B, C, H, W) is shorter than `user` needs."""
+    if min(x.shape[-2:]) < least:
+        height, width = x.shape[-2:]
+        raise ValueError(
+            f"expected at least {least}x{least} pixels for {user}, got {height}x{width}"
+        )
+
+
+def check_reduction(reduction: str) -> str:
+    """Return the reduction, or raise ValueError if it is none of "mean", "sum" and "none"."""
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"expected reduction 'mean', 'sum' or 'none', got {reduction!r}")
+    return reduction
+
+
 def reduce(per_image: Tensor, reduction: str) -> Tensor:
     """Turn (B,) values into their mean, their sum, or leave them ("none")."""
-    if reduction == "none":
+    if check_reduction(reduction) == "none":
         return per_image
-    if reduction in ("mean", "sum"):
-        return getattr(per_image, reduction)()
-    raise ValueError(f"expected reduction 'mean', 'sum' or 'none', got {reduction!r}")
+    return getattr(per_image, reduction)()
 
 
 def masked_mean(error: Tensor, mask: Tensor | None) -> Tensor:
@@ -127,8 +145,7 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
     Raises:
         ValueError: a side is shorter than the window.
     """
-    if min(x.shape[-2:]) < 11:
-        raise ValueError(f"expected at least 11x11 pixels for SSIM, got {tuple(x.shape[-2:])}")
+    check_side(x, 11, "SSIM")
     mean_x, mean_y, var_x, var_y, cov = _local_moments(x, y, padding=0)
     luminance = (2 * mean_x * mean_y + C1) / (mean_x**2 + mean_y**2 + C1)
     return (luminance * (2 * cov + C2) / (var_x + var_y + C2)).mean((1, 2, 3))

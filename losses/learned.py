@@ -22,6 +22,7 @@ BACKBONE_URLS = {
     "alex": "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
     "vgg": "https://download.pytorch.org/models/vgg16-397923af.pth",
 }
+MIN_SIDES = {"alex": 31, "vgg": 16}  # the last pool of a smaller image would have no pixel
 
 
 def backbone_file(net: str) -> Path:
@@ -78,8 +79,9 @@ class LPIPS(nn.Module):
         if net not in BACKBONE_URLS:
             raise ValueError(f"expected net in {tuple(BACKBONE_URLS)}, got {net!r}")
         path = find_backbone(net, weights)
+        self.min_side = MIN_SIDES[net]
         self.network = freeze(_build(net, load_state_dict(path), path))
-        self.reduction = reduction
+        self.reduction = functional.check_reduction(reduction)
 
     def train(self, mode: bool = True) -> "LPIPS":
         """Stay in evaluation mode: the network is frozen."""
@@ -88,10 +90,12 @@ class LPIPS(nn.Module):
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Compare (B, 3, H, W) RGB images in [0, 1]; a scalar, or (B,) with reduction "none"."""
         functional.check_pair(prediction, target, channels=3)
+        functional.check_side(prediction, self.min_side, "LPIPS")
         with torch.autocast(prediction.device.type, enabled=False):
             prediction = functional.at_least_float32(prediction)
+            target = target.detach().to(prediction.dtype)
             self.to(prediction)
-            value = self.network(2 * prediction - 1, 2 * target.to(prediction.dtype) - 1)
+            value = self.network(2 * prediction - 1, 2 * target - 1)
         return functional.reduce(value.flatten(), self.reduction)
 
 

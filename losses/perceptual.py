@@ -54,7 +54,7 @@ class FeatureLoss(nn.Module):
         self.backbone = backbone
         self.masks = masks
         self.mask_gradient = mask_gradient
-        self.reduction = reduction
+        self.reduction = functional.check_reduction(reduction)
 
     def train(self, mode: bool = True) -> "FeatureLoss":
         """Stay in evaluation mode: backbone and masks are frozen."""
@@ -72,16 +72,24 @@ class FeatureLoss(nn.Module):
             of_target = self.backbone(target)
         return self.backbone(prediction), of_target
 
+    def _compared(
+        self, prediction: Tensor, target: Tensor
+    ) -> list[tuple[Tensor, Tensor, Tensor | None]]:
+        """Features of both images and the mask of every tap, at least in float32."""
+        functional.check_pair(prediction, target, channels=3)
+        with torch.autocast(prediction.device.type, enabled=False):
+            prediction = functional.at_least_float32(prediction)
+            self.to(prediction)
+            of_prediction, of_target = self.features(prediction, target.to(prediction.dtype))
+            masks = self._tap_masks(of_target, of_prediction)
+        return list(zip(of_prediction, of_target, masks, strict=True))
+
     def maps(self, prediction: Tensor, target: Tensor) -> list[tuple[Tensor, Tensor | None]]:
         """Per tap, the channel-mean absolute difference (B, 1, h, w) and the mask, for pictures."""
-        functional.check_pair(prediction, target, channels=3)
-        of_prediction, of_target = self.features(prediction, target)
-        masks = self._tap_masks(of_target, of_prediction)
-        errors = [
-            (p - t).abs().mean(1, keepdim=True)
-            for p, t in zip(of_prediction, of_target, strict=True)
+        return [
+            ((p - t).abs().mean(1, keepdim=True), mask)
+            for p, t, mask in self._compared(prediction, target)
         ]
-        return list(zip(errors, masks, strict=True))
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Compare a batch with its target.
@@ -94,15 +102,10 @@ class FeatureLoss(nn.Module):
             A scalar, or (B,) with reduction "none"; not negative, lower is better, exactly 0 for
             identical images.
         """
-        functional.check_pair(prediction, target, channels=3)
-        with torch.autocast(prediction.device.type, enabled=False):
-            prediction = functional.at_least_float32(prediction)
-            self.to(prediction)
-            of_prediction, of_target = self.features(prediction, target.to(prediction.dtype))
-            masks = self._tap_masks(of_target, of_prediction)
-            value = prediction.new_zeros(len(prediction))
-            for p, t, mask in zip(of_prediction, of_target, masks, strict=True):
-                value = value + p.shape[1] * functional.masked_mean((p - t).abs(), mask)
+        value = sum(
+            p.shape[1] * functional.masked_mean((p - t).abs(), mask)
+            for p, t, mask in self._compared(prediction, target)
+        )
         return functional.reduce(value / sum(self.backbone.channels), self.reduction)
 
 

@@ -1,4 +1,7 @@
-"""Pixel losses as modules: each stores settings and calls one pure function."""
+"""Pixel losses as modules: each stores settings and calls one pure function.
+
+The target is a constant in every term: gradients reach the prediction only.
+"""
 
 from collections.abc import Callable
 
@@ -20,14 +23,14 @@ class PixelLoss(nn.Module):
 
     def __init__(self, reduction: str = "mean"):
         super().__init__()
-        self.reduction = reduction
+        self.reduction = functional.check_reduction(reduction)
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Compare (B, C, H, W) images in [0, 1]; a scalar, or (B,) with reduction "none"."""
         functional.check_pair(prediction, target)
         with torch.autocast(prediction.device.type, enabled=False):
             prediction = functional.at_least_float32(prediction)
-            value = self.per_image(prediction, target.to(prediction.dtype))
+            value = self.per_image(prediction, target.detach().to(prediction.dtype))
         return functional.reduce(value, self.reduction)
 
     def per_image(self, x: Tensor, y: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ a user's own copy is given by path, or `fetch` brings it into the cache when the
 """
 
 import hashlib
+import http.client
 import os
 import pickle
 import urllib.request
@@ -31,7 +32,7 @@ class Weights:
         licence: what the licence allows, or SPDX name.
         trained_on: the data behind the weights.
         url: where `fetch` gets the file; None for files that ship with the package.
-        git_blob: sha1 of "blob <bytes>\\0" + content; checked after a download.
+        git_blob: sha1 of "blob <bytes><NUL>" + content; checked after a download.
     """
 
     file: str
@@ -104,6 +105,12 @@ def resolve(name_or_path: str | Path) -> Path:
     )
 
 
+def _entry(name: str) -> Weights:
+    if name not in MANIFEST:
+        raise ValueError(f"unknown weights {name!r}; known: {', '.join(MANIFEST)}")
+    return MANIFEST[name]
+
+
 def fetch(name: str, timeout: float = 30.0) -> Path:
     """Download a manifest entry into the cache and verify its checksum.
 
@@ -118,15 +125,13 @@ def fetch(name: str, timeout: float = 30.0) -> Path:
         ValueError: unknown name, or the content does not have the recorded checksum.
         ConnectionError: the server cannot be reached.
     """
-    if name not in MANIFEST:
-        raise ValueError(f"unknown weights {name!r}; known: {', '.join(MANIFEST)}")
-    entry = MANIFEST[name]
+    entry = _entry(name)
     if entry.url is None:
         return resolve(name)
     try:
         with urllib.request.urlopen(entry.url, timeout=timeout) as response:  # noqa: S310
             content = response.read()
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise ConnectionError(
             f"cannot fetch {entry.url} ({error}); copy the file to {entry.path} by hand"
         ) from error
@@ -140,8 +145,13 @@ def fetch(name: str, timeout: float = 30.0) -> Path:
 
 
 def verify(name: str) -> bool:
-    """Return whether the local file of a manifest entry has the recorded checksum."""
-    entry = MANIFEST[name]
+    """Return whether the local file of a manifest entry has the recorded checksum.
+
+    Raises:
+        ValueError: unknown name.
+        FileNotFoundError: see `resolve`.
+    """
+    entry = _entry(name)
     return entry.git_blob is None or git_blob_id(resolve(name).read_bytes()) == entry.git_blob
 
 
