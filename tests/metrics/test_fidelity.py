@@ -56,8 +56,9 @@ def test_psnr_parity_with_skimage():
     np.testing.assert_allclose(psnr(to_tensor(noisy), to_tensor(clean)).numpy(), expected, 1e-6)
 
 
-def test_ssim_parity_with_numpy():
-    noisy, clean = pair_of_images(2)
+@pytest.mark.parametrize("height", [11, 32, 42, 43, 75, 90])
+def test_ssim_parity_with_numpy(height):
+    noisy, clean = pair_of_images(2, (2, height, 33, 3))  # one strip, a part, several
     expected = [
         np.mean([ssim_truth(*(i[..., c].astype(float) for i in (a, b))) for c in range(3)])
         for a, b in zip(noisy, clean, strict=True)
