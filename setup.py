@@ -6,6 +6,9 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 
+SHARE = Path("share/restoration/options")
+OPTION_FILES = sorted(Path("options").rglob("*.yml"))  # a wheel carries them beside the packages
+
 TEST = ["pytest>=8", "pytest-cov>=5", "ruff>=0.6"]
 MASKS = ["piq>=0.8"]
 
@@ -19,6 +22,9 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["restoration*", "losses*"]),
     package_data={"losses": ["pretrained/*"]},
+    data_files=[
+        (str(SHARE / path.parent.relative_to("options")), [str(path)]) for path in OPTION_FILES
+    ],
     install_requires=[
         "torch>=2.4",
         "torchvision>=0.19",
@@ -31,6 +37,7 @@ setup(
         "lmdb>=1.4",
         "matplotlib>=3.8",
         "numpy>=1.26",
+        "pillow>=10",
         "pydantic>=2.7",
         "pyyaml>=6.0",
         "rich>=13.7",
