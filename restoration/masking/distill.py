@@ -38,11 +38,11 @@ class DistillSettings:
     """What a distillation depends on, apart from the teacher and the images."""
 
     channels: tuple[int, ...] = CHANNELS
-    num_steps: int = 3000
+    num_steps: int = 4000
     num_references: int = 4
     num_versions: int = 3
     crop_size: int = 64
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     feature_weight: float = 0.2
     place_weight: float = 0.5
     seed: int = 0
