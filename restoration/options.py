@@ -40,6 +40,11 @@ class IoBackend(Strict):
     type: Literal["disk", "lmdb"] = Field("disk", description="`disk` (a folder) or `lmdb`.")
 
 
+def _check_storage(dataroot: str, storage: IoBackend) -> None:
+    if storage.type == "lmdb" and not dataroot.endswith(".lmdb"):
+        raise ValueError(f"io_backend lmdb needs a dataroot_gt that ends in .lmdb, got {dataroot}")
+
+
 class TrainSet(Strict):
     """Training images and how they become samples."""
 
@@ -51,11 +56,14 @@ class TrainSet(Strict):
         description="Folder of clean images, a `.lmdb` folder, or `skimage:NAME,NAME` for "
         "photographs that ship inside scikit-image."
     )
-    sigma_type: Literal["random", "constant"] = Field(
-        "random", description="`random`: uniform in sigma_range (blind); `constant`: its one value."
+    sigma_type: Literal["random", "constant", "choice"] = Field(
+        "random",
+        description="`random`: uniform in sigma_range (blind); `constant`: its one value; "
+        "`choice`: one of its values.",
     )
     sigma_range: list[float] | float = Field(
-        [0.0, 50.0], description="Noise level or [low, high], in 0..255 units."
+        [0.0, 50.0],
+        description="Noise level, [low, high], or the levels to choose from, in 0..255 units.",
     )
     in_ch: Literal[1, 3] = Field(3, description="Channels of the network's input.")
     geometric_augs: bool = Field(True, description="Random flips and quarter turns.")
@@ -86,19 +94,22 @@ class TrainSet(Strict):
         given = [v for v in (self.mini_batch_sizes, self.iters, self.gt_sizes) if v is not None]
         if given and (len(given) != 3 or len({len(v) for v in given}) != 1):
             raise ValueError("mini_batch_sizes, iters and gt_sizes go together, one length for all")
-        low, high = self.sigma_bounds
-        if not 0 <= low <= high <= SIGMA_LIMIT:
+        _check_storage(self.dataroot_gt, self.io_backend)
+        levels, count = self.sigmas, len(self.sigmas)
+        if self.sigma_type == "constant" and count != 1:
+            raise ValueError(f"sigma_range needs one number for `constant`, got {levels}")
+        if self.sigma_type == "random" and count not in (1, 2):
+            raise ValueError(f"sigma_range needs one or two numbers, got {levels}")
+        if not levels or not 0 <= min(levels) <= max(levels) <= SIGMA_LIMIT:
             raise ValueError(f"sigma_range must lie in [0, 255], got {self.sigma_range}")
+        if self.sigma_type == "random" and levels[0] > levels[-1]:
+            raise ValueError(f"sigma_range needs [low, high], got {levels}")
         return self
 
     @property
-    def sigma_bounds(self) -> tuple[float, float]:
-        """Lowest and highest noise level, 0..255 units."""
-        if isinstance(self.sigma_range, list):
-            if len(self.sigma_range) not in (1, 2):
-                raise ValueError(f"sigma_range needs one or two numbers, got {self.sigma_range}")
-            return self.sigma_range[0], self.sigma_range[-1]
-        return self.sigma_range, self.sigma_range
+    def sigmas(self) -> list[float]:
+        """The numbers of sigma_range, 0..255 units."""
+        return self.sigma_range if isinstance(self.sigma_range, list) else [self.sigma_range]
 
     @property
     def stages(self) -> tuple[list[int], list[int], list[int]]:
@@ -133,7 +144,14 @@ class TestSet(Strict):
         for sigma in sigmas:
             if not 0 <= sigma <= SIGMA_LIMIT:
                 raise ValueError(f"sigma must lie in [0, 255], got {sigma:g}")
+        if not sigmas:
+            raise ValueError("needs at least one noise level")
         return sigmas
+
+    @model_validator(mode="after")
+    def _check(self) -> "TestSet":
+        _check_storage(self.dataroot_gt, self.io_backend)
+        return self
 
 
 class Datasets(BaseModel):
@@ -143,6 +161,13 @@ class Datasets(BaseModel):
     __pydantic_extra__: dict[str, TestSet]
 
     train: TrainSet | None = Field(None, description="Training images.")
+
+    @model_validator(mode="after")
+    def _check(self) -> "Datasets":
+        count = len(self.__pydantic_extra__ or {})
+        if len(self.test) != count:
+            raise ValueError(f"{count} test sets need {count} names, got {', '.join(self.test)}")
+        return self
 
     @property
     def test(self) -> dict[str, TestSet]:
@@ -304,6 +329,12 @@ class Validation(Strict):
     rgb2bgr: bool = _ignored(True, "images are RGB everywhere")
     use_image: bool = _ignored(False, "metrics round to 8 bits by the protocol")
     max_minibatch: int = _ignored(8, "evaluation takes one image at a time")
+
+    @model_validator(mode="after")
+    def _check(self) -> "Validation":
+        if self.tile is not None and self.tile_overlap >= self.tile:
+            raise ValueError(f"tile_overlap {self.tile_overlap} needs to be below tile {self.tile}")
+        return self
 
     @property
     def metric_specs(self) -> list[str | dict[str, Any]]:

@@ -5,6 +5,7 @@ import re
 import sys
 import types
 import typing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,18 @@ FLOAT = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)$")
 class _Loader(yaml.SafeLoader):
     """Safe YAML in which `1e-4` is a number, as YAML 1.2 has it."""
 
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Build a mapping; a key that stands twice is an error, not the last one's win."""
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
+                problem = f"the key `{key.value}` stands twice in one mapping"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
 
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, list("-+.0123456789"))
 
@@ -28,7 +41,7 @@ def parse_yaml(text: str) -> Any:
     try:
         return yaml.load(text, _Loader)  # noqa: S506  # a subclass of SafeLoader
     except yaml.YAMLError as error:
-        raise ValueError(f"not valid YAML: {error}") from error
+        raise ValueError(f"not valid YAML: {' '.join(str(error).split())}") from error
 
 
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -63,10 +76,15 @@ def read_mapping(path: Path) -> dict[str, Any]:
         chain.append(following)
         if not following.is_file():
             raise FileNotFoundError(f"option file {following} does not exist")
-        content = parse_yaml(following.read_text(encoding="utf-8"))
+        try:
+            content = parse_yaml(following.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{following}: {error}") from error
         if not isinstance(content, dict):
             raise ValueError(f"{following}: expected a mapping of options")
         base = content.pop("base", None)
+        if base is not None and not isinstance(base, str):
+            raise ValueError(f"{following}: expected the path of one file as `base`, got {base!r}")
         merged = merge(content, merged)
         following = following.parent / base if base else None
     return merged
@@ -98,8 +116,8 @@ def models_in(annotation: Any) -> list[type[BaseModel]]:
     return []
 
 
-def _model_at(location: tuple[str | int, ...]) -> type[BaseModel] | None:
-    """Find the section that a path of keys leads to."""
+def _model_at(location: Sequence[str | int]) -> type[BaseModel] | None:
+    """Find the section that a path of keys leads to; None where it leads to a plain value."""
     model: type[BaseModel] = Options
     for key in location:
         if isinstance(key, int):
@@ -113,18 +131,32 @@ def _model_at(location: tuple[str | int, ...]) -> type[BaseModel] | None:
     return model
 
 
-def _explain(error: dict[str, Any]) -> str:
-    location = tuple(error["loc"])
+def _own_part(location: Sequence[str | int]) -> tuple[str | int, ...]:
+    """Keys of the file in a location; pydantic also puts the alternatives of a type there."""
+    own: tuple[str | int, ...] = ()
+    for key in location:
+        inside = _model_at(own) is not None
+        if inside or isinstance(key, int):
+            own += (key,)
+    return own
+
+
+def _explain(location: tuple[str | int, ...], errors: Sequence[dict[str, Any]]) -> str:
+    """Say in one phrase what is wrong with one key."""
     path = ".".join(str(key) for key in location)
-    if error["type"] == "extra_forbidden":
+    kind = errors[0]["type"]
+    if kind == "extra_forbidden":
         model = _model_at(location[:-1])
         known = list(model.model_fields) if model else []
         near = difflib.get_close_matches(str(location[-1]), known, n=1)
         hint = f"; did you mean `{near[0]}`?" if near else f"; known here: {', '.join(known)}"
         return f"unknown option `{path}`{hint}"
-    if error["type"] == "missing":
+    if kind == "missing":
         return f"option `{path}` is missing"
-    message = error["msg"].removeprefix("Value error, ")
+    messages = dict.fromkeys(error["msg"].removeprefix("Value error, ") for error in errors)
+    message = ", or: ".join(messages)
+    if kind != "value_error" and not isinstance(errors[0]["input"], dict):
+        message += f", got {errors[0]['input']!r}"
     return f"option `{path}`: {message}" if path else message
 
 
@@ -132,12 +164,16 @@ def validate(mapping: dict[str, Any]) -> Options:
     """Check a mapping and return typed options.
 
     Raises:
-        ValueError: one line per mistake, each with the path of its key.
+        ValueError: every mistake in one line, each with the path of its key.
     """
     try:
         return Options.model_validate(mapping)
     except ValidationError as error:
-        raise ValueError("\n".join(_explain(one) for one in error.errors())) from None
+        by_key: dict[tuple[str | int, ...], list[dict[str, Any]]] = {}
+        for one in error.errors():
+            by_key.setdefault(_own_part(one["loc"]), []).append(one)
+        mistakes = [_explain(location, errors) for location, errors in by_key.items()]
+        raise ValueError("; ".join(mistakes)) from None
 
 
 def load_options(path: str | Path, assignments: list[str] | None = None) -> Options:
@@ -161,24 +197,47 @@ def load_options(path: str | Path, assignments: list[str] | None = None) -> Opti
         raise ValueError(f"{path}: {error}") from None
 
 
+def _without_effect(options: BaseModel, name: str) -> bool:
+    field = type(options).model_fields.get(name)
+    return field is not None and "ignored" in (field.json_schema_extra or {})
+
+
+def _keys(options: BaseModel) -> list[str]:
+    return [*type(options).model_fields, *(options.__pydantic_extra__ or {})]
+
+
 def ignored_keys(options: BaseModel, prefix: str = "") -> list[str]:
     """List the keys that the user gave and that have no effect here."""
     found = []
-    extra = options.__pydantic_extra__ or {}
-    for name in [*type(options).model_fields, *extra]:
+    for name in _keys(options):
         value = getattr(options, name)
-        field = type(options).model_fields.get(name)
-        marks = (field.json_schema_extra or {}) if field else {}
-        if "ignored" in marks and name in options.model_fields_set:
-            found.append(f"{prefix}{name}")
+        if _without_effect(options, name):
+            found += [f"{prefix}{name}"] if name in options.model_fields_set else []
         elif isinstance(value, BaseModel):
             found += ignored_keys(value, f"{prefix}{name}.")
     return found
 
 
+def _plain(value: Any) -> Any:
+    """Turn options into YAML's own types, without the keys that have no effect or no value."""
+    if isinstance(value, BaseModel):
+        declared = type(value).model_fields
+        return {
+            name: _plain(getattr(value, name))
+            for name in _keys(value)
+            if not _without_effect(value, name)
+            and not (name in declared and getattr(value, name) is None)
+        }
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return str(value) if isinstance(value, Path) else value
+
+
 def dump_yaml(options: Options) -> str:
     """Write resolved options as YAML that `load_options` reads back."""
-    return yaml.safe_dump(options.model_dump(mode="json", exclude_none=True), sort_keys=False)
+    return yaml.safe_dump(_plain(options), sort_keys=False)
 
 
 def shipped_options() -> Path:

@@ -48,17 +48,24 @@ class Run:
     metrics: Metrics
 
 
+def noise_levels(options: TrainSet) -> float | tuple[str | float, ...]:
+    """Say how samples draw their noise level, in the words of `DenoisingDataset`."""
+    levels = options.sigmas
+    if options.sigma_type == "choice":
+        return ("choice", *levels)
+    return levels[0] if options.sigma_type == "constant" else ("blind", levels[0], levels[-1])
+
+
 def build_dataset(options: TrainSet, recipe: Train, seed: int) -> DenoisingDataset:
     """Open the training images and define the sample stream over them."""
     source: Source = open_images(options.dataroot_gt, options.in_ch)
     if options.cache_gb:
         source = CachedSource(source, int(options.cache_gb * GIGABYTE))
-    low, high = options.sigma_bounds
     mixing = recipe.mixing_augs
     return DenoisingDataset(
         source,
         seed,
-        ("blind", low, high) if options.sigma_type == "random" else low,
+        noise_levels(options),
         geometric_augs=options.geometric_augs,
         mixup_beta=mixing.mixup_beta if mixing.mixup else None,
         mixup_identity=mixing.use_identity,
