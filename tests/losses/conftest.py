@@ -1,0 +1,81 @@
+"""Small images, and random weights in the layout of the real files."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from losses import MaskBank
+from losses.embedded import EmbeddedBackbone
+
+WEIGHTS = Path(__file__).parents[2] / ".." / "shared" / "weights"
+
+
+def make_pair(batch=2, side=16, seed=0, dtype=torch.float32):
+    """Smooth random images and a noisy copy: (prediction, target), (B, 3, side, side)."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(batch, 3, 5, 5, generator=generator)
+    target = torch.nn.functional.interpolate(coarse, size=(side, side), mode="bicubic")
+    noise = 0.1 * torch.randn(target.shape, generator=generator)
+    return (target + noise).clamp(0, 1).to(dtype), target.clamp(0, 1).to(dtype)
+
+
+def random_masks(channels, seed=0, gain=1.0):
+    """State dict of a mask bank whose masks vary over the image."""
+    torch.manual_seed(seed)
+    state = MaskBank(channels).state_dict()
+    return {name: value * (gain if name.endswith("weight") else 1) for name, value in state.items()}
+
+
+def alexnet_features(seed=0):
+    """Random weights of torchvision's AlexNet features under torchvision's names."""
+    from torchvision.models import alexnet
+
+    with torch.device("meta"):
+        shapes = {f"features.{k}": v.shape for k, v in alexnet().features.state_dict().items()}
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        name: torch.randn(shape, generator=generator) / max(1, shape[1:].numel()) ** 0.5
+        for name, shape in shapes.items()
+    }
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def no_cache_of_this_machine(tmp_path, monkeypatch):
+    """Tests see no weights that the user has downloaded, and no network."""
+    monkeypatch.setenv("RESTORATION_WEIGHTS", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory):
+    """Folder with random pixel masks, masks for the embedded backbone, and an AlexNet."""
+    folder = tmp_path_factory.mktemp("weights")
+    save_file(random_masks((3,), gain=3.0), folder / "pixel.safetensors")
+    save_file(
+        random_masks(EmbeddedBackbone().channels, gain=2.0), folder / "embedded_masks.safetensors"
+    )
+    torch.save(alexnet_features(), folder / "alexnet.pth")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def authors():
+    """Folder of the paper's authors' released files, which this repository may not hold."""
+    folder = WEIGHTS / "enhanced-iqm"
+    if not folder.is_dir():
+        pytest.skip("the authors' released masks and example pair are not on this machine")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def vgg19_file():
+    file = WEIGHTS / "vgg19_conv1_1-conv3_4_original.safetensors"
+    if not file.is_file():
+        pytest.skip("VGG-19's original weights are not on this machine")
+    return file
