@@ -23,7 +23,6 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 import losses
-from losses.functional import masked_mean
 from restoration.masking.opinion import OpinionTable, draw_table
 from restoration.masking.pairs import read_folder, symmetry, to_tensor
 from restoration.masking.progress import load_progress, save_progress, track_steps
@@ -33,6 +32,7 @@ SMALLEST = 1e-5  # keeps the logarithm of a metric finite
 PLACE_FLOOR = 1e-2  # dissimilarity of a block below which nobody sees a difference
 GMSD_C = 0.0026  # of GMSD, for a range of 1
 BLOCK = 8
+START_LOGIT, FIRST_GAIN, LAST_GAIN = -1.5, 4.0, 0.3  # of the initial masks
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,14 @@ class MaskSettings:
     """What a training of masks depends on, apart from the images."""
 
     kind: str = "e-mae"
-    num_steps: int = 600
+    num_steps: int = 400
     num_references: int = 200
     num_versions: int = 12
     size: int = 128
     crop: int = 64
     batch_references: int = 6
     batch_versions: int = 4
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     rank_weight: float = 1.0
     place_weight: float = 0.5
     seed: int = 0
@@ -98,6 +98,26 @@ def gradient_dissimilarity(reference: Tensor, distorted: Tensor) -> Tensor:
     return 1 - (2 * x * y + GMSD_C) / (x.square() + y.square() + GMSD_C)
 
 
+def start_from_contrast(mask: losses.MaskNet) -> None:
+    """Initialise a mask network so that it sees differences and local contrast from the start.
+
+    One half of the first filters gets opposite signs on the two inputs, the other half no answer
+    to a constant; all are strong, since contrast is small beside brightness. The first mask is
+    even, near sigmoid(START_LOGIT).
+    """
+    for layer in (mask.conv1[0], mask.conv2[0], mask.conv3[0]):
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        nn.init.zeros_(layer.bias)
+    with torch.no_grad():
+        first = mask.conv1[0].weight  # (64, 2C, 3, 3)
+        half, channels = len(first) // 2, first.shape[1] // 2
+        first[:half, channels:] = -first[:half, :channels]
+        first[half:] -= first[half:].mean((2, 3), keepdim=True)
+        first *= FIRST_GAIN
+        mask.conv3[0].weight *= LAST_GAIN
+        mask.conv3[0].bias.fill_(START_LOGIT)
+
+
 class MaskTrainer(nn.Module):
     """Masks to be trained, the metric that they enhance, and the mapping network.
 
@@ -113,7 +133,9 @@ class MaskTrainer(nn.Module):
         self._backbone = (backbone,)  # in a tuple: neither trained nor saved
         self.masks = losses.MaskBank((3,) if backbone is None else backbone.channels)
         self.mapping = MappingNetwork()
-        self.log_scale = nn.Parameter(torch.zeros(()))  # from masked error to dissimilarity
+        self.log_scale = nn.Parameter(torch.tensor(3.0))  # from masked error to dissimilarity
+        for mask in self.masks.children():
+            start_from_contrast(mask)
 
     def _features(self, images: Tensor) -> list[Tensor]:
         if self._backbone[0] is None:
@@ -246,6 +268,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--backbone", default="embedded", help="backbone of e-vgg")
     parser.add_argument("--backbone-weights", help="its weights file; default: the published one")
     parser.add_argument("--steps", type=int, default=MaskSettings.num_steps)
+    parser.add_argument("--references", type=int, default=MaskSettings.num_references)
     parser.add_argument("--seed", type=int, default=MaskSettings.seed)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--table", type=Path, help="file that keeps the scored pairs")
@@ -254,7 +277,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(given.threads)
     torch.manual_seed(given.seed)
-    settings = MaskSettings(kind=given.kind, num_steps=given.steps, seed=given.seed)
+    settings = MaskSettings(
+        kind=given.kind, num_steps=given.steps, num_references=given.references, seed=given.seed
+    )
     if given.table is not None and given.table.is_file():
         table = OpinionTable.load(given.table)
     else:
