@@ -41,7 +41,7 @@ def _message(error: BaseException) -> str:
     text = str(error).strip()
     if "DataLoader worker" in text:  # torch puts the worker's traceback in front
         text = text.splitlines()[-1].partition(": ")[2] or text
-    return text or type(error).__name__
+    return " ".join(text.split()) or type(error).__name__
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,11 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = build_parser().parse_args(arguments)
     try:
         parsed.run(parsed)
-    except (ValueError, FileNotFoundError, FloatingPointError, ConnectionError) as error:
+    except (ValueError, OSError, FloatingPointError) as error:
         if os.environ.get("RESTORATION_TRACEBACK"):
             raise
-        if os.environ.get("RANK", "0") == "0":
-            sys.stderr.write(f"restoration: error: {_message(error)}\n")
+        rank = os.environ.get("RANK", "0")  # another rank may be the only one with a bad image
+        whose = "" if rank == "0" else f" (rank {rank})"
+        sys.stderr.write(f"restoration: error{whose}: {_message(error)}\n")
         return 2
     except KeyboardInterrupt:
         sys.stderr.write("restoration: interrupted\n")

@@ -29,7 +29,9 @@ def add_option_file(parser: argparse.ArgumentParser) -> None:
         help="accepted for compatibility: torchrun is recognised by itself",
     )
     parser.add_argument(
-        "--debug", action="store_true", help="short run: a few steps, validation at once"
+        "--debug",
+        action="store_true",
+        help="short run: a few steps, or the first image of each set",
     )
     parser.add_argument(
         "--force_yml",

@@ -32,11 +32,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     session.add_option_file(parser)
 
 
+def for_debugging(options: "Options") -> "Options":
+    """Shorten a test: its own name, the first image of every set."""
+    options = options.model_copy(deep=True)
+    options.name = f"debug_{options.name}"
+    for one in options.datasets.test.values():
+        one.max_images = 1
+    return options
+
+
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     from restoration.options_file import load_options
 
     options = load_options(arguments.opt, arguments.force_yml)
+    if arguments.debug:
+        options = for_debugging(options)
     folder = options.path.results_root / options.name
     with session.process_group(options) as device:
         test(options, folder, device, run_name=options.name)
@@ -64,7 +75,9 @@ def test(
             recipe.write_report(folder, report, options.manual_seed, device)
             first = next(iter(sets))
             picture = folder / "picture.png"
-            recipe.draw_picture(picture, network, sets[first], device, options.val.tile)
+            recipe.draw_picture(
+                picture, network, sets[first], device, options.val.tile, options.val.tile_overlap
+            )
             print_report(report, console)
             logger.info("written: %s (results.json, per_image.csv, table.md, picture.png)", folder)
     return report
@@ -102,16 +115,15 @@ def _evaluate(options, network: "nn.Module", sets, metrics, device, run_name, fo
 
 
 def _image_writer(folder: Path):
-    """Return a function that writes each restored image as <set>/<image>_sigma<N>.png."""
+    """Return a function that writes restored images, <set>/<folder/image>_sigma<N>.png."""
     from restoration.data import write_png
 
     def write(
         name: str, image: str, sigma: float, noisy: "Tensor", restored: "Tensor", clean: "Tensor"
     ) -> None:
-        path = folder / name / f"{Path(image).stem}_sigma{sigma:g}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = folder / name / f"{Path(image).with_suffix('')}_sigma{sigma:g}.png"
         pixels = (restored[0] * 255).round().byte().permute(1, 2, 0).cpu().numpy()
-        write_png(path, pixels)
+        write_png(path, pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
     return write
 

@@ -54,11 +54,10 @@ def train(options: "Options", folder: Path, tb_folder: Path, device, auto_resume
     state = options.path.resume_state
     if state is None and auto_resume:
         state = checkpoint.latest_state(folder)
-    run = prepare(options, device)
-    if state is not None:
-        checkpoint.check_state(state)
-    session.open_folder(folder, keep=state is not None)
-    if state is None:
+    run = prepare(options, device, state)
+    goes_on = state is not None and folder.resolve() in state.resolve().parents
+    session.open_folder(folder, keep=goes_on)
+    if not goes_on:
         session.open_folder(tb_folder)
     session.write_run_files(options, folder, device)
     console = session.make_console()
@@ -69,6 +68,6 @@ def train(options: "Options", folder: Path, tb_folder: Path, device, auto_resume
         if state is not None:
             logger.info("going on from %s", state)
         tb = tb_folder if options.logger.use_tb_logger else None
-        last = run_training(run, folder, console, state, tb)
+        last = run_training(run, folder, console, tb)
         logger.info("trained: %s", last)
     return last

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import losses
 from restoration import distributed
-from restoration.archs import build, load_network
+from restoration.archs import build, load_network, restore
 from restoration.data import GreySource, Source, open_source
 from restoration.evaluate.picture import denoising_figure
 from restoration.evaluate.protocol import (
@@ -35,6 +35,7 @@ from restoration.options import Options, TestSet
 COLUMNS = {"psnr": "PSNR", "ssim": "SSIM", "lpips": "LPIPS", "e_mae": "E-MAE x100"}
 LOWER_IS_BETTER = {"lpips", "e_mae"}
 PICTURE_SIGMAS = 4
+PROBE_SIDE = 64  # pixels of the flat image that a network is tried on
 
 
 @dataclass
@@ -64,13 +65,22 @@ def open_images(dataroot: str, channels: int) -> Source:
 
 
 def open_sets(test: Mapping[str, TestSet]) -> dict[str, EvaluationSet]:
-    """Open the test sets of an option file."""
-    return {
+    """Open the test sets of an option file.
+
+    Raises:
+        FileNotFoundError: a folder is missing.
+        ValueError: there is no picture in it, or one that cannot be read.
+    """
+    sets = {
         name: EvaluationSet(
             open_images(one.dataroot_gt, one.in_ch), tuple(one.sigma_test), one.max_images
         )
         for name, one in test.items()
     }
+    for one in sets.values():
+        for index in range(len(one)):
+            one.source.size(index)  # reads the header
+    return sets
 
 
 def open_metrics(specs: Sequence[str | dict[str, Any]]) -> Metrics:
@@ -92,18 +102,71 @@ def open_metrics(specs: Sequence[str | dict[str, Any]]) -> Metrics:
     return metrics
 
 
+def build_network(options: Options) -> nn.Module:
+    """Build the network that the options name; the wrong kind of argument is a ValueError."""
+    try:
+        return build(**options.network_g)
+    except TypeError as error:
+        raise ValueError(f"network_g: {error}") from error
+
+
+def check_network(
+    network: nn.Module, channels: int, side: int, device: torch.device, padded: bool
+) -> None:
+    """Try a network on one flat image, so that what does not fit is found before work starts.
+
+    Args:
+        network: on the device.
+        channels: of the images.
+        side: of the image.
+        device: where to compute.
+        padded: pad, and repeat grey images, as tests do; training runs the network as it is.
+
+    Raises:
+        ValueError: the network is made for other images, or changes their shape.
+    """
+    takes = getattr(network, "inp_channels", channels)
+    if takes != channels and not (padded and channels == 1):
+        raise ValueError(
+            f"expected a network for images of {channels} channels (`in_ch` of the data set), "
+            f"got one for {takes} (`network_g.inp_channels`)"
+        )
+    image = torch.full((1, channels, side, side), 0.5, device=device)
+    training = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            out = restore(network, image) if padded else network(image)
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"expected a network for images {tuple(image.shape)}, got one that fails: {reason}"
+        ) from error
+    finally:
+        network.train(training)
+    if out.shape != image.shape:
+        raise ValueError(
+            f"expected a network that keeps {tuple(image.shape)}, got {tuple(out.shape)}"
+        )
+
+
 def load_tested(options: Options, device: torch.device) -> nn.Module:
     """Build the network and load the checkpoint that the options name.
 
     Raises:
-        ValueError: no checkpoint is named, or it does not fit.
+        ValueError: no checkpoint is named, or it does not fit, or the network not the images.
     """
     checkpoint = options.path.pretrain_network_g
     if checkpoint is None:
         raise ValueError("a test needs a checkpoint: give `path.pretrain_network_g`")
-    network = build(**options.network_g)
+    network = build_network(options)
     load_network(network, checkpoint, options.path.param_key_g, options.path.strict_load_g)
-    return network.to(device)
+    network.to(device)
+    for one in options.datasets.test.values():
+        check_network(network, one.in_ch, PROBE_SIDE, device, padded=True)
+    return network
 
 
 @dataclass
@@ -169,7 +232,12 @@ def write_report(folder: Path, report: Report, seed: int, device: torch.device) 
 
 
 def draw_picture(
-    path: Path, network: nn.Module, one: EvaluationSet, device: torch.device, tile: int | None
+    path: Path,
+    network: nn.Module,
+    one: EvaluationSet,
+    device: torch.device,
+    tile: int | None = None,
+    overlap: int = 32,
 ) -> None:
     """Draw the first image of a set at its noise levels (four at most)."""
     mask_of = losses.EnhancedMAE().mask
@@ -177,7 +245,7 @@ def draw_picture(
     clean = to_batch(clean_image, device)
     rows: list[tuple[str, Tensor, Tensor, Tensor, Tensor]] = []
     for sigma in one.sigmas[:PICTURE_SIGMAS]:
-        noisy, restored = noisy_and_restored(network, clean_image, sigma, device, tile)
+        noisy, restored = noisy_and_restored(network, clean_image, sigma, device, tile, overlap)
         mask = mask_of(as_rgb(restored), as_rgb(clean))
         rows.append((f"sigma {sigma:g}", noisy, restored, clean, mask))
     denoising_figure(path, rows)

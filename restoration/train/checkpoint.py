@@ -1,10 +1,13 @@
 """Checkpoints in BasicSR's layout: models/net_g_<iter>.pth and training_states/<iter>.state.
 
-A state carries the step, the optimiser, the gradient scaler and the best value so far. The sample
-stream and the schedules are functions of the step, so nothing else is needed to go on exactly.
+A state carries the step, the optimiser, the gradient scaler, the best value so far and the means
+since the last log line. The sample stream and the schedules are functions of the step, so nothing
+else is needed to go on exactly.
 """
 
 import os
+import pickle
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,15 @@ from restoration.archs import load_network
 from restoration.train.loop import Trainer
 
 LATEST, BEST = "latest", "best"
+
+
+@dataclass
+class Progress:
+    """How far a run is: steps done, best validation value, means since the last log line."""
+
+    step: int = 0
+    best: float | None = None
+    means: dict[str, Any] | None = None
 
 
 def save_atomically(content: Any, path: Path) -> None:
@@ -34,17 +46,18 @@ def save_weights(trainer: Trainer, folder: Path, label: str | int) -> Path:
     return path
 
 
-def save_state(trainer: Trainer, folder: Path, step: int, best: float | None) -> None:
-    """Write the weights and the training state after `step` steps."""
-    save_weights(trainer, folder, step)
+def save_state(trainer: Trainer, folder: Path, progress: Progress) -> None:
+    """Write the weights and the training state."""
+    save_weights(trainer, folder, progress.step)
     state = {
-        "iter": step,
+        "iter": progress.step,
         "optimizer": trainer.optimizer.state_dict(),
         "scaler": trainer.scaler.state_dict(),
-        "best": best,
+        "best": progress.best,
+        "means": progress.means,
         "ema_count": None if trainer.ema is None else trainer.ema.n_averaged,
     }
-    save_atomically(state, folder / "training_states" / f"{step}.state")
+    save_atomically(state, folder / "training_states" / f"{progress.step}.state")
 
 
 def latest_state(folder: Path) -> Path | None:
@@ -59,14 +72,22 @@ def weights_of(state: Path) -> Path:
     return state.parents[1] / "models" / f"net_g_{state.stem}.pth"
 
 
-def check_state(state: Path) -> None:
-    """Raise FileNotFoundError unless a state and the weights beside it are there."""
-    for path in (state, weights_of(state)):
-        if not path.is_file():
-            raise FileNotFoundError(f"training state: {path} does not exist")
+def _read_state(path: Path) -> dict[str, Any]:
+    for file in (path, weights_of(path)):
+        if not file.is_file():
+            raise FileNotFoundError(f"training state: {file} does not exist")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(f"expected a training state, got {path}, which is not readable") from error
+    needed = {"iter", "optimizer", "scaler", "best", "means", "ema_count"}
+    if not isinstance(state, dict) or not needed <= state.keys():
+        found = ", ".join(state) if isinstance(state, dict) else type(state).__name__
+        raise ValueError(f"expected a training state of this project, got {path} with {found}")
+    return state
 
 
-def resume(trainer: Trainer, state_path: Path) -> tuple[int, float | None]:
+def resume(trainer: Trainer, state_path: Path) -> Progress:
     """Load weights and state into a trainer.
 
     Args:
@@ -74,22 +95,24 @@ def resume(trainer: Trainer, state_path: Path) -> tuple[int, float | None]:
         state_path: training_states/<iter>.state.
 
     Returns:
-        Number of steps done, and the best validation value so far.
+        How far the run was.
 
     Raises:
         FileNotFoundError: the state or its weights are missing.
-        ValueError: they do not fit the network or the optimiser.
+        ValueError: they do not fit the network, the optimiser or the precision.
     """
-    check_state(state_path)
+    state = _read_state(state_path)
     weights = weights_of(state_path)
     load_network(trainer.network, weights)
-    state = torch.load(state_path, map_location="cpu", weights_only=True)
-    try:
-        trainer.optimizer.load_state_dict(state["optimizer"])
-    except ValueError as error:
-        raise ValueError(f"{state_path} does not fit the optimiser: {error}") from error
+    optimizer = trainer.optimizer
+    saved, own = state["optimizer"]["param_groups"], optimizer.param_groups
+    if [set(group) for group in saved] != [set(group) for group in own]:
+        raise ValueError(f"{state_path} is of another optimiser than {type(optimizer).__name__}")
+    if trainer.scaler.is_enabled() != bool(state["scaler"]):
+        raise ValueError(f"{state_path} is of another `train.amp`: fp16 has a scaler, others not")
+    optimizer.load_state_dict(state["optimizer"])
     trainer.scaler.load_state_dict(state["scaler"])
     if trainer.ema is not None:
         load_network(trainer.ema.module, weights, key="params_ema")
         trainer.ema.n_averaged.copy_(state["ema_count"])
-    return state["iter"], state["best"]
+    return Progress(state["iter"], state["best"], state["means"])

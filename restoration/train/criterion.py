@@ -43,9 +43,13 @@ def build_criterion(terms: Sequence[dict[str, Any]]) -> losses.Criterion:
         terms: see `losses.build`; a type that is not ours is looked up in BasicSR's registry.
 
     Raises:
-        ValueError: a type that neither knows, with the nearest name of ours.
+        ValueError: a type that neither knows, with the nearest name of ours, or an argument of
+            the wrong kind.
     """
-    return losses.build(terms, guests=_guest)
+    try:
+        return losses.build(terms, guests=_guest)
+    except TypeError as error:
+        raise ValueError(f"train.losses: {error}") from error
 
 
 def _guest(type: str, **arguments: Any) -> nn.Module | None:

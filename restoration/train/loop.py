@@ -1,6 +1,8 @@
 """The training loop: step() is the maths, train() is the order, everything else is passed in."""
 
 import contextlib
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -115,6 +117,34 @@ class Trainer:
         return contextlib.nullcontext()
 
 
+@contextlib.contextmanager
+def interrupts_deferred() -> Iterator[None]:
+    """Hold Ctrl-C back until the block is done; a second one stops at once.
+
+    A step that is cut in the middle leaves weights that belong to no step number, from which
+    nobody can go on exactly.
+    """
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    pending = False
+
+    def hold(number: int, frame: object) -> None:
+        nonlocal pending
+        if pending:
+            raise KeyboardInterrupt
+        pending = True
+
+    signal.signal(signal.SIGINT, hold)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if pending:
+        raise KeyboardInterrupt
+
+
 def train(
     trainer: Trainer,
     loader: Iterable[dict[str, Tensor]],
@@ -123,6 +153,8 @@ def train(
     accumulate: int = 1,
 ) -> Iterator[StepResult]:
     """Run the steps from `start` to `total`, yielding after each, so that the caller keeps order.
+
+    Ctrl-C takes effect between two steps, after the caller is done with the first.
 
     Args:
         trainer: what a step is.
@@ -140,6 +172,7 @@ def train(
         began = time.perf_counter()
         micro = list(islice(batches, accumulate))
         waited = time.perf_counter() - began
-        result = trainer.step(step, micro)
-        result.data_seconds = waited
-        yield result
+        with interrupts_deferred():
+            result = trainer.step(step, micro)
+            result.data_seconds = waited
+            yield result

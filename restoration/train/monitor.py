@@ -5,7 +5,10 @@ import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
+import torch
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -18,6 +21,7 @@ from rich.progress import (
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from restoration import distributed
 from restoration.train.loop import StepResult
 
 logger = logging.getLogger("restoration")
@@ -38,11 +42,23 @@ class RunningMeans:
             self.sums[name] = self.sums.get(name, 0) + value
         self.count += 1
 
+    def current(self) -> dict[str, float]:
+        """Return the means so far."""
+        return {name: float(value) / self.count for name, value in self.sums.items()}
+
     def read(self) -> dict[str, float]:
         """Return the means and start again."""
-        means = {name: float(value) / self.count for name, value in self.sums.items()}
+        means = self.current()
         self.sums, self.count = {}, 0
         return means
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps, so that a resumed run logs the same means."""
+        return {"sums": self.sums, "count": self.count}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self.sums, self.count = dict(state["sums"]), state["count"]
 
 
 class Curves:
@@ -100,6 +116,7 @@ class Monitor:
         self.curves = Curves(folder / "curves.csv", start, names) if folder else None
         self.means, self.recent = RunningMeans(), RunningMeans()
         self.data_seconds = 0.0
+        self.first_bad: Tensor | None = None  # first step whose loss is not finite, else inf
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -127,6 +144,8 @@ class Monitor:
         done = result.step + 1
         self.means.add({**result.values, "grad_norm": result.grad_norm})
         self.recent.add(result.values)
+        bad = torch.where(result.values["total"].isfinite(), math.inf, float(done))
+        self.first_bad = bad if self.first_bad is None else torch.minimum(self.first_bad, bad)
         self.data_seconds += result.data_seconds
         self.bar.update(self.task, completed=done)
         if done % BAR_REFRESH == 0 or done == self.total:
@@ -136,14 +155,22 @@ class Monitor:
         if done % self.print_freq == 0 or done == self.total:
             self._log(done, result)
 
-    def _log(self, done: int, result: StepResult) -> None:
-        count = self.means.count
-        means = self.means.read()
-        if not math.isfinite(means["total"]):
+    def check(self) -> None:
+        """Raise FloatingPointError, on all ranks, if the loss of any step was not finite."""
+        if self.first_bad is None:
+            return
+        first = min(distributed.gather([float(self.first_bad)]))
+        if math.isfinite(first):
             raise FloatingPointError(
-                f"the loss is not finite at step {done} ({describe(means)}): lower the learning "
-                "rate, or train without fp16"
+                f"the loss is not finite at step {first:.0f} ({describe(self.means.current())}): "
+                "lower the learning rate, or train without fp16"
             )
+
+    def _log(self, done: int, result: StepResult) -> None:
+        self.check()
+        count = self.means.count
+        parts = distributed.gather([self.means.read()])
+        means = {name: fmean(part[name] for part in parts) for name in parts[0]}
         task = self.bar.tasks[self.task]
         elapsed = task.elapsed or 0.0
         rate = (done - self.start) / elapsed if elapsed else 0.0

@@ -1,6 +1,7 @@
 """From typed options to a training run: network, criterion, sample stream, folders, order."""
 
 import logging
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
 from restoration import distributed
-from restoration.archs import build, load_network
+from restoration.archs import load_network
 from restoration.data import (
     BatchPlan,
     CachedSource,
@@ -22,7 +23,15 @@ from restoration.data import (
 )
 from restoration.evaluate.picture import side_by_side
 from restoration.evaluate.protocol import EvaluationSet, evaluate
-from restoration.evaluate.recipe import Metrics, open_images, open_metrics, open_sets
+from restoration.evaluate.recipe import (
+    PROBE_SIDE,
+    Metrics,
+    build_network,
+    check_network,
+    open_images,
+    open_metrics,
+    open_sets,
+)
 from restoration.evaluate.tables import AVERAGE, summarize
 from restoration.options import Optimizer, Options, Train, TrainSet
 from restoration.train import checkpoint
@@ -46,6 +55,7 @@ class Run:
     patches: PatchSchedule
     sets: dict[str, EvaluationSet]
     metrics: Metrics
+    start: checkpoint.Progress
 
 
 def noise_levels(options: TrainSet) -> float | tuple[str | float, ...]:
@@ -90,7 +100,7 @@ def build_learning_rate(recipe: Train) -> Schedule:
 def build_trainer(options: Options, recipe: Train, device: torch.device) -> Trainer:
     """Build network, losses and optimiser; the weights follow from the seed alone."""
     torch.manual_seed(options.manual_seed)
-    network = build(**options.network_g)
+    network = build_network(options)
     if options.path.pretrain_network_g is not None:
         paths = options.path
         load_network(network, paths.pretrain_network_g, paths.param_key_g, paths.strict_load_g)
@@ -108,12 +118,22 @@ def build_trainer(options: Options, recipe: Train, device: torch.device) -> Trai
     )
 
 
-def prepare(options: Options, device: torch.device) -> Run:
+def check_fit(trainer: Trainer, images: TrainSet) -> None:
+    """Run network and losses on flat patches of every size, before a folder is made."""
+    for side in sorted(set(images.stages[2])):
+        check_network(trainer.network, images.in_ch, side, trainer.device, padded=False)
+        patch = torch.full((1, images.in_ch, side, side), 0.5, device=trainer.device)
+        with torch.no_grad():
+            trainer.criterion(patch, patch)
+
+
+def prepare(options: Options, device: torch.device, resume_from: Path | None = None) -> Run:
     """Build everything and find every mistake before a folder is made.
 
     Args:
         options: a whole option file.
         device: where to train.
+        resume_from: a training state to go on from, or None.
 
     Returns:
         A Run for `run_training`.
@@ -131,7 +151,15 @@ def prepare(options: Options, device: torch.device) -> Run:
     sets = open_sets(options.datasets.test)
     metrics = open_metrics(options.val.metric_specs)
     trainer = build_trainer(options, recipe, device)
-    return Run(options, recipe, trainer, dataset, patches, sets, metrics)
+    check_fit(trainer, images)
+    for one in options.datasets.test.values():
+        check_network(trainer.network, one.in_ch, PROBE_SIDE, device, padded=True)
+    start = checkpoint.resume(trainer, resume_from) if resume_from else checkpoint.Progress()
+    if start.step > recipe.total_iter:
+        raise ValueError(
+            f"{resume_from} is at step {start.step}, beyond train.total_iter = {recipe.total_iter}"
+        )
+    return Run(options, recipe, trainer, dataset, patches, sets, metrics, start)
 
 
 def _loader(run: Run, start: int) -> DataLoader:
@@ -191,57 +219,74 @@ def _score(run: Run, values: dict[str, float]) -> float | None:
     return sum(found) / len(found) if found else None
 
 
-def run_training(
-    run: Run,
-    folder: Path,
-    console: Console,
-    resume_from: Path | None = None,
-    tb_folder: Path | None = None,
-) -> Path:
-    """Train from the first step, or from a state, to the last.
+def run_training(run: Run, folder: Path, console: Console, tb_folder: Path | None = None) -> Path:
+    """Train from where the run stands to the last step.
 
     Args:
         run: from `prepare`.
         folder: the experiment's folder; it exists.
         console: where progress is shown.
-        resume_from: a training state, or None.
         tb_folder: folder of TensorBoard events, or None for none.
 
     Returns:
         The checkpoint of the last step, models/net_g_latest.pth.
     """
-    trainer, total = run.trainer, run.recipe.total_iter
-    start, best = checkpoint.resume(trainer, resume_from) if resume_from else (0, None)
-    if start > total:
-        raise ValueError(f"{resume_from} is at step {start}, beyond train.total_iter = {total}")
+    trainer, start, total = run.trainer, run.start.step, run.recipe.total_iter
     main = distributed.rank() == 0
     tb = SummaryWriter(tb_folder, purge_step=start + 1) if main and tb_folder else None
-    log = run.options.logger
-    names = trainer.criterion.names
-    quiet = console if main else Console(quiet=True)
-    with Monitor(
-        quiet, folder if main else None, tb, start, total, names, log.print_freq
-    ) as monitor:
-        done = start
-        try:
-            for result in train(trainer, _loader(run, start), start, total, run.recipe.accumulate):
-                done = result.step + 1
-                monitor.step(result)
-                if run.sets and (done % run.options.val.val_freq == 0 or done == total):
-                    best = _validate_and_keep(run, folder, done, best, monitor)
-                if main and (done % log.save_checkpoint_freq == 0 or done == total):
-                    checkpoint.save_state(trainer, folder, done, best)
-        except KeyboardInterrupt:
-            if main and done > start:
-                checkpoint.save_state(trainer, folder, done, best)
-                logger.info("interrupted: state saved at step %d; go on with --auto_resume", done)
-            raise
+    monitor = Monitor(
+        console if main else Console(quiet=True),
+        folder if main else None,
+        tb,
+        start,
+        total,
+        trainer.criterion.names,
+        run.options.logger.print_freq,
+    )
+    if run.start.means is not None:
+        monitor.means.restore(run.start.means)
+    with monitor:
+        _run_steps(run, folder, monitor)
     if main:
         checkpoint.save_weights(trainer, folder, checkpoint.LATEST)
     if tb is not None:
         tb.close()
     distributed.barrier()
     return folder / "models" / f"net_g_{checkpoint.LATEST}.pth"
+
+
+def _run_steps(run: Run, folder: Path, monitor: Monitor) -> None:
+    """Take every step; log, validate and save at the steps where the options say so."""
+    trainer, total = run.trainer, run.recipe.total_iter
+    main = distributed.rank() == 0
+    done, best = run.start.step, run.start.best
+    saved = done
+
+    def save() -> int:
+        if main:
+            progress = checkpoint.Progress(done, best, monitor.means.state())
+            checkpoint.save_state(trainer, folder, progress)
+        return done
+
+    steps = train(trainer, _loader(run, done), done, total, run.recipe.accumulate)
+    try:
+        with closing(steps):  # a Ctrl-C that waits for the end of the step is let go here
+            for result in steps:
+                done = result.step + 1
+                monitor.step(result)
+                saving = done % run.options.logger.save_checkpoint_freq == 0 or done == total
+                validating = done % run.options.val.val_freq == 0 or done == total
+                if saving or validating:
+                    monitor.check()  # what is broken is neither measured nor kept
+                if validating and run.sets:
+                    best = _validate_and_keep(run, folder, done, best, monitor)
+                if saving:
+                    saved = save()
+    except KeyboardInterrupt:
+        if done > saved:
+            saved = save()
+        logger.info("interrupted: state saved at step %d; go on with --auto_resume", saved)
+        raise
 
 
 def _validate_and_keep(
