@@ -91,6 +91,11 @@ def _check_name(kind: str, name: str, known: Sequence[str]) -> None:
         raise ValueError(f"unknown {kind} {name!r}; known: {', '.join(known)}{hint}")
 
 
+def check_backbone(name: str) -> None:
+    """Raise ValueError, with the nearest known name, if there is no such backbone."""
+    _check_name("backbone", name, tuple(BACKBONES))
+
+
 def _replace_pools(module: nn.Module, pooling: str) -> None:
     _check_name("pooling", pooling, tuple(POOLINGS))
     for name, child in module.named_children():
@@ -214,7 +219,7 @@ def build_backbone(
         FileNotFoundError: the weights are not here and cannot be downloaded.
         ValueError: an unknown name, tap or pooling, or a file that does not fit.
     """
-    _check_name("backbone", name, tuple(BACKBONES))
+    check_backbone(name)
     spec = BACKBONES[name]
     normalize = spec.normalize if normalize is None else normalize
     if name == "embedded":

@@ -119,6 +119,7 @@ def gaussian_window(size: int = 11, sigma: float = 1.5, like: Tensor | None = No
 def gaussian_blur(x: Tensor, window: Tensor, padding: int = 0) -> Tensor:
     """Filter every channel of (B, C, H, W) with a separable window, zero padding on request."""
     channels = x.shape[1]
+    window = window.to(x)
     rows = window.view(1, 1, -1, 1).expand(channels, 1, -1, 1)
     columns = window.view(1, 1, 1, -1).expand(channels, 1, 1, -1)
     x = F.conv2d(x, rows, padding=(padding, 0), groups=channels)

@@ -78,10 +78,10 @@ class LPIPS(nn.Module):
         super().__init__()
         if net not in BACKBONE_URLS:
             raise ValueError(f"expected net in {tuple(BACKBONE_URLS)}, got {net!r}")
+        self.reduction = functional.check_reduction(reduction)
         path = find_backbone(net, weights)
         self.min_side = MIN_SIDES[net]
         self.network = freeze(_build(net, load_state_dict(path), path))
-        self.reduction = functional.check_reduction(reduction)
 
     def train(self, mode: bool = True) -> "LPIPS":
         """Stay in evaluation mode: the network is frozen."""

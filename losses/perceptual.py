@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from losses import functional
-from losses.backbones import Backbone, build_backbone
+from losses.backbones import Backbone, build_backbone, check_backbone
 from losses.masks import MaskBank, load_masks
+from losses.weights import resolve
 
 SHIPPED_MASKS = {"embedded": "masks_e_vgg_embedded", "vgg16": "E_VGG"}
 MASK_ORDERS = {"E_VGG": "distorted_first"}  # the authors' E-VGG script swaps the pair
@@ -168,11 +169,13 @@ class EVGG(FeatureLoss):
         mask_gradient: bool = False,
         reduction: str = "mean",
     ):
-        body = build_backbone(backbone, taps, weights, pooling, normalize)
+        check_backbone(backbone)
         if masks is None:
             if backbone not in SHIPPED_MASKS:
                 raise ValueError(f"no masks are known for {backbone}: give `masks: FILE`")
             masks = SHIPPED_MASKS[backbone]
+        masks = resolve(masks)  # before the backbone, which may be a long download
         if order is None:
-            order = MASK_ORDERS.get(Path(masks).stem, "reference_first")
+            order = MASK_ORDERS.get(masks.stem, "reference_first")
+        body = build_backbone(backbone, taps, weights, pooling, normalize)
         super().__init__(body, load_masks(masks, body.channels, order), mask_gradient, reduction)

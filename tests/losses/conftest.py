@@ -1,5 +1,8 @@
 """Small images, and random weights in the layout of the real files."""
 
+import http.server
+import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -39,6 +42,46 @@ def alexnet_features(seed=0):
         name: torch.randn(shape, generator=generator) / max(1, shape[1:].numel()) ** 0.5
         for name, shape in shapes.items()
     }
+
+
+def embedded_masks(**more):
+    """State dict of random masks for the embedded backbone."""
+    return random_masks(EmbeddedBackbone().channels, **more)
+
+
+class Pages(http.server.BaseHTTPRequestHandler):
+    """Answers with `server.pages`, path to bytes."""
+
+    def do_GET(self):
+        content = self.server.pages.get(self.path)
+        self.send_response(200 if content is not None else 404)
+        self.end_headers()
+        self.wfile.write(content or b"")
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    """A server on this machine; set server.pages = {"/name": bytes}, read server.url."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages) as running:
+        running.pages = {}
+        running.url = f"http://127.0.0.1:{running.server_port}"
+        thread = threading.Thread(target=running.serve_forever, args=(0.05,))
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def closed_url():
+    """An address at which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    return f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,0 +1,144 @@
+"""The direction of imports: losses knows nothing of restoration; YAML and prints stay outside."""
+
+import ast
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted(
+    path.relative_to(ROOT)
+    for package in ("losses", "restoration")
+    for path in (ROOT / package).rglob("*.py")
+)
+# A package may import from its own layer and from those before it.
+LAYERS = (
+    ("archs", "data", "metrics"),
+    ("train", "evaluate", "masking"),
+    ("compare", "report"),
+    ("cli", "test", "__main__"),
+)
+# Edge work, and the places that do it; the last part may be a folder.
+EDGE = {
+    "yaml": (
+        "restoration/cli",
+        "restoration/options.py",
+        "restoration/options_file.py",
+    ),
+    "argparse": ("restoration/cli", "restoration/masking"),
+}
+HEAVY = ("basicsr", "timm", "lpips", "torchvision", "huggingface_hub", "matplotlib")
+
+
+def walk(node, top=True):
+    """Every node with whether it runs when the file is imported (an `if` at the top does)."""
+    yield node, top
+    inside = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+    for child in ast.iter_child_nodes(node):
+        yield from walk(child, top and not inside)
+
+
+@cache
+def nodes(file):
+    return tuple(walk(ast.parse(file.read_text(encoding="utf-8"))))
+
+
+def imports(path):
+    """Every (absolute module name, whether it is imported when the file is) of a file."""
+    for node, top in nodes(ROOT / path):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, top) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = path.parts[: len(path.parts) - node.level] if node.level else ()
+            module = ".".join((*base, *([node.module] if node.module else [])))
+            yield module, top
+            yield from ((f"{module}.{alias.name}", top) for alias in node.names)
+
+
+def layer_of(part):
+    return next((n for n, names in enumerate(LAYERS) if part in names), None)
+
+
+def allowed(path, places):
+    return any(path.is_relative_to(place) for place in places)
+
+
+every_file = pytest.mark.parametrize("path", FILES, ids=str)
+
+
+@every_file
+def test_losses_never_imports_restoration(path):
+    if path.parts[0] == "losses":
+        assert not [name for name, _ in imports(path) if name.split(".")[0] == "restoration"]
+
+
+@every_file
+def test_imports_run_in_one_direction(path):
+    own = layer_of(path.with_suffix("").parts[1]) if path.parts[0] == "restoration" else None
+    if own is None or path.name == "__main__.py":  # `python -m` is the command line
+        return
+    for name, _ in imports(path):
+        package, _, rest = name.partition(".")
+        other = layer_of(rest.split(".")[0]) if package == "restoration" else None
+        assert other is None or other <= own, f"{path} imports {name}"
+
+
+@every_file
+def test_only_the_edge_reads_yaml_and_arguments(path):
+    for name, _ in imports(path):
+        places = EDGE.get(name.split(".")[0])
+        assert places is None or allowed(path, places), f"{path} imports {name}"
+
+
+@every_file
+def test_only_the_command_line_prints(path):
+    if path.is_relative_to("restoration/cli"):
+        return
+    calls = (node.func for node, _ in nodes(ROOT / path) if isinstance(node, ast.Call))
+    assert not [f.lineno for f in calls if isinstance(f, ast.Name) and f.id == "print"]
+
+
+@every_file
+def test_basicsr_is_a_guest(path):
+    """Nothing imports it at the top, and only the two files made for it import it at all."""
+    found = [(name, top) for name, top in imports(path) if name.split(".")[0] == "basicsr"]
+    assert not any(top for _, top in found)
+    if found:
+        assert path.name in ("basicsr_compat.py", "basicsr_plugin.py")
+
+
+@pytest.mark.parametrize(
+    ("package", "strangers"), [("losses", ("restoration",)), ("restoration", ())]
+)
+def test_a_fresh_import_is_light(package, strangers):
+    code = (
+        f"import sys, {package}\n"
+        f"found = [m for m in {(*HEAVY, *strangers)!r} if m in sys.modules]\n"
+        "sys.exit(f'imported {found}' if found else 0)"
+    )
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_parser_sees_what_it_should(tmp_path, monkeypatch):
+    """The checks above pass on an empty list of imports too: prove that the list is not empty."""
+    (tmp_path / "restoration" / "archs").mkdir(parents=True)
+    file = Path("restoration/archs/x.py")
+    (tmp_path / file).write_text(
+        "import yaml\nfrom restoration.train import loop\nfrom .. import metrics\n"
+        "def f():\n    import basicsr.data\nif True:\n    import timm\n"
+    )
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    found = dict(imports(file))
+    assert found["yaml"] and found["timm"] and found["restoration.train.loop"]
+    assert found["restoration.metrics"]
+    assert found["basicsr.data"] is False
+    with pytest.raises(AssertionError, match="imports restoration.train"):
+        test_imports_run_in_one_direction(file)
+    with pytest.raises(AssertionError, match="imports yaml"):
+        test_only_the_edge_reads_yaml_and_arguments(file)
