@@ -282,10 +282,6 @@ def test_results_explain_themselves(whole):
     assert (folder / "options.yml").is_file()
     assert (folder / "environment.json").is_file()
     assert "written:" in (folder / "test.log").read_text()
-
-
-def test_picture(whole):
-    _, folder, _ = whole()
     picture = read_image(folder / "picture.png")  # 5 columns and 2 rows of 3 inches, 100 dpi
     assert picture.shape == (660, 1600, 3)
     assert picture.std() > 10

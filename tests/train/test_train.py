@@ -172,7 +172,7 @@ SETTINGS = {
         "train": {"use_grad_clip": False},
         "patches": {"mini_batch_sizes": [3, 2, 1], "iters": [2, 3, 1], "gt_sizes": [8, 16, 24]},
     },
-    "fp16 scaler, accumulate": {"train": {"accumulate": 2, "warmup_iter": 4}},
+    "accumulate, warm-up": {"train": {"accumulate": 2, "warmup_iter": 4}},
 }
 
 
