@@ -52,18 +52,26 @@ def _authors(name: str, blob: str) -> Weights:
     return Weights(file, AUTHORS_LICENCE, AUTHORS_DATA, f"{AUTHORS}/{file}", blob)
 
 
-def _shipped(file: str, trained_on: str) -> Weights:
-    return Weights(file, "Apache-2.0", trained_on)
+def _shipped(file: str, trained_on: str, blob: str) -> Weights:
+    return Weights(file, "Apache-2.0", trained_on, git_blob=blob)
 
 
 MANIFEST: dict[str, Weights] = {
     "embedded_backbone": _shipped(
-        "embedded_backbone.safetensors", "distilled from VGG-19 on BSDS500 train"
+        "embedded_backbone.safetensors",
+        "distilled from VGG-19 on BSDS500 train",
+        "e7ee7cb8b5003a8bd6d7a5bd271589f7dceb077e",
     ),
     "masks_e_vgg_embedded": _shipped(
-        "masks_e_vgg_embedded.safetensors", "pseudo-opinion on BSDS500 train"
+        "masks_e_vgg_embedded.safetensors",
+        "pseudo-opinion on BSDS500 train",
+        "85b59e2ee08e97b38c7fdac084546f90990861ba",
     ),
-    "pixel_mask_e_mae": _shipped("pixel_mask_e_mae.safetensors", "pseudo-opinion on BSDS500 train"),
+    "pixel_mask_e_mae": _shipped(
+        "pixel_mask_e_mae.safetensors",
+        "pseudo-opinion on BSDS500 train",
+        "bd7461e6c5a5777a0ac65e573af659b49c4fea92",
+    ),
     "E_VGG": _authors("E_VGG", "9c2cd40cb95a39dae792bb7cc6079d7bbbbd7041"),
     "E_LPIPS": _authors("E_LPIPS", "081775fb3a7f4c9ce27103d7b7332924a348bd23"),
     "E_DISTS": _authors("E_DISTS", "ff9630fac4c044cb1b7bf2342bc8a1ad94c2e926"),

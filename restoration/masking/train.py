@@ -32,7 +32,7 @@ SMALLEST = 1e-5  # keeps the logarithm of a metric finite
 PLACE_FLOOR = 1e-2  # dissimilarity of a block below which nobody sees a difference
 GMSD_C = 0.0026  # of GMSD, for a range of 1
 BLOCK = 8
-START_LOGIT, FIRST_GAIN, LAST_GAIN = -1.5, 4.0, 0.3  # of the initial masks
+START_LOGIT, LAST_GAIN = -1.5, 0.3  # of the initial masks
 
 
 @dataclass(frozen=True)
@@ -98,12 +98,16 @@ def gradient_dissimilarity(reference: Tensor, distorted: Tensor) -> Tensor:
     return 1 - (2 * x * y + GMSD_C) / (x.square() + y.square() + GMSD_C)
 
 
-def start_from_contrast(mask: losses.MaskNet) -> None:
+def start_from_contrast(mask: losses.MaskNet, spread: float) -> None:
     """Initialise a mask network so that it sees differences and local contrast from the start.
 
     One half of the first filters gets opposite signs on the two inputs, the other half no answer
     to a constant; all are strong, since contrast is small beside brightness. The first mask is
     even, near sigmoid(START_LOGIT).
+
+    Args:
+        mask: changed in place.
+        spread: standard deviation of what the network reads.
     """
     for layer in (mask.conv1[0], mask.conv2[0], mask.conv3[0]):
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
@@ -113,7 +117,7 @@ def start_from_contrast(mask: losses.MaskNet) -> None:
         half, channels = len(first) // 2, first.shape[1] // 2
         first[:half, channels:] = -first[:half, :channels]
         first[half:] -= first[half:].mean((2, 3), keepdim=True)
-        first *= FIRST_GAIN
+        first /= spread
         mask.conv3[0].weight *= LAST_GAIN
         mask.conv3[0].bias.fill_(START_LOGIT)
 
@@ -133,9 +137,17 @@ class MaskTrainer(nn.Module):
         self._backbone = (backbone,)  # in a tuple: neither trained nor saved
         self.masks = losses.MaskBank((3,) if backbone is None else backbone.channels)
         self.mapping = MappingNetwork()
-        self.log_scale = nn.Parameter(torch.tensor(3.0))  # from masked error to dissimilarity
-        for mask in self.masks.children():
-            start_from_contrast(mask)
+        self.log_scale = nn.Parameter(torch.zeros(()))  # from masked error to dissimilarity
+
+    @torch.no_grad()
+    def start(self, reference: Tensor, distorted: Tensor) -> None:
+        """Initialise masks and scale for features of the size that this batch has."""
+        features = self._features(reference)
+        for mask, feature in zip(self.masks.children(), features, strict=True):
+            start_from_contrast(mask, float(feature.std()))
+        blocks = self.blocks(reference, distorted)
+        wanted = gradient_dissimilarity(reference, distorted)
+        self.log_scale.copy_(torch.log(wanted.mean() / blocks.mean().clamp_min(SMALLEST)))
 
     def _features(self, images: Tensor) -> list[Tensor]:
         if self._backbone[0] is None:
@@ -220,6 +232,8 @@ def train_masks(
         ]
     )
     start = load_progress(progress_file, trainer, optimizer)
+    if start == 0:
+        trainer.start(*draw_batch(table, settings, 0)[:2])
     stop = min(settings.num_steps, stop_at or settings.num_steps)
     for step in track_steps(settings.kind, start, stop):
         rate = 0.5 * (1 + math.cos(math.pi * step / settings.num_steps))
