@@ -98,16 +98,12 @@ def gradient_dissimilarity(reference: Tensor, distorted: Tensor) -> Tensor:
     return 1 - (2 * x * y + GMSD_C) / (x.square() + y.square() + GMSD_C)
 
 
-def start_from_contrast(mask: losses.MaskNet, spread: float) -> None:
+def start_from_contrast(mask: losses.MaskNet) -> None:
     """Initialise a mask network so that it sees differences and local contrast from the start.
 
     One half of the first filters gets opposite signs on the two inputs, the other half no answer
     to a constant; all are strong, since contrast is small beside brightness. The first mask is
     even, near sigmoid(START_LOGIT).
-
-    Args:
-        mask: changed in place.
-        spread: standard deviation of what the network reads.
     """
     for layer in (mask.conv1[0], mask.conv2[0], mask.conv3[0]):
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
@@ -117,7 +113,6 @@ def start_from_contrast(mask: losses.MaskNet, spread: float) -> None:
         half, channels = len(first) // 2, first.shape[1] // 2
         first[:half, channels:] = -first[:half, :channels]
         first[half:] -= first[half:].mean((2, 3), keepdim=True)
-        first /= spread
         mask.conv3[0].weight *= LAST_GAIN
         mask.conv3[0].bias.fill_(START_LOGIT)
 
@@ -138,13 +133,16 @@ class MaskTrainer(nn.Module):
         self.masks = losses.MaskBank((3,) if backbone is None else backbone.channels)
         self.mapping = MappingNetwork()
         self.log_scale = nn.Parameter(torch.zeros(()))  # from masked error to dissimilarity
+        # the masks are trained on features of size 1, whatever the backbone's are
+        self.register_buffer("spread", torch.ones(len(self.masks.channels)))
 
     @torch.no_grad()
     def start(self, reference: Tensor, distorted: Tensor) -> None:
         """Initialise masks and scale for features of the size that this batch has."""
         features = self._features(reference)
-        for mask, feature in zip(self.masks.children(), features, strict=True):
-            start_from_contrast(mask, float(feature.std()))
+        for number, feature in enumerate(features):
+            self.spread[number] = feature.std()
+            start_from_contrast(self.masks.get_submodule(f"mask_finder_{number + 1}"))
         blocks = self.blocks(reference, distorted)
         wanted = gradient_dissimilarity(reference, distorted)
         self.log_scale.copy_(torch.log(wanted.mean() / blocks.mean().clamp_min(SMALLEST)))
@@ -155,10 +153,24 @@ class MaskTrainer(nn.Module):
         with torch.no_grad():
             return self._backbone[0](images)
 
+    def _masks(self, reference: list[Tensor], distorted: list[Tensor]) -> list[Tensor]:
+        pair = (
+            [f / s for f, s in zip(features, self.spread, strict=True)]
+            for features in (reference, distorted)
+        )
+        return self.masks(*pair)
+
+    def folded(self) -> dict[str, Tensor]:
+        """State dict of the masks for features as the backbone gives them."""
+        state = {name: value.clone() for name, value in self.masks.state_dict().items()}
+        for number, spread in enumerate(self.spread, start=1):
+            state[f"mask_finder_{number}.conv1.0.weight"] /= spread
+        return state
+
     def blocks(self, reference: Tensor, distorted: Tensor, masked: bool = True) -> Tensor:
         """Metric of every 8x8 block, (B, 3, H, W) x 2 -> (B, 1, H / 8, W / 8)."""
         of_reference, of_distorted = self._features(reference), self._features(distorted)
-        masks = self.masks(of_reference, of_distorted) if masked else [1.0] * len(of_reference)
+        masks = self._masks(of_reference, of_distorted) if masked else [1.0] * len(of_reference)
         size = (reference.shape[-2] // BLOCK, reference.shape[-1] // BLOCK)
         parts = [
             F.adaptive_avg_pool2d((mask * (r - d).abs()).sum(1, keepdim=True), size)
@@ -306,9 +318,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.kind == "e-vgg":
         backbone = losses.build_backbone(given.backbone, weights=given.backbone_weights)
     trainer = MaskTrainer(given.kind, backbone)
-    masks = train_masks(trainer, table, settings, given.progress)
+    train_masks(trainer, table, settings, given.progress)
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    save_file({k: v.contiguous() for k, v in masks.state_dict().items()}, given.out)
+    save_file(trainer.folded(), given.out)
     logging.info("wrote %s", given.out)
 
 

