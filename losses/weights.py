@@ -65,7 +65,7 @@ MANIFEST: dict[str, Weights] = {
     "masks_e_vgg_embedded": _shipped(
         "masks_e_vgg_embedded.safetensors",
         "pseudo-opinion on BSDS500 train",
-        "85b59e2ee08e97b38c7fdac084546f90990861ba",
+        "cf5d3d138d9b6fa4ff31026dc44d2a43cc118b2e",
     ),
     "pixel_mask_e_mae": _shipped(
         "pixel_mask_e_mae.safetensors",

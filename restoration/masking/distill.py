@@ -42,7 +42,7 @@ class DistillSettings:
     num_references: int = 4
     num_versions: int = 3
     crop_size: int = 64
-    learning_rate: float = 3e-3
+    learning_rate: float = 2e-3
     feature_weight: float = 0.2
     place_weight: float = 0.5
     seed: int = 0

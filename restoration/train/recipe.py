@@ -275,7 +275,8 @@ def _run_steps(run: Run, folder: Path, monitor: Monitor) -> None:
                 done = result.step + 1
                 monitor.step(result)
                 saving = done % run.options.logger.save_checkpoint_freq == 0 or done == total
-                validating = done % run.options.val.val_freq == 0 or done == total
+                every = run.options.val.val_freq
+                validating = done % every == 0 or (done == total and every <= total)
                 if saving or validating:
                     monitor.check()  # what is broken is neither measured nor kept
                 if validating and run.sets:
