@@ -9,10 +9,9 @@ import pytest
 import torch
 import yaml
 from rich.console import Console
-from safetensors.torch import save_file
 from skimage.metrics import peak_signal_noise_ratio
 
-from losses import MaskBank, weights
+from losses import weights
 from restoration import __version__
 from restoration.cli import COMMANDS, build_parser, main, session
 from restoration.cli.options import reference
@@ -38,12 +37,7 @@ def images(pictures):
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """An empty folder to work in, with a random visual mask."""
-    masks = tmp_path / "masks"
-    masks.mkdir()
-    torch.manual_seed(0)
-    save_file(MaskBank((3,)).state_dict(), masks / "pixel_mask_e_mae.safetensors")
-    monkeypatch.setattr(weights, "PRETRAINED", masks)
+    """An empty folder to work in."""
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
