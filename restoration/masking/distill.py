@@ -5,7 +5,7 @@ distance of pairs is matched, tap by tap, over the whole image and place by plac
 themselves are matched through 1x1 heads that are thrown away. The idea of matching relations
 between samples follows Park et al. 2019 (relational knowledge distillation, arXiv:1904.05068).
 
-`python -m restoration.masking.distill --teacher FILE --images DIR --out FILE`
+`python -m restoration.masking.distill --teacher FILE --images DIR... --out FILE`
 """
 
 import argparse
@@ -29,7 +29,6 @@ from restoration.masking.pairs import draw_versions, read_folder, to_tensor
 from restoration.masking.progress import load_progress, save_progress, track_steps
 
 TEACHER_TAPS = ("relu1_2", "relu2_2", "relu3_4")
-UNSEEN = ("denoise", "jitter", "color_block", "motion_blur", "sharpen")
 EPSILON = 1e-4
 
 
@@ -38,11 +37,12 @@ class DistillSettings:
     """What a distillation depends on, apart from the teacher and the images."""
 
     channels: tuple[int, ...] = CHANNELS
-    num_steps: int = 4000
+    num_steps: int = 5000
     num_references: int = 4
     num_versions: int = 3
     crop_size: int = 64
     learning_rate: float = 2e-3
+    distance_weight: float = 3.0
     feature_weight: float = 0.2
     place_weight: float = 0.5
     seed: int = 0
@@ -108,7 +108,8 @@ class Distiller(nn.Module):
             for count, maps in zip(channels, (ours, theirs), strict=True)
         ]
         return {
-            "distance": F.smooth_l1_loss(_log(whole[0]), _log(whole[1]), beta=0.1),
+            "distance": self.settings.distance_weight
+            * F.smooth_l1_loss(_log(whole[0]), _log(whole[1]), beta=0.1),
             "tap": sum(total),
             "place": self.settings.place_weight * place,
             "feature": self.settings.feature_weight * feature,
@@ -168,7 +169,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line and write the student."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--teacher", type=Path, required=True, help="VGG-19, torchvision's keys")
-    parser.add_argument("--images", type=Path, required=True, help="folder of photographs")
+    parser.add_argument(
+        "--images", type=Path, nargs="+", required=True, help="folders of photographs"
+    )
     parser.add_argument("--out", type=Path, required=True, help=".safetensors file to write")
     parser.add_argument("--steps", type=int, default=DistillSettings.num_steps)
     parser.add_argument("--seed", type=int, default=DistillSettings.seed)
@@ -180,9 +183,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.manual_seed(given.seed)
     settings = DistillSettings(num_steps=given.steps, seed=given.seed)
     teacher = build_backbone("vgg19", TEACHER_TAPS, given.teacher, pooling="max", normalize=True)
-    images = read_folder(given.images, settings.crop_size)
-    names = [name for name in DISTORTIONS if name not in UNSEEN]
-    student = train_distiller(Distiller(teacher, settings), images, names, given.progress)
+    images = [i for folder in given.images for i in read_folder(folder, settings.crop_size)]
+    distiller = Distiller(teacher, settings)
+    student = train_distiller(distiller, images, list(DISTORTIONS), given.progress)
     given.out.parent.mkdir(parents=True, exist_ok=True)
     save_file({k: v.contiguous() for k, v in student.state_dict().items()}, given.out)
     logging.info("wrote %s", given.out)

@@ -3,15 +3,21 @@
 The idea is MILO's (arXiv:2509.01411): reproducible distortions, scored by metrics that agree with
 people, stand in for human labels. Metrics come from piq; each is mapped to its rank in the table,
 so that all have one scale, and averaged.
+
+The published agreement of these metrics is that of photographs of about 512 pixels, which most of
+them halve before they look. A small cut is halved here in their stead: else they would judge it
+from half the distance.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import piq
 import torch
+import torch.nn.functional as F
 from rich.progress import track
 from scipy.stats import rankdata
 from torch import Tensor
@@ -21,12 +27,26 @@ from restoration.masking.pairs import crop, to_tensor
 
 Teacher = Callable[[Tensor, Tensor], Tensor]
 
+HALVING_SIDE = 384  # piq halves from here on: round(side / 256) = 2
+
+
+def halved(metric: Teacher) -> Teacher:
+    """Let a metric see images of less than 384 pixels at half their size, like larger ones."""
+
+    def at_viewing_scale(x: Tensor, y: Tensor) -> Tensor:
+        if min(x.shape[-2:]) < HALVING_SIDE:
+            x, y = F.avg_pool2d(x, 2), F.avg_pool2d(y, 2)
+        return metric(x, y)
+
+    return at_viewing_scale
+
+
 # each returns (B,), higher is better
 TEACHERS: dict[str, Teacher] = {
-    "haarpsi": lambda x, y: piq.haarpsi(x, y, reduction="none"),
-    "vsi": lambda x, y: piq.vsi(x, y, reduction="none"),
-    "fsim": lambda x, y: piq.fsim(x, y, reduction="none"),
-    "mdsi": lambda x, y: -piq.mdsi(x, y, reduction="none"),
+    "haarpsi": lambda x, y: piq.haarpsi(x, y, reduction="none"),  # halves at every size
+    "vsi": halved(lambda x, y: piq.vsi(x, y, reduction="none")),
+    "fsim": halved(lambda x, y: piq.fsim(x, y, reduction="none")),
+    "mdsi": halved(lambda x, y: -piq.mdsi(x, y, reduction="none")),
 }
 HELD_OUT_TEACHERS: dict[str, Teacher] = {
     "ms_gmsd": lambda x, y: -piq.multi_scale_gmsd(x, y, reduction="none"),
@@ -43,12 +63,29 @@ class OpinionTable:
         versions: (N, V, S, S, 3) uint8.
         kinds: (N, V) index of the distortion in `DISTORTIONS`.
         scores: (N, V) in [0, 1], higher is better.
+        photographs: (N,) number of the photograph that a reference was cut from.
     """
 
     references: np.ndarray
     versions: np.ndarray
     kinds: np.ndarray
     scores: np.ndarray
+    photographs: np.ndarray
+
+    def rows(self, numbers: Sequence[int] | np.ndarray) -> "OpinionTable":
+        """Choose references, with all that belongs to them."""
+        return OpinionTable(**{name: value[numbers] for name, value in vars(self).items()})
+
+    def split(self, every: int) -> tuple["OpinionTable", "OpinionTable"]:
+        """Split by photograph, so that none stands on both sides: every n-th on the second.
+
+        Raises:
+            ValueError: a side would be empty.
+        """
+        second = self.photographs % every == 0
+        if second.all() or not second.any():
+            raise ValueError(f"expected cuts of {every} photographs or more, got fewer")
+        return self.rows(np.flatnonzero(~second)), self.rows(np.flatnonzero(second))
 
     def save(self, path: Path) -> None:
         """Write the table as .npz."""
@@ -83,6 +120,26 @@ def raw_scores(
     return scores
 
 
+def vary(image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Vary a clean photograph: for one half another scale, for one third another tone curve.
+
+    Args:
+        image: RGB (H, W, 3) uint8.
+        size: side that must remain.
+        rng: what the variation is drawn from.
+
+    Returns:
+        RGB uint8, smaller or equal, with sides of `size` or more.
+    """
+    if rng.random() < 0.5:
+        scale = rng.uniform(max(0.4, size / min(image.shape[:2])), 1)
+        sides = tuple(max(size, round(side * scale)) for side in image.shape[1::-1])
+        image = cv2.resize(image, sides, interpolation=cv2.INTER_AREA)
+    if rng.random() < 1 / 3:
+        image = (255 * (image / 255.0) ** rng.uniform(0.6, 1.8)).round().astype(np.uint8)
+    return image
+
+
 def draw_table(
     images: Sequence[np.ndarray],
     num_references: int,
@@ -91,7 +148,7 @@ def draw_table(
     seed: int,
     teachers: dict[str, Teacher] | None = None,
 ) -> OpinionTable:
-    """Distort random cuts of photographs by random kinds and levels, and score them.
+    """Distort random cuts of varied photographs by random kinds and levels, and score them.
 
     Args:
         images: RGB (H, W, 3) uint8, each used in turn.
@@ -108,7 +165,7 @@ def draw_table(
     names = list(DISTORTIONS)
     references, versions, kinds = [], [], []
     for number in track(range(num_references), "distorting", transient=True):
-        reference = crop(images[number % len(images)], size, rng)
+        reference = crop(vary(images[number % len(images)], size, rng), size, rng)
         chosen = rng.permutation(len(names))[np.arange(num_versions) % len(names)]
         levels = rng.uniform(1, 5, num_versions)
         references.append(reference)
@@ -119,7 +176,8 @@ def draw_table(
                 for k, (kind, level) in enumerate(zip(chosen, levels, strict=True))
             ]
         )
-    table = OpinionTable(np.stack(references), np.array(versions), np.stack(kinds), np.zeros(0))
-    raw = raw_scores(table.references, table.versions, teachers or TEACHERS)
-    table.scores = ensemble(raw)
-    return table
+    raw = raw_scores(np.stack(references), np.array(versions), teachers or TEACHERS)
+    photographs = np.arange(num_references) % len(images)
+    return OpinionTable(
+        np.stack(references), np.array(versions), np.stack(kinds), ensemble(raw), photographs
+    )

@@ -1,11 +1,12 @@
-"""Train a visual mask without labels: the masked metric learns to predict pseudo-opinion.
+"""Train visual masks without labels: the masked metric learns to predict pseudo-opinion.
 
 As in arXiv:2305.19858, a small mapping network turns the masked metric into an opinion score and
-the mask is learnt end to end; the scores are those of `opinion.py` instead of people's. One score
-per image says little about where an error shows, so a second term asks the masked error of each
-8x8 block to follow the dissimilarity of gradients there (Xue et al. 2014, GMSD, arXiv:1308.3052).
+the masks are learnt end to end; the scores are those of `opinion.py` instead of people's. One score
+per image says little about where an error shows, so a further term asks the masked error of each
+8x8 block to follow a local dissimilarity; it fades out, so that the scores have the last word.
+With several taps each must also predict the score by itself: else the sum lets some masks die.
 
-`python -m restoration.masking.train --kind e-mae --images DIR --out FILE`
+`python -m restoration.masking.train --kind e-mae --images DIR... --out FILE`
 """
 
 import argparse
@@ -23,16 +24,19 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 import losses
+from restoration.masking.metrics import FEATURE_METRICS, KINDS, EnhancedMetric
 from restoration.masking.opinion import OpinionTable, draw_table
 from restoration.masking.pairs import read_folder, symmetry, to_tensor
 from restoration.masking.progress import load_progress, save_progress, track_steps
+from restoration.masking.scaler import fit_scaler
 
-KINDS = ("e-mae", "e-vgg")
 SMALLEST = 1e-5  # keeps the logarithm of a metric finite
 PLACE_FLOOR = 1e-2  # dissimilarity of a block below which nobody sees a difference
-GMSD_C = 0.0026  # of GMSD, for a range of 1
+GRADIENT_FLOOR, CHROMA_FLOOR, LUMINANCE_FLOOR = 0.0026, 0.00846, 0.0001  # for a range of 1
+OPPONENT = ((0.299, 0.587, 0.114), (0.3, 0.04, -0.35), (0.34, -0.6, 0.17))  # luma, MDSI's chromas
 BLOCK = 8
 START_LOGIT, LAST_GAIN = -1.5, 0.3  # of the initial masks
+HELD_OUT_EVERY = 8  # every 8th photograph is kept from the training, to measure on
 
 
 @dataclass(frozen=True)
@@ -40,16 +44,17 @@ class MaskSettings:
     """What a training of masks depends on, apart from the images."""
 
     kind: str = "e-mae"
-    num_steps: int = 400
-    num_references: int = 200
+    num_steps: int = 1000
+    num_references: int = 400
     num_versions: int = 12
-    size: int = 128
-    crop: int = 64
+    size: int = 192
+    crop: int = 96
     batch_references: int = 6
     batch_versions: int = 4
     learning_rate: float = 1e-3
     rank_weight: float = 1.0
     place_weight: float = 0.5
+    tap_weight: float = 0.5
     seed: int = 0
 
 
@@ -74,28 +79,37 @@ class MappingNetwork(nn.Module):
         return torch.sigmoid(self.offset - steps.sum(1))
 
 
-def gradient_dissimilarity(reference: Tensor, distorted: Tensor) -> Tensor:
-    """1 - similarity of Prewitt gradient magnitudes of the luma, as in GMSD.
+def dissimilarity(reference: Tensor, distorted: Tensor) -> Tensor:
+    """1 - similarity of gradients, chroma and luminance at half the size, place by place.
 
     Args:
         reference: (B, 3, H, W) in [0, 1].
         distorted: (B, 3, H, W) in [0, 1].
 
     Returns:
-        (B, 1, H, W) in [0, 1], 0 where the gradients are equal.
+        (B, 1, H / 2, W / 2) in [0, 1], 0 where the images are equal.
 
-    Source: Xue et al. 2014, arXiv:1308.3052.
+    Source: the gradient magnitudes of GMSD (Xue et al. 2014, arXiv:1308.3052), the chromaticity of
+    MDSI (Nafchi et al. 2016, arXiv:1608.07433), the luminance term of SSIM.
     """
-    luma = reference.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    mix = reference.new_tensor(OPPONENT)[:, :, None, None]  # (3, 3, 1, 1): luma and two chromas
     across = reference.new_tensor([[1, 0, -1]] * 3).view(1, 1, 3, 3) / 3
     kernels = torch.cat([across, across.transpose(2, 3)])  # (2, 1, 3, 3)
 
-    def magnitude(image: Tensor) -> Tensor:
-        grey = F.pad((image * luma).sum(1, keepdim=True), (1, 1, 1, 1), mode="replicate")
-        return F.conv2d(grey, kernels).square().sum(1, keepdim=True).sqrt()
+    def parts(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        opponent = F.conv2d(F.avg_pool2d(image, 2), mix)
+        padded = F.pad(opponent[:, :1], (1, 1, 1, 1), mode="replicate")
+        gradient = F.conv2d(padded, kernels).square().sum(1, keepdim=True).sqrt()
+        return gradient, opponent[:, 1:], F.avg_pool2d(padded, 3, stride=1)
 
-    x, y = magnitude(reference), magnitude(distorted)
-    return 1 - (2 * x * y + GMSD_C) / (x.square() + y.square() + GMSD_C)
+    def similarity(x: Tensor, y: Tensor, floor: float) -> Tensor:
+        both, each = (x * y).sum(1, keepdim=True), (x.square() + y.square()).sum(1, keepdim=True)
+        return (2 * both + floor) / (each + floor)
+
+    floors = (GRADIENT_FLOOR, CHROMA_FLOOR, LUMINANCE_FLOOR)
+    pairs = zip(parts(reference), parts(distorted), floors, strict=True)
+    gradient, chroma, luminance = (similarity(*pair) for pair in pairs)
+    return 1 - gradient * chroma.clamp_min(0) * luminance
 
 
 def start_from_contrast(mask: losses.MaskNet) -> None:
@@ -118,78 +132,48 @@ def start_from_contrast(mask: losses.MaskNet) -> None:
 
 
 class MaskTrainer(nn.Module):
-    """Masks to be trained, the metric that they enhance, and the mapping network.
+    """An enhanced metric and what turns it into opinions while its masks are trained.
 
     Args:
-        kind: "e-mae" (a mask on RGB images) or "e-vgg" (a mask per tap of the backbone).
-        backbone: frozen features for "e-vgg".
+        metric: the masks to train.
     """
 
-    def __init__(self, kind: str, backbone: nn.Module | None = None):
+    def __init__(self, metric: EnhancedMetric):
         super().__init__()
-        if kind not in KINDS or (kind == "e-vgg") != (backbone is not None):
-            raise ValueError(f"expected kind 'e-mae', or 'e-vgg' with a backbone, got {kind!r}")
-        self._backbone = (backbone,)  # in a tuple: neither trained nor saved
-        self.masks = losses.MaskBank((3,) if backbone is None else backbone.channels)
-        self.mapping = MappingNetwork()
-        self.log_scale = nn.Parameter(torch.zeros(()))  # from masked error to dissimilarity
-        # the masks are trained on features of size 1, whatever the backbone's are
-        self.register_buffer("spread", torch.ones(len(self.masks.channels)))
+        self.metric = metric
+        taps = len(metric.channels)
+        count = taps + 1 if taps > 1 else 1  # the whole first, then every tap
+        self.mappings = nn.ModuleList(MappingNetwork() for _ in range(count))
+        self.log_scales = nn.Parameter(torch.zeros(count))  # from error to dissimilarity
 
     @torch.no_grad()
     def start(self, reference: Tensor, distorted: Tensor) -> None:
-        """Initialise masks and scale for features of the size that this batch has."""
-        features = self._features(reference)
-        for number, feature in enumerate(features):
-            self.spread[number] = feature.std()
-            start_from_contrast(self.masks.get_submodule(f"mask_finder_{number + 1}"))
-        blocks = self.blocks(reference, distorted)
-        wanted = gradient_dissimilarity(reference, distorted)
-        self.log_scale.copy_(torch.log(wanted.mean() / blocks.mean().clamp_min(SMALLEST)))
+        """Initialise masks and scales for features of the size that this batch has."""
+        for number, feature in enumerate(self.metric.features(reference)):
+            self.metric.spread[number] = feature.std()
+            start_from_contrast(self.metric.masks.get_submodule(f"mask_finder_{number + 1}"))
+        wanted = dissimilarity(reference, distorted).mean()
+        found = torch.stack([blocks.mean() for blocks in self.blocks(reference, distorted)])
+        self.log_scales.copy_(torch.log(wanted / found.clamp_min(SMALLEST)))
 
-    def _features(self, images: Tensor) -> list[Tensor]:
-        if self._backbone[0] is None:
-            return [images]
-        with torch.no_grad():
-            return self._backbone[0](images)
-
-    def _masks(self, reference: list[Tensor], distorted: list[Tensor]) -> list[Tensor]:
-        pair = (
-            [f / s for f, s in zip(features, self.spread, strict=True)]
-            for features in (reference, distorted)
-        )
-        return self.masks(*pair)
-
-    def folded(self) -> dict[str, Tensor]:
-        """State dict of the masks for features as the backbone gives them."""
-        state = {name: value.clone() for name, value in self.masks.state_dict().items()}
-        for number, spread in enumerate(self.spread, start=1):
-            state[f"mask_finder_{number}.conv1.0.weight"] /= spread
-        return state
-
-    def blocks(self, reference: Tensor, distorted: Tensor, masked: bool = True) -> Tensor:
-        """Metric of every 8x8 block, (B, 3, H, W) x 2 -> (B, 1, H / 8, W / 8)."""
-        of_reference, of_distorted = self._features(reference), self._features(distorted)
-        masks = self._masks(of_reference, of_distorted) if masked else [1.0] * len(of_reference)
+    def blocks(self, reference: Tensor, distorted: Tensor) -> list[Tensor]:
+        """Error of every 8x8 block, (B, 1, H / 8, W / 8): of the whole, then of every tap."""
         size = (reference.shape[-2] // BLOCK, reference.shape[-1] // BLOCK)
-        parts = [
-            F.adaptive_avg_pool2d((mask * (r - d).abs()).sum(1, keepdim=True), size)
-            for r, d, mask in zip(of_reference, of_distorted, masks, strict=True)
-        ]
-        return sum(parts) / sum(self.masks.channels)
+        with torch.autocast(reference.device.type, torch.bfloat16):
+            maps = self.metric.error_maps(reference, distorted)
+        per_tap = [F.adaptive_avg_pool2d(error, size) for error in maps]
+        return [self.metric.weigh(per_tap), *(per_tap if len(per_tap) > 1 else [])]
 
-    def distance(self, reference: Tensor, distorted: Tensor, masked: bool = True) -> Tensor:
-        """(B, 3, H, W) x 2 -> (B,), sides in multiples of 8; the plain metric with `masked` off."""
-        return self.blocks(reference, distorted, masked).mean((1, 2, 3))
-
-    def forward(self, reference: Tensor, distorted: Tensor) -> tuple[Tensor, Tensor]:
-        """Predicted opinion (B,) in [0, 1], and how far the blocks are from their target."""
-        blocks = self.blocks(reference, distorted)
-        size = blocks.shape[-2:]
-        wanted = F.adaptive_avg_pool2d(gradient_dissimilarity(reference, distorted), size)
-        found = self.log_scale + torch.log(blocks + SMALLEST)
-        place = F.smooth_l1_loss(found, torch.log(wanted + PLACE_FLOOR))
-        return self.mapping(blocks.mean((1, 2, 3))), place
+    def forward(self, reference: Tensor, distorted: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Opinions (B,) in [0, 1] and how far the blocks are from their target: whole, taps."""
+        found = self.blocks(reference, distorted)
+        wanted = F.adaptive_avg_pool2d(dissimilarity(reference, distorted), found[0].shape[-2:])
+        wanted = torch.log(wanted + PLACE_FLOOR)
+        opinions, places = [], []
+        for blocks, mapping, scale in zip(found, self.mappings, self.log_scales, strict=True):
+            opinions.append(mapping(blocks.mean((1, 2, 3))))
+            places.append(F.smooth_l1_loss(torch.log(scale.exp() * blocks + PLACE_FLOOR), wanted))
+        return opinions, places
 
 
 def rank_loss(predicted: Tensor, wanted: Tensor, sharpness: float = 10.0) -> Tensor:
@@ -209,7 +193,7 @@ def draw_batch(
     references, versions, scores = [], [], []
     for row in rows:
         turn, side = int(rng.integers(8)), settings.crop
-        top, left = rng.integers(0, (settings.size - side) // BLOCK + 1, 2) * BLOCK
+        top, left = rng.integers(0, (table.references.shape[1] - side) // BLOCK + 1, 2) * BLOCK
         place = (slice(top, top + side), slice(left, left + side))
         for column in rng.permutation(table.scores.shape[1])[: settings.batch_versions]:
             references.append(symmetry(table.references[row][place], turn))
@@ -218,29 +202,51 @@ def draw_batch(
     return to_tensor(references), to_tensor(versions), torch.tensor(scores, dtype=torch.float32)
 
 
+def loss_terms(
+    trainer: MaskTrainer,
+    settings: MaskSettings,
+    batch: tuple[Tensor, Tensor, Tensor],
+    fade: float = 1.0,
+) -> dict[str, Tensor]:
+    """Weighted terms of one batch by name; `fade` is a further factor of the place term."""
+    reference, distorted, wanted = batch
+    opinions, places = trainer(reference, distorted)
+    regressions = [F.smooth_l1_loss(opinion, wanted, beta=0.1) for opinion in opinions]
+    rankings = [rank_loss(opinion, wanted) for opinion in opinions]
+
+    def weigh(values: list[Tensor]) -> Tensor:
+        return values[0] + settings.tap_weight * sum(values[1:]) / max(1, len(values) - 1)
+
+    return {
+        "regression": weigh(regressions),
+        "ranking": settings.rank_weight * weigh(rankings),
+        "place": fade * settings.place_weight * weigh(places),
+    }
+
+
 def train_masks(
     trainer: MaskTrainer,
     table: OpinionTable,
     settings: MaskSettings,
     progress_file: Path | None = None,
     stop_at: int | None = None,
-) -> losses.MaskBank:
+) -> EnhancedMetric:
     """Train the masks; with a progress file the training continues where it was left.
 
     Args:
-        trainer: masks and mapping network.
+        trainer: the metric and its mapping networks.
         table: pairs with scores.
         settings: see `MaskSettings`.
         progress_file: where the state is kept, or None.
         stop_at: leave after this step, as an interruption would.
 
     Returns:
-        The trained masks.
+        The metric with its trained masks.
     """
     optimizer = torch.optim.Adam(
         [
-            {"params": trainer.masks.parameters(), "scale": 1.0},
-            {"params": [*trainer.mapping.parameters(), trainer.log_scale], "scale": 10.0},
+            {"params": trainer.metric.masks.parameters(), "scale": 1.0},
+            {"params": [*trainer.mappings.parameters(), trainer.log_scales], "scale": 10.0},
         ]
     )
     start = load_progress(progress_file, trainer, optimizer)
@@ -251,45 +257,59 @@ def train_masks(
         rate = 0.5 * (1 + math.cos(math.pi * step / settings.num_steps))
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * group["scale"] * max(rate, 0.01)
-        reference, distorted, wanted = draw_batch(table, settings, step)
-        predicted, place = trainer(reference, distorted)
-        regression = F.smooth_l1_loss(predicted, wanted, beta=0.1)
-        ranking = rank_loss(predicted, wanted)
+        terms = loss_terms(trainer, settings, draw_batch(table, settings, step), rate)
         optimizer.zero_grad()
-        total = regression + settings.rank_weight * ranking + settings.place_weight * place
-        total.backward()
+        sum(terms.values()).backward()
         nn.utils.clip_grad_norm_(trainer.parameters(), 1.0)
         optimizer.step()
         if step % 25 == 0:
-            values = (step, regression.item(), ranking.item(), place.item())
-            logging.info("step %d regression %.4f ranking %.4f place %.4f", *values)
+            logging.info("step %d %s", step, {k: round(v.item(), 4) for k, v in terms.items()})
         if (step + 1) % 50 == 0 or step + 1 == stop:
             save_progress(progress_file, trainer, optimizer, step + 1)
-    return trainer.masks
+    return trainer.metric
 
 
-def agreement(
-    distance: Callable[[Tensor, Tensor], Tensor], table: OpinionTable
-) -> tuple[float, dict[int, float]]:
-    """Spearman correlation of -distance with the scores, over all and per kind of distortion."""
+@torch.no_grad()
+def distances(distance: Callable[[Tensor, Tensor], Tensor], table: OpinionTable) -> np.ndarray:
+    """Distance of every version to its reference, (N, V)."""
     found = np.empty(table.scores.shape)
-    with torch.no_grad():
-        for row, reference in enumerate(table.references):
-            distorted = to_tensor(table.versions[row])
-            same = to_tensor([reference] * len(distorted))
-            found[row] = -distance(same, distorted).numpy()
+    for row, reference in enumerate(table.references):
+        distorted = to_tensor(table.versions[row])
+        found[row] = distance(to_tensor([reference] * len(distorted)), distorted).numpy()
+    return found
+
+
+def agreement(found: np.ndarray, table: OpinionTable) -> tuple[float, dict[int, float]]:
+    """Spearman correlation of -distance with the scores, over all and per kind of distortion."""
     kinds = {
-        int(k): float(spearmanr(found[table.kinds == k], table.scores[table.kinds == k])[0])
+        int(k): float(spearmanr(-found[table.kinds == k], table.scores[table.kinds == k])[0])
         for k in np.unique(table.kinds)
     }
-    return float(spearmanr(found.ravel(), table.scores.ravel())[0]), kinds
+    return float(spearmanr(-found.ravel(), table.scores.ravel())[0]), kinds
+
+
+def finish(
+    metric: EnhancedMetric, table: OpinionTable, held_out: OpinionTable
+) -> dict[str, Tensor]:
+    """Measure the trained masks, and return what their file holds: masks and scaler network."""
+    for name, masked in (("plain", False), ("enhanced", True)):
+        found = distances(lambda r, d, m=masked: metric(r, d, m), held_out)
+        logging.info(
+            "%s: Spearman %.4f on held-out photographs", name, agreement(found, held_out)[0]
+        )
+    few = table.rows(np.arange(0, len(table.references), 8))
+    found = torch.from_numpy(distances(metric, few)).flatten().float()
+    visible = torch.from_numpy(1 - few.scores).flatten().float()
+    return metric.folded() | fit_scaler(found, visible)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line, train, and write the masks."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kind", choices=KINDS, required=True)
-    parser.add_argument("--images", type=Path, required=True, help="folder of clean photographs")
+    parser.add_argument(
+        "--images", type=Path, nargs="+", required=True, help="folders of clean photographs"
+    )
     parser.add_argument("--out", type=Path, required=True, help=".safetensors file to write")
     parser.add_argument("--backbone", default="embedded", help="backbone of e-vgg")
     parser.add_argument("--backbone-weights", help="its weights file; default: the published one")
@@ -309,18 +329,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.table is not None and given.table.is_file():
         table = OpinionTable.load(given.table)
     else:
-        images = read_folder(given.images, settings.size)
+        images = [i for folder in given.images for i in read_folder(folder, settings.size)]
         counts = (settings.num_references, settings.num_versions)
         table = draw_table(images, *counts, settings.size, settings.seed)
         if given.table is not None:
             table.save(given.table)
     backbone = None
-    if given.kind == "e-vgg":
+    if given.kind in FEATURE_METRICS:
         backbone = losses.build_backbone(given.backbone, weights=given.backbone_weights)
-    trainer = MaskTrainer(given.kind, backbone)
-    train_masks(trainer, table, settings, given.progress)
+    trainer = MaskTrainer(EnhancedMetric(given.kind, backbone))
+    training, held_out = table.split(HELD_OUT_EVERY)
+    metric = train_masks(trainer, training, settings, given.progress)
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    save_file(trainer.folded(), given.out)
+    save_file(finish(metric, training, held_out), given.out)
     logging.info("wrote %s", given.out)
 
 

@@ -1,11 +1,14 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from scipy import ndimage
 
-from restoration.data import write_png
+import losses
 from restoration.masking import train as masks
+from restoration.masking.metrics import KINDS, EnhancedMetric
 from restoration.masking.opinion import OpinionTable, draw_table, ensemble
+from restoration.masking.scaler import fit_scaler
 
 SETTINGS = masks.MaskSettings(
     num_steps=60, size=32, crop=32, batch_references=3, batch_versions=3, seed=1
@@ -32,21 +35,21 @@ def table():
         references.append(reference.clip(0, 255).astype(np.uint8))
         versions.append(rows)
         scores.append(values)
-    arrays = (np.array(a) for a in (references, versions, np.zeros((6, 6), int), scores))
-    return OpinionTable(*arrays)
+    parts = (references, versions, np.zeros((6, 6), int), scores, np.arange(6))
+    return OpinionTable(*(np.array(part) for part in parts))
 
 
 def trained(table, **options):
     torch.manual_seed(0)
-    trainer = masks.MaskTrainer("e-mae")
+    trainer = masks.MaskTrainer(EnhancedMetric("e-mae"))
     masks.train_masks(trainer, table, SETTINGS, **options)
     return trainer
 
 
 def test_the_mask_learns_what_the_plain_metric_cannot_know(table):
-    trainer = trained(table)
-    plain, _ = masks.agreement(lambda r, d: trainer.distance(r, d, masked=False), table)
-    enhanced, per_kind = masks.agreement(trainer.distance, table)
+    metric = trained(table).metric
+    plain, _ = masks.agreement(masks.distances(lambda r, d: metric(r, d, False), table), table)
+    enhanced, per_kind = masks.agreement(masks.distances(metric, table), table)
     assert enhanced > plain + 0.1
     assert set(per_kind) == {0}
 
@@ -71,25 +74,104 @@ def test_rank_loss_prefers_the_right_order():
     assert masks.rank_loss(wanted, wanted) < masks.rank_loss(wanted.flip(0), wanted)
 
 
-def test_gradient_dissimilarity_against_scipy():
+def numpy_parts(image):
+    half = image.double().numpy().reshape(3, 12, 2, 13, 2).mean((2, 4))
+    grey = np.tensordot([0.299, 0.587, 0.114], half, 1)
+    gradient = np.hypot(*[ndimage.prewitt(grey, axis, mode="nearest") / 3 for axis in (0, 1)])
+    chroma = np.stack([np.tensordot(row, half, 1) for row in masks.OPPONENT[1:]])
+    return gradient[None], chroma, ndimage.uniform_filter(grey, 3, mode="nearest")[None]
+
+
+def test_dissimilarity_against_scipy():
     generator = torch.Generator().manual_seed(0)
-    x, y = torch.rand(2, 1, 3, 12, 13, generator=generator)
-    found = masks.gradient_dissimilarity(x, y)[0, 0].numpy()
-    magnitudes = []
-    for image in (x, y):
-        grey = np.tensordot([0.299, 0.587, 0.114], image[0].double().numpy(), 1)
-        parts = [ndimage.prewitt(grey, axis, mode="nearest") / 3 for axis in (0, 1)]
-        magnitudes.append(np.hypot(*parts))
-    a, b = magnitudes
-    wanted = 1 - (2 * a * b + masks.GMSD_C) / (a**2 + b**2 + masks.GMSD_C)
-    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    x, y = torch.rand(2, 1, 3, 24, 26, generator=generator)
+    similarity = np.ones((12, 13))
+    for a, b, floor in zip(
+        numpy_parts(x[0]), numpy_parts(y[0]), (26e-4, 846e-5, 1e-4), strict=True
+    ):
+        part = (2 * (a * b).sum(0) + floor) / ((a**2 + b**2).sum(0) + floor)
+        similarity *= part.clip(0)
+    np.testing.assert_allclose(masks.dissimilarity(x, y)[0, 0], 1 - similarity, atol=1e-5)
+    assert masks.dissimilarity(x, x).abs().max() < 1e-6
 
 
-def test_blocks_average_to_the_distance(table):
-    trainer = masks.MaskTrainer("e-mae")
-    pair = torch.rand(2, 2, 3, 32, 32)
-    plain = trainer.distance(*pair, masked=False)
-    torch.testing.assert_close(plain, (pair[0] - pair[1]).abs().mean((1, 2, 3)))
+@pytest.mark.parametrize(
+    ("kind", "term"),
+    [
+        ("e-mae", losses.EnhancedMAE),
+        ("e-mse", losses.EnhancedMSE),
+        ("e-ssim", losses.EnhancedSSIM),
+        ("e-psnr", losses.EnhancedPSNR),
+    ],
+)
+def test_a_trained_file_gives_the_loss_that_was_trained(kind, term, tmp_path):
+    torch.manual_seed(0)
+    trainer = masks.MaskTrainer(EnhancedMetric(kind))
+    reference, distorted = torch.rand(2, 2, 3, 32, 32)
+    trainer.start(reference, distorted)
+    file = tmp_path / "masks.safetensors"
+    save_file(trainer.metric.folded(), file)
+    with torch.no_grad():
+        value = trainer.metric(reference, distorted)
+    wanted = -10 * torch.log10(value) if kind == "e-psnr" else value
+    found = term(weights=file, reduction="none")(distorted, reference)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_a_trained_feature_bank_gives_e_vgg(tmp_path):
+    torch.manual_seed(0)
+    backbone = losses.build_backbone("embedded", weights="random")
+    trainer = masks.MaskTrainer(EnhancedMetric("e-vgg", backbone))
+    reference, distorted = torch.rand(2, 2, 3, 32, 32)
+    trainer.start(reference, distorted)
+    file = tmp_path / "masks.safetensors"
+    save_file(trainer.metric.folded(), file)
+    bank = losses.load_masks(file, backbone.channels)
+    loss = losses.FeatureLoss(backbone, bank, reduction="none")
+    with torch.no_grad():
+        wanted = trainer.metric(reference, distorted)
+    torch.testing.assert_close(loss(distorted, reference), wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_every_tap_is_asked_for_the_opinion_by_itself():
+    torch.manual_seed(0)
+    backbone = losses.build_backbone("embedded", weights="random")
+    trainer = masks.MaskTrainer(EnhancedMetric("e-vgg", backbone))
+    reference, distorted = torch.rand(2, 2, 3, 32, 32)
+    trainer.start(reference, distorted)
+    opinions, places = trainer(reference, distorted)
+    assert len(opinions) == len(places) == 1 + len(backbone.channels)
+    opinions[1].sum().backward()  # of the first tap
+    finders = [trainer.metric.masks.get_submodule(f"mask_finder_{k}") for k in (1, 2)]
+    assert finders[0].conv1[0].weight.grad.abs().sum() > 0
+    assert finders[1].conv1[0].weight.grad is None
+
+
+def test_plain_metric_is_the_metric_without_masks():
+    reference, distorted = torch.rand(2, 2, 3, 32, 32)
+    plain = EnhancedMetric("e-mae")(reference, distorted, masked=False)
+    torch.testing.assert_close(plain, (reference - distorted).abs().mean((1, 2, 3)))
+
+
+def test_scaler_rises_from_nothing_to_the_opinion():
+    distances = torch.linspace(0.001, 0.02, 40)
+    visible = (distances / 0.02) ** 0.5
+    state = fit_scaler(distances, visible)
+    scaler = losses.ScalerNetwork()
+    scaler.load_state_dict({k.removeprefix("scaler_network."): v for k, v in state.items()})
+    with torch.no_grad():
+        found = scaler(distances.view(-1, 1, 1, 1)).flatten()
+        at_zero = scaler(torch.zeros(1, 1, 1, 1)).item()
+    assert at_zero < 0.1
+    assert (found - visible).abs().mean() < 0.05
+
+
+def test_no_photograph_stands_on_both_sides_of_a_split(table):
+    first, second = table.split(3)
+    assert set(first.photographs).isdisjoint(second.photographs)
+    assert len(first.references) + len(second.references) == len(table.references)
+    with pytest.raises(ValueError, match="photographs"):
+        table.rows([1, 2]).split(3)
 
 
 def test_ensemble_is_monotone_and_in_range():
@@ -110,18 +192,19 @@ def test_pseudo_opinion_of_real_distortions_falls_with_the_error():
 
 
 def test_command_writes_masks(tmp_path):
-    import losses
-
     rng = np.random.default_rng(0)
-    for number in range(2):
-        coarse = rng.uniform(0, 255, (140, 140, 3))
-        write_png(tmp_path / f"{number}.png", ndimage.gaussian_filter(coarse, 3).astype(np.uint8))
+    coarse = [ndimage.gaussian_filter(rng.uniform(0, 255, (110, 110, 3)), 3) for _ in range(10)]
+    images = [image.astype(np.uint8) for image in coarse]
+    draw_table(images, 10, 4, 96, seed=0).save(tmp_path / "table.npz")
     out = tmp_path / "masks.safetensors"
-    command = ["--kind", "e-mae", "--images", str(tmp_path), "--out", str(out)]
-    masks.main([*command, "--steps", "1", "--references", "6"])
+    command = ["--kind", "e-mae", "--images", str(tmp_path), "--out", str(out), "--steps", "1"]
+    masks.main([*command, "--table", str(tmp_path / "table.npz")])
     assert losses.load_masks(out, (3,)).channels == (3,)
+    losses.load_scaler(out)
 
 
-def test_bad_kind():
-    with pytest.raises(ValueError, match="e-vgg"):
-        masks.MaskTrainer("e-vgg")
+@pytest.mark.parametrize("kind", ["e-vgg", "e-something"])
+def test_bad_kind(kind):
+    assert "e-vgg" in KINDS
+    with pytest.raises(ValueError, match="expected one of e-mae"):
+        EnhancedMetric(kind)
