@@ -5,6 +5,7 @@ Experts Group on the validation of objective models of video quality assessment,
 """
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,8 @@ from scipy.stats import kendalltau, pearsonr, spearmanr
 
 STATISTICS = ("plcc", "srocc", "krcc", "rmse")
 MIN_PAIRS = 5  # one more than the logistic has parameters
-MAX_EVALUATIONS = 4000
+MAX_EVALUATIONS = 2000
+BOUND = 10.0  # limits that run away are held within this many ranges of the scores
 
 
 def logistic(x: np.ndarray, b1: float, b2: float, b3: float, b4: float) -> np.ndarray:
@@ -68,8 +70,9 @@ def fit_curve(values: np.ndarray, scores: np.ndarray) -> Curve:
         scores: (N,) opinions.
 
     Returns:
-        The curve; `converged` is False where no start led to one, the values are all the same, or
-        there are fewer than 5 pairs.
+        The curve. Where data show only one bend, the other limit would run away: it is held within
+        10 ranges of the scores. `converged` is False where no start led to a curve, the values are
+        all the same, or there are fewer than 5 pairs.
 
     Raises:
         ValueError: shapes differ, or values that are not finite.
@@ -80,21 +83,34 @@ def fit_curve(values: np.ndarray, scores: np.ndarray) -> Curve:
         return _line(values, scores)
     center = np.median(values)
     x = (values - center) / spread  # (N,) the optimiser sees numbers near 1
-    found: list[tuple[float, np.ndarray]] = []
-    for start in _starts(x, scores):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", OptimizeWarning)  # no covariance is needed
-                best, _ = curve_fit(logistic, x, scores, start, maxfev=MAX_EVALUATIONS)
-        except RuntimeError:  # no convergence from here
-            continue
-        error = float(np.square(logistic(x, *best) - scores).sum())
-        if np.isfinite(best).all() and np.isfinite(error):
-            found.append((error, best))
+    starts = _starts(x, scores)
+    found = [best for start in starts if (best := _fit_from(start, x, scores)) is not None]
+    if len(found) < len(starts):  # a limit may be running away: hold it
+        reach = BOUND * np.ptp(scores)
+        ends = [(scores.min() - reach, scores.max() + reach)] * 2
+        bounds = tuple(zip(*ends, (-BOUND, BOUND), (1 / BOUND**2, BOUND), strict=True))
+        bounded = (_fit_from(start, x, scores, bounds) for start in starts[:2])
+        found += [best for best in bounded if best is not None]
     if not found:
         return _line(values, scores)
-    b1, b2, b3, b4 = min(found, key=lambda pair: pair[0])[1]
+    b1, b2, b3, b4 = min(found, key=lambda best: np.square(logistic(x, *best) - scores).sum())
     return Curve((b1, b2, center + spread * b3, spread * abs(b4)), True)
+
+
+def _fit_from(
+    start: tuple[float, ...],
+    x: np.ndarray,
+    scores: np.ndarray,
+    bounds: tuple[Sequence[float], Sequence[float]] = (-np.inf, np.inf),
+) -> tuple[float, ...] | None:
+    """Parameters of the logistic from one start, or None where it does not converge."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", OptimizeWarning)  # no covariance is needed
+            best, _ = curve_fit(logistic, x, scores, start, bounds=bounds, maxfev=MAX_EVALUATIONS)
+    except RuntimeError:
+        return None
+    return tuple(map(float, best)) if np.isfinite(best).all() else None
 
 
 def _starts(x: np.ndarray, scores: np.ndarray) -> list[tuple[float, float, float, float]]:

@@ -1,7 +1,7 @@
 """Bootstrap of agreement statistics by reference image, exact and without a loop over resamples.
 
-Pairs of one reference are not independent, so references are drawn, with all their pairs. A resample
-is a count per reference; every statistic is then a function of weighted sums over references.
+Pairs of one reference are not independent, so references are drawn, with all their pairs. A
+resample is a count per reference; every statistic is then a function of weighted sums over these.
 """
 
 import numpy as np
@@ -81,7 +81,6 @@ def _rmse(weights: np.ndarray, predicted: np.ndarray, scores: np.ndarray) -> np.
 def _ranks(weights: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Mean rank of every pair in each resample, ties shared: (B, N), (N,) -> (B, N)."""
     level = rankdata(x, "dense") - 1  # (N,)
-    per_level = np.zeros((len(weights), level.max() + 1))
     order = np.argsort(level, kind="stable")
     starts = np.searchsorted(level[order], np.arange(level.max() + 1))
     per_level = np.add.reduceat(weights[:, order], starts, axis=1)  # (B, L)

@@ -127,10 +127,9 @@ class PairValues:
                 sizes = [f"{x.shape[-1]}x{x.shape[-2]}" for x in (reference, distorted)]
                 raise ValueError(f"{pair}: expected {sizes[0]} pixels like {kept}, got {sizes[1]}")
             for name, function in self.functions.items():
-                if math.isnan(self._columns[name][index]):
-                    self._columns[name][index] = _evaluate(
-                        function, distorted, reference, name, pair
-                    )
+                column = self._columns[name]
+                if math.isnan(column[index]):
+                    column[index] = _evaluate(function, distorted, reference, f"{name} on {pair}")
             if time.monotonic() - saved > SAVE_SECONDS:
                 self.save()
                 saved = time.monotonic()
