@@ -14,11 +14,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLUMNS = 3
+COLUMNS = (3, 4)
 LOG_SPAN = 30.0  # a metric whose values span more than this factor gets a logarithmic axis
 PLAIN_COLOR, ENHANCED_COLORS = "#9aa5b1", ("#d1495b", "#edae49", "#66a182")
 MARKERS = "osD^vP*X"
-MAX_LEGEND = 12
 
 
 def scatter_figure(
@@ -43,7 +42,8 @@ def scatter_figure(
     """
     from matplotlib import pyplot
 
-    columns = min(COLUMNS, len(metrics))
+    fewest_gaps = min(COLUMNS, key=lambda columns: -len(metrics) % columns)
+    columns = min(fewest_gaps, len(metrics))
     rows = ceil(len(metrics) / columns)
     figure, axes = _subplots(rows, columns, (4.2 * columns, 3.4 * rows + 0.6))
     kinds = list(dict.fromkeys(categories))
@@ -91,6 +91,8 @@ def _draw_curve(
     axis.plot(grid, report.curves[metric.label](metric.quality(grid)), color="black", lw=1.8)
     if logarithmic:
         axis.set_xscale("log")
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.xaxis.set_minor_formatter("")
     margin = 0.05 * (np.ptp(scores) or 1)
     axis.set_ylim(scores.min() - margin, scores.max() + margin)
     row = report.row(metric.label, ALL)
@@ -127,7 +129,7 @@ def bar_figure(
         axis.set_visible(False)
     lowest = min(axis.get_ylim()[0] for axis in axes.flat[: len(panels)])
     for axis in axes.flat[: len(panels)]:
-        axis.set_ylim(min(0.0, lowest), 1.0)
+        axis.set_ylim(min(0.0, lowest), 1.04)
     for axis in axes[:, 0]:
         axis.set_ylabel(HEADINGS[statistic])
     _save(figure, path)

@@ -1,7 +1,7 @@
 """Values of metrics on every pair of a data set, computed once and kept in a folder.
 
-What was measured stays valid only while images and metrics are the same: beside the values stand
-a digest of the images and what every metric says of a fixed probe.
+What was measured stays valid only while images and metrics are the same: with the values stand a
+digest of the images of each pair, and what every metric says of a fixed probe.
 """
 
 import csv
@@ -40,14 +40,14 @@ class PairValues:
     Args:
         pairs: the data.
         functions: metrics by name.
-        folder: where values are kept between runs; None keeps nothing. Columns of other metrics
-            stay there while the images are the same.
+        folder: where values are kept between runs; None keeps nothing. Values of other metrics
+            stay there, those of other pairs do not.
     """
 
     def __init__(self, pairs: Pairs, functions: Mapping[str, Function], folder: Path | None = None):
         self.pairs, self.functions, self.folder = pairs, functions, folder
         self._validity = {name: fingerprint(function) for name, function in functions.items()}
-        self._images = pairs.fingerprint()
+        self._images = [pairs.fingerprint(i) for i in range(len(pairs.distorted))]
         self._columns = self._load() if folder is not None else {}
         for name in functions:
             self._columns.setdefault(name, np.full(len(pairs.distorted), np.nan))
@@ -68,15 +68,13 @@ class PairValues:
         if not all((self.folder / name).is_file() for name in (VALUES_FILE, VALIDITY_FILE)):
             return {}
         validity = json.loads((self.folder / VALIDITY_FILE).read_text(encoding="utf-8"))
-        if validity["images"] != self._images:
-            return {}
         with (self.folder / VALUES_FILE).open(newline="", encoding="utf-8") as file:
-            rows = {row["distorted"]: row for row in csv.DictReader(file)}
+            rows = {(row["distorted"], row["images"]): row for row in csv.DictReader(file)}
+        mine = [rows.get(key, {}) for key in zip(self.pairs.distorted, self._images, strict=True)]
         columns = {}
         for name, found in validity["metrics"].items():
             if self._validity.setdefault(name, found) == found:
-                texts = [rows.get(d, {}).get(name) for d in self.pairs.distorted]
-                columns[name] = np.array([float(text) if text else np.nan for text in texts])
+                columns[name] = np.array([float(row.get(name) or np.nan) for row in mine])
         return columns
 
     def save(self, scores: np.ndarray | None = None) -> None:
@@ -88,6 +86,7 @@ class PairValues:
             "reference": self.pairs.references,
             "distorted": self.pairs.distorted,
             "category": self.pairs.categories,
+            "images": self._images,
         }
         numbers = self._columns if scores is None else {"score": scores, **self._columns}
         for name, values in numbers.items():
@@ -97,7 +96,7 @@ class PairValues:
             writer = csv.writer(file)
             writer.writerow(columns)
             writer.writerows(zip(*columns.values(), strict=True))
-        write_json(self.folder / VALIDITY_FILE, {"images": self._images, "metrics": self._validity})
+        write_json(self.folder / VALIDITY_FILE, {"metrics": self._validity})
         part.replace(self.folder / VALUES_FILE)
 
     def measure(self, on_progress: Callable[[], None] | None = None) -> None:

@@ -8,7 +8,7 @@ photographs. Images are computed when they are read, so nothing is stored.
 import difflib
 import hashlib
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -83,6 +83,7 @@ class PseudoPairs:
             known[kind].family if by_family else kind for _, kind, _ in self._rows
         )
         self._reference = lru_cache(1)(self._cut)  # rows of one reference follow each other
+        self._photograph = cache(self._digest_of_photograph)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -104,14 +105,19 @@ class PseudoPairs:
         seed = (self._seed, number)  # one draw for all levels, which so differ in strength alone
         return to_float(distort(self._reference(number), kind, level, seed))
 
-    def fingerprint(self) -> str:
-        """Digest of photographs, of settings, and of what every kind and level makes of a probe."""
-        digest = hashlib.sha256(f"{self._size} {self._seed}".encode())
-        for number in sorted({row[0] for row in self._rows}):
-            name, image = self._source.names[number], self._source.read(number)
-            digest.update(name.encode() + np.ascontiguousarray(image[::16, ::16]).tobytes())
-        probe = np.random.default_rng(0).integers(0, 256, (PROBE_SIDE, PROBE_SIDE, 3), np.uint8)
-        for kind in self._kinds:
-            for level in self._levels:
-                digest.update(distort(probe, kind, level).tobytes())
-        return digest.hexdigest()[:16]
+    def fingerprint(self, index: int) -> str:
+        """Digest of the photograph, the seed, and what kind and level make of a fixed probe."""
+        number, kind, level = self._rows[index]
+        parts = f"{self._seed} {number}", self._photograph(number), _probe_digest(kind, level)
+        return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:12]
+
+    def _digest_of_photograph(self, number: int) -> str:
+        thumbnail = np.ascontiguousarray(self._reference(number)[::8, ::8])
+        return f"{self._reference(number).shape} {hashlib.sha256(thumbnail.tobytes()).hexdigest()}"
+
+
+@cache
+def _probe_digest(kind: str, level: float) -> str:
+    """Digest of a distorted probe: it changes with the formula and the table of strengths."""
+    probe = np.random.default_rng(0).integers(0, 256, (PROBE_SIDE, PROBE_SIDE, 3), np.uint8)
+    return hashlib.sha256(distort(probe, kind, level).tobytes()).hexdigest()
