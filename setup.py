@@ -10,7 +10,7 @@ SHARE = Path("share/restoration/options")
 OPTION_FILES = sorted(Path("options").rglob("*.yml"))  # a wheel carries them beside the packages
 
 TEST = ["pytest>=8", "pytest-cov>=5", "ruff>=0.6"]
-MASKS = ["piq>=0.8"]
+MASKS = ["piq>=0.8", "openpyxl>=3.1"]
 
 setup(
     name="restoration",
@@ -37,7 +37,7 @@ setup(
         "lmdb>=1.4",
         "matplotlib>=3.8",
         "numpy>=1.26",
-        "pillow>=10",
+        "pillow>=10.1",
         "pydantic>=2.7",
         "pyyaml>=6.0",
         "rich>=13.7",

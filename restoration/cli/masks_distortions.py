@@ -1,0 +1,108 @@
+"""`restoration masks distortions`: a contact sheet of every kind and level of distortion."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from restoration.cli import session
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MEASURES = ("haarpsi", "mdsi")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument(
+        "--image",
+        required=True,
+        metavar="FILE",
+        help="photograph, folder, or skimage:NAME; the sheet shows the first",
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE.png", help="sheet to write")
+    parser.add_argument(
+        "--size",
+        type=int,
+        default=192,
+        metavar="N",
+        help="side of the square from the middle, at its own pixels (default: %(default)s)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the distortions")
+    parser.add_argument(
+        "--measure",
+        action="store_true",
+        help="print how visible every level is, over all the photographs given",
+    )
+    parser.add_argument(
+        "--images", type=int, default=8, metavar="N", help="photographs to measure at most"
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run the command."""
+    if arguments.out is None and not arguments.measure:
+        raise ValueError("expected --out FILE.png, or --measure, or both")
+    if arguments.out is not None and arguments.out.suffix.lower() != ".png":
+        raise ValueError(f"expected a file name ending in .png, got {arguments.out}")
+    from restoration.data import write_png
+    from restoration.masking.contact_sheet import contact_sheet
+    from restoration.masking.distortions import DISTORTIONS
+
+    images = read_cuts(arguments)
+    console = session.make_console()
+    if arguments.out is not None:
+        with session.progress_bar(console, "distorting", len(DISTORTIONS)) as advance:
+            sheet = contact_sheet(images[0], seed=arguments.seed, on_progress=advance)
+        write_png(arguments.out, sheet)
+        console.print(f"{arguments.out}: {sheet.shape[1]}x{sheet.shape[0]} pixels")
+    if arguments.measure:
+        measure(images, arguments.seed)
+
+
+def read_cuts(arguments: argparse.Namespace) -> list["np.ndarray"]:
+    """Squares from the middle of the photographs that --image names."""
+    from restoration.data import open_source
+    from restoration.data.images import read_rgb8
+
+    count = arguments.images if arguments.measure else 1
+    if Path(arguments.image).is_file():
+        photographs = {arguments.image: read_rgb8(arguments.image)}
+    else:
+        source = open_source(arguments.image)
+        photographs = {source.names[i]: source.read(i) for i in range(min(count, len(source)))}
+    cuts, side = [], arguments.size
+    for name, image in photographs.items():
+        if not 32 <= side <= min(image.shape[:2]):
+            raise ValueError(f"expected --size of 32 to {min(image.shape[:2])} for {name}")
+        top, left = ((length - side) // 2 for length in image.shape[:2])
+        cuts.append(image[top : top + side, left : left + side].copy())
+    return cuts
+
+
+def measure(images: list["np.ndarray"], seed: int) -> None:
+    """Print mean HaarPSI per level, and how often quality falls from one level to the next."""
+    try:
+        import piq
+    except ImportError as error:
+        raise ValueError("--measure needs piq: pip install 'restoration[masks]'") from error
+    from restoration.masking.contact_sheet import LEVELS, visibility
+    from restoration.masking.distortions import DISTORTIONS
+
+    metrics = {
+        "haarpsi": lambda x, y: piq.haarpsi(x, y, reduction="none"),
+        "mdsi": lambda x, y: -piq.mdsi(x, y, reduction="none"),
+    }
+    console = session.make_console()
+    view = Table("distortion", show_edge=False, title=f"HaarPSI, mean of {len(images)} photographs")
+    for head in [f"level {level}" for level in LEVELS] + ["falls: HaarPSI", "falls: MDSI"]:
+        view.add_column(head, justify="right")
+    with session.progress_bar(console, "measuring", len(DISTORTIONS)) as advance:
+        for found in visibility(images, metrics, seed=seed):
+            means = [f"{value:.3f}" for value in found.means["haarpsi"]]
+            falls = [f"{100 * found.monotone[metric]:.0f} %" for metric in MEASURES]
+            view.add_row(found.name, *means, *falls)
+            advance()
+    console.print(view)
