@@ -14,6 +14,7 @@ COMMANDS = {
     "test": "evaluate a checkpoint as an option file describes",
     "demo": "train and evaluate a small denoiser in a few minutes, offline",
     "score": "compare pictures with a reference",
+    "data": "list, verify and prepare image sets",
     "weights": "list, fetch and verify the weights of backbones and masks",
     "options": "print the reference of all option keys, or their JSON schema",
 }
