@@ -100,8 +100,8 @@ def wide_markdown(tables: Sequence[Table], notes: Sequence[str]) -> str:
             [run, *[f"**{c}**" if b else c for c, b in zip(cells, best, strict=True)]]
             for (run, cells), best in zip(table.rows, table.best, strict=True)
         ]
-        parts += [f"## {table.title}\n", markdown(["run", *heads], rows, [])]
-    return "\n".join(parts) + "\n" + "".join(f"- {note}\n" for note in notes)
+        parts.append(f"## {table.title}\n\n{markdown(['run', *heads], rows, [])}")
+    return "".join(parts) + "".join(f"- {note}\n" for note in notes)
 
 
 def latex_text(text: str) -> str:

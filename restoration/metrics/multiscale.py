@@ -11,7 +11,7 @@ from torch import Tensor
 
 from restoration.metrics.fidelity import WINDOW_SIZE, check_images, ssim_parts
 
-SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the publication; they sum to 1
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the publication; their sum is 1.0001
 MIN_SIDE = WINDOW_SIZE * 2 ** (len(SCALE_WEIGHTS) - 1)  # 176: a whole window at the last scale
 
 
