@@ -21,7 +21,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["restoration*", "losses*"]),
-    package_data={"losses": ["pretrained/*"]},
+    package_data={"losses": ["pretrained/*"], "restoration": ["data/*.json"]},
     data_files=[
         (str(SHARE / path.parent.relative_to("options")), [str(path)]) for path in OPTION_FILES
     ],

@@ -5,6 +5,7 @@ An unknown key is an error that names its path and the nearest known key. Only s
 and listed when a run starts.
 """
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from pydantic import (
 )
 
 SIGMA_LIMIT = 255.0
+BASELINE_NAMES = ("noisy", "nlm")
 
 
 def _ignored(default: Any, why: str) -> Any:
@@ -197,6 +199,42 @@ class Paths(Strict):
     tb_root: Path = Field(Path("tb_logger"), description="Folder of TensorBoard events.")
 
 
+class TestRun(Strict):
+    """One checkpoint of a benchmark; what it does not say, `network_g` and `path` say."""
+
+    __test__ = False  # not a test case, whatever its name suggests to pytest
+
+    pretrain_network_g: Path = Field(description="Checkpoint to test.")
+    param_key_g: str | None = Field(None, description="As `path.param_key_g`, which it inherits.")
+    strict_load_g: bool | None = Field(
+        None, description="As `path.strict_load_g`, which it inherits."
+    )
+    network_g: dict[str, Any] | None = Field(
+        None,
+        description="Another network where it names a `type`; else arguments to change in the "
+        "common one.",
+    )
+
+
+class Runs(BaseModel):
+    """Any number of checkpoints to test together, under names of your choice."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, TestRun]
+
+    @property
+    def by_name(self) -> dict[str, TestRun]:
+        """The runs by name, in the order of the file."""
+        return self.__pydantic_extra__ or {}
+
+    @model_validator(mode="after")
+    def _check(self) -> "Runs":
+        for name in self.by_name:
+            if name in BASELINE_NAMES or not re.fullmatch(r"[\w+. -]+", name) or name[0] == ".":
+                raise ValueError(f"expected the name of a run, such as mae_evgg, got {name!r}")
+        return self
+
+
 class Optimizer(Strict):
     """The optimiser."""
 
@@ -325,6 +363,10 @@ class Validation(Strict):
         None, description="Side of overlapping tiles; whole if absent."
     )
     tile_overlap: int = Field(32, ge=0, description="Overlap of the tiles in pixels.")
+    tile_report: bool = Field(
+        False,
+        description="A test also restores one picture without tiles, and reports the difference.",
+    )
     window_size: int = _ignored(8, "padding follows from the network")
     rgb2bgr: bool = _ignored(True, "images are RGB everywhere")
     use_image: bool = _ignored(False, "metrics round to 8 bits by the protocol")
@@ -334,6 +376,8 @@ class Validation(Strict):
     def _check(self) -> "Validation":
         if self.tile is not None and self.tile_overlap >= self.tile:
             raise ValueError(f"tile_overlap {self.tile_overlap} needs to be below tile {self.tile}")
+        if self.tile_report and self.tile is None:
+            raise ValueError("tile_report needs tile")
         return self
 
     @property
@@ -381,7 +425,19 @@ class Options(Strict):
     )
     manual_seed: int = Field(0, ge=0, description="Seed of weights and of the sample stream.")
     datasets: Datasets = Field(Datasets(), description="Training and test images.")
-    network_g: dict[str, Any] = Field(description="`type` and the arguments of the network.")
+    network_g: dict[str, Any] | None = Field(
+        None,
+        description="`type` and the arguments of the network; only a test of `baselines` alone, "
+        "or of `runs` that name their own, goes without.",
+    )
+    runs: Runs = Field(
+        Runs(), description="Checkpoints to test together, instead of `path.pretrain_network_g`."
+    )
+    baselines: list[Literal["noisy", "nlm"]] = Field(
+        ["noisy"],
+        description="What a test measures beside the checkpoints: the noisy input, and OpenCV's "
+        "non-local means.",
+    )
     path: Paths = Field(Paths(), description="Files to start from, and result folders.")
     train: Train | None = Field(None, description="The training recipe.")
     val: Validation = Field(Validation(), description="Metrics, and validation while training.")
@@ -390,7 +446,46 @@ class Options(Strict):
 
     @field_validator("network_g")
     @classmethod
-    def _has_type(cls, value: dict[str, Any]) -> dict[str, Any]:
-        if "type" not in value:
+    def _has_type(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if value is not None and "type" not in value:
             raise ValueError("needs a `type`, such as Restormer")
         return value
+
+    @model_validator(mode="after")
+    def _check(self) -> "Options":
+        own = [
+            run.network_g is not None and "type" in run.network_g
+            for run in self.runs.by_name.values()
+        ]
+        silent = not all(own) or (not own and "baselines" not in self.model_fields_set)
+        if self.network_g is None and silent:
+            raise ValueError("option `network_g` is missing")
+        if own and self.path.pretrain_network_g is not None:
+            raise ValueError("give checkpoints under `runs` or as `path.pretrain_network_g`")
+        return self
+
+    def checkpoints(self, name: str) -> dict[str, TestRun]:
+        """What a test loads, by the name of its rows, with nothing left to inherit.
+
+        Args:
+            name: name of the one checkpoint of `path`, where there are no `runs`.
+
+        Raises:
+            ValueError: there is a network, and no checkpoint for it.
+        """
+        paths, runs = self.path, self.runs.by_name
+        if not runs and self.network_g is not None:
+            if paths.pretrain_network_g is None:
+                raise ValueError("a test needs a checkpoint: give `path.pretrain_network_g`")
+            runs = {name: TestRun(pretrain_network_g=paths.pretrain_network_g)}
+        return {name: self._complete(run) for name, run in runs.items()}
+
+    def _complete(self, run: TestRun) -> TestRun:
+        own, paths = run.network_g or {}, self.path
+        strict = paths.strict_load_g if run.strict_load_g is None else run.strict_load_g
+        return TestRun(
+            pretrain_network_g=run.pretrain_network_g,
+            param_key_g=run.param_key_g or paths.param_key_g,
+            strict_load_g=strict,
+            network_g=own if "type" in own else {**(self.network_g or {}), **own},
+        )

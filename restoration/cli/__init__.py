@@ -15,6 +15,7 @@ COMMANDS = {
     "demo": "train and evaluate a small denoiser in a few minutes, offline",
     "score": "compare pictures with a reference",
     "masks": "opinion data, and how far metrics agree with it",
+    "data": "list, verify and prepare image sets",
     "weights": "list, fetch and verify the weights of backbones and masks",
     "options": "print the reference of all option keys, or their JSON schema",
 }

@@ -76,6 +76,8 @@ def reference() -> str:
     ]
     for path, model in _sections(Options, ""):
         lines += ["", f"## `{path}`" if path else "## Top level", "", (model.__doc__ or "").strip()]
+        if not model.model_fields:
+            continue
         lines += ["", "| key | type | default | meaning |", "|---|---|---|---|"]
         for name, field in model.model_fields.items():
             if field.is_required():

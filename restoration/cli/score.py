@@ -14,7 +14,12 @@ from restoration.cli import session
 if TYPE_CHECKING:
     from torch import Tensor
 
-AS_METRICS = ("psnr", "ssim", "lpips")  # the rest are loss terms, in the units of their formula
+AS_METRICS = (
+    "psnr",
+    "ssim",
+    "ms-ssim",
+    "lpips",
+)  # the rest are loss terms, in the units of their formula
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--metrics",
         default="psnr,ssim,mae,e-mae",
         metavar="NAMES",
-        help="comma-separated: psnr, ssim, lpips, or any loss type (mae, e-mae, e-psnr, vgg, ...); "
-        "e-mae is in the units of mae here, tables of a test print it times 100 "
+        help="comma-separated: psnr, ssim, ms-ssim, lpips, or any loss type (mae, e-mae, e-psnr, "
+        "vgg, ...); e-mae is in the units of mae here, tables of a test print it times 100 "
         "(default: %(default)s)",
     )
     parser.add_argument(

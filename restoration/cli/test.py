@@ -5,22 +5,16 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
 from restoration.cli import session
+from restoration.cli.progress import Work
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from torch import Tensor, nn
+    from torch import Tensor
 
+    from restoration.evaluate.benchmark import Benchmark
     from restoration.evaluate.recipe import Report
     from restoration.options import Options
 
@@ -30,6 +24,12 @@ logger = logging.getLogger("restoration")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     session.add_option_file(parser)
+    parser.add_argument(
+        "--auto_resume",
+        action="store_true",
+        help="go on from what an interrupted test left, where weights, protocol, metrics and "
+        "images are the same",
+    )
 
 
 def for_debugging(options: "Options") -> "Options":
@@ -50,91 +50,146 @@ def run(arguments: argparse.Namespace) -> None:
         options = for_debugging(options)
     folder = options.path.results_root / options.name
     with session.process_group(options) as device:
-        test(options, folder, device, run_name=options.name)
+        test(options, folder, device, run_name=options.name, resume=arguments.auto_resume)
 
 
 def test(
-    options: "Options", folder: Path, device, run_name: str, keep_folder: bool = False
+    options: "Options",
+    folder: Path,
+    device,
+    run_name: str,
+    keep_folder: bool = False,
+    resume: bool = False,
 ) -> "Report":
-    """Evaluate the checkpoint that the options name, and write and print what was found."""
-    from restoration import distributed
-    from restoration.evaluate import recipe
+    """Evaluate what the options name, and write and print what was found.
 
-    sets = recipe.open_sets(options.datasets.test)
-    if not sets:
-        raise ValueError("a test needs a test set: add one under `datasets`")
-    metrics = recipe.open_metrics(options.val.metric_specs)
-    network = recipe.load_tested(options, device)
-    session.open_folder(folder, keep=keep_folder)
+    Args:
+        options: a whole option file.
+        folder: where the results go.
+        device: where to compute.
+        run_name: name of the rows of `path.pretrain_network_g`.
+        keep_folder: the folder belongs to a run whose options are already there.
+        resume: use what an earlier test left in the folder.
+    """
+    from restoration import distributed
+    from restoration.evaluate import benchmark as benchmarks
+
+    benchmark = benchmarks.prepare(options, device, run_name)
+    session.open_folder(folder, keep=keep_folder or resume)
     if not keep_folder:
         session.write_run_files(options, folder, device)
     console = session.make_console()
     with session.logging_to(console, folder / "test.log"):
-        report = _evaluate(options, network, sets, metrics, device, run_name, folder, console)
+        for note in benchmark.notes:
+            logger.warning(note)
+        report = _evaluate(benchmark, folder, console, resume)
         if distributed.rank() == 0:
-            recipe.write_report(folder, report, options.manual_seed, device)
-            first = next(iter(sets))
-            picture = folder / "picture.png"
-            recipe.draw_picture(
-                picture, network, sets[first], device, options.val.tile, options.val.tile_overlap
-            )
-            print_report(report, console)
-            logger.info("written: %s (results.json, per_image.csv, table.md, picture.png)", folder)
+            _write(benchmark, report, folder, console)
     return report
 
 
-def _evaluate(options, network: "nn.Module", sets, metrics, device, run_name, folder, console):
+def is_single(options: "Options") -> bool:
+    """Whether one checkpoint is tested, beside its noisy input at most."""
+    checkpoint = not options.runs.by_name and options.network_g is not None
+    return checkpoint and set(options.baselines) <= {"noisy"}
+
+
+def _evaluate(benchmark: "Benchmark", folder: Path, console: "Console", resume: bool) -> "Report":
     from restoration import distributed
+    from restoration.evaluate.benchmark import run_benchmark
+
+    single = is_single(benchmark.options)
+    writer = _image_writer(folder / "visualization", by_run=not single)
+    try:
+        with Work(console, "evaluating", visible=distributed.rank() == 0) as work:
+            return run_benchmark(
+                benchmark,
+                folder,
+                resume,
+                on_result=writer if benchmark.options.val.save_img else None,
+                on_progress=work.update,
+            )
+    except KeyboardInterrupt:
+        logger.info("interrupted: finished pictures are kept; go on with --auto_resume")
+        raise
+
+
+def _write(benchmark: "Benchmark", report: "Report", folder: Path, console: "Console") -> None:
+    """Write the result files, and print the table."""
+    from restoration.evaluate import benchmark as benchmarks
     from restoration.evaluate import recipe
 
-    mine = len(range(distributed.rank(), sum(map(len, sets.values())), distributed.world_size()))
-    steps = sum(len(one) * len(one.sigmas) for one in sets.values())
-    visible = console.is_terminal and distributed.rank() == 0
-    with Progress(
-        TextColumn("evaluating"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not visible,
-    ) as bar:
-        share = mine / max(1, sum(map(len, sets.values())))
-        task = bar.add_task("evaluating", total=max(1, round(steps * share)))
-        return recipe.run_evaluation(
-            network,
-            sets,
-            metrics,
-            device,
-            run_name,
-            options.val.tile,
-            options.val.tile_overlap,
-            on_image=_image_writer(folder / "visualization") if options.val.save_img else None,
-            on_progress=lambda: bar.advance(task),
+    options, device = benchmark.options, benchmark.device
+    single = is_single(options)
+    more = benchmarks.origins(benchmark)
+    if options.val.tile_report:
+        more["tiles"] = benchmarks.tile_differences(benchmark)
+        report.metrics.notes += tile_notes(more["tiles"], options.val.tile)
+    recipe.write_report(
+        folder, report, options.manual_seed, device, benchmark.protocol, more, wide=not single
+    )
+    names = ["results.json", "per_image.csv", "table.md", "table.tex"]
+    if single:
+        (network,) = [run.network for run in benchmark.runs.values() if run.network is not None]
+        first = next(iter(benchmark.sets.values()))
+        tiles = (options.val.tile, options.val.tile_overlap)
+        recipe.draw_picture(folder / "picture.png", network, first, device, *tiles)
+        names.append("picture.png")
+    print_report(report, console, only_average=not single)
+    logger.info("written: %s (%s)", folder, ", ".join(names))
+
+
+def tile_notes(differences: list[dict], tile: int | None) -> list[str]:
+    """Say in one line per run how much tiles change."""
+    if not differences:
+        return [f"no image is larger than a tile of {tile} pixels: tiles change nothing"]
+    notes = []
+    for run in dict.fromkeys(one["run"] for one in differences):
+        own = [one for one in differences if one["run"] == run]
+        changes = ", ".join(f"{one['psnr_change']:+.3f} dB at {one['sigma']:g}" for one in own)
+        largest = max(one["max_abs"] for one in own)
+        notes.append(
+            f"tiles of {tile} pixels against the whole {own[0]['set']}/{own[0]['image']}, {run}: "
+            f"{changes}; largest difference {largest:.1f} of 255"
         )
+    return notes
 
 
-def _image_writer(folder: Path):
-    """Return a function that writes restored images, <set>/<folder/image>_sigma<N>.png."""
+def _image_writer(folder: Path, by_run: bool):
+    """Return a function that writes restored images, [<run>/]<set>/<folder/image>_sigma<N>.png."""
     from restoration.data import write_png
 
     def write(
-        name: str, image: str, sigma: float, noisy: "Tensor", restored: "Tensor", clean: "Tensor"
+        run: str,
+        name: str,
+        image: str,
+        sigma: float,
+        noisy: "Tensor",
+        restored: "Tensor",
+        clean: "Tensor",
     ) -> None:
-        path = folder / name / f"{Path(image).with_suffix('')}_sigma{sigma:g}.png"
-        pixels = (restored[0] * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+        if run == "noisy" and not by_run:
+            return
+        below = folder / run if by_run else folder
+        path = below / name / f"{Path(image).with_suffix('')}_sigma{sigma:g}.png"
+        pixels = (restored[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
         write_png(path, pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
     return write
 
 
-def print_report(report: "Report", console: "Console") -> None:
-    """Print the table and its footnotes."""
+def print_report(report: "Report", console: "Console", only_average: bool = False) -> None:
+    """Print the table and its footnotes; of several sets only the average, if so wanted."""
+    from restoration.evaluate.tables import AVERAGE
+
+    rows = report.table
+    if only_average and any(row[0] == AVERAGE for row in rows):
+        rows = [row for row in rows if row[0] == AVERAGE]
     table = Table(show_edge=False)
     for number, head in enumerate(report.heads):
         table.add_column(head, justify="left" if number in (0, 2) else "right", no_wrap=True)
     previous = None
-    for row in report.table:
+    for row in rows:
         group = tuple(row[:2])
         if previous is not None and group[0] != previous[0]:
             table.add_section()

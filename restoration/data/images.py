@@ -111,15 +111,31 @@ def write_png(path: str | PathLike[str], image: np.ndarray) -> None:
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise ValueError(f"expected a file name ending in .png, got {path}")
+    try:
+        data = encode_png(image)
+    except ValueError as error:
+        raise ValueError(f"{error} for {path}") from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """Encode a PNG without loss.
+
+    Args:
+        image: RGB (H, W, 3) or grey (H, W), uint8 or uint16.
+
+    Returns:
+        The content of a file.
+    """
     if image.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"expected uint8 or uint16, got {image.dtype} for {path}")
+        raise ValueError(f"expected uint8 or uint16, got {image.dtype}")
     if image.ndim != 2 and (image.ndim != 3 or image.shape[2] != 3):
-        raise ValueError(f"expected (H, W, 3) or (H, W), got {image.shape} for {path}")
+        raise ValueError(f"expected (H, W, 3) or (H, W), got {image.shape}")
     stored = image if image.ndim == 2 else np.ascontiguousarray(image[:, :, ::-1])
     done, data = cv2.imencode(".png", stored)
     assert done
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data.tobytes())
+    return data.tobytes()
 
 
 def _as_rgb(image: np.ndarray) -> np.ndarray:

@@ -82,6 +82,12 @@ class _FileSource(Source):
             return self.decode(index).shape[:2]
 
 
+def find_pictures(root: Path) -> list[Path]:
+    """Every file below a folder that is named like a picture, in natural order (2 before 10)."""
+    found = [p for p in root.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file()]
+    return sorted(found, key=lambda p: _natural(p.relative_to(root).as_posix()))
+
+
 class FolderSource(_FileSource):
     """Every picture below a folder, in natural order (2 before 10).
 
@@ -99,10 +105,10 @@ class FolderSource(_FileSource):
         self.root = Path(root)
         if not self.root.is_dir():
             raise FileNotFoundError(f"expected a folder of images, got {root}, which is not one")
-        found = [p for p in self.root.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file()]
+        found = find_pictures(self.root)
         if not found:
             raise ValueError(f"expected images ({', '.join(EXTENSIONS)}), got none in {root}")
-        self.paths = sorted(found, key=lambda p: _natural(p.relative_to(self.root).as_posix()))
+        self.paths = found
         self.names = [path.relative_to(self.root).as_posix() for path in self.paths]
 
 

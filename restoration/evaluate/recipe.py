@@ -1,6 +1,6 @@
 """From typed options to an evaluation: sets, metrics, result files."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from restoration.evaluate.protocol import (
     noisy_and_restored,
     to_batch,
 )
+from restoration.evaluate.publication import build_tables, latex, wide_markdown
 from restoration.evaluate.tables import (
     headings,
     markdown,
@@ -30,7 +31,7 @@ from restoration.evaluate.tables import (
 )
 from restoration.folders import environment, write_json
 from restoration.metrics import Metric, MetricUnavailable, as_rgb, build_metrics
-from restoration.options import Options, TestSet
+from restoration.options import Options, TestRun, TestSet
 
 COLUMNS = {"psnr": "PSNR", "ssim": "SSIM", "lpips": "LPIPS", "e_mae": "E-MAE x100"}
 LOWER_IS_BETTER = {"lpips", "e_mae"}
@@ -104,8 +105,14 @@ def open_metrics(specs: Sequence[str | dict[str, Any]]) -> Metrics:
 
 def build_network(options: Options) -> nn.Module:
     """Build the network that the options name; the wrong kind of argument is a ValueError."""
+    if options.network_g is None:
+        raise ValueError("option `network_g` is missing")
+    return _build(options.network_g)
+
+
+def _build(arguments: dict[str, Any]) -> nn.Module:
     try:
-        return build(**options.network_g)
+        return build(**arguments)
     except TypeError as error:
         raise ValueError(f"network_g: {error}") from error
 
@@ -158,14 +165,27 @@ def load_tested(options: Options, device: torch.device) -> nn.Module:
     Raises:
         ValueError: no checkpoint is named, or it does not fit, or the network not the images.
     """
-    checkpoint = options.path.pretrain_network_g
-    if checkpoint is None:
-        raise ValueError("a test needs a checkpoint: give `path.pretrain_network_g`")
-    network = build_network(options)
-    load_network(network, checkpoint, options.path.param_key_g, options.path.strict_load_g)
+    (run,) = options.checkpoints(options.name).values()
+    return load_checkpoint(run, [one.in_ch for one in options.datasets.test.values()], device)
+
+
+def load_checkpoint(run: TestRun, channels: Iterable[int], device: torch.device) -> nn.Module:
+    """Build a network and load its checkpoint.
+
+    Args:
+        run: with nothing left to inherit.
+        channels: of the images that it is made for, of every test set.
+        device: where to compute.
+
+    Raises:
+        FileNotFoundError: there is no such checkpoint.
+        ValueError: the checkpoint does not fit the network, or the network not the images.
+    """
+    network = _build(run.network_g or {})
+    load_network(network, run.pretrain_network_g, run.param_key_g, run.strict_load_g)
     network.to(device)
-    for one in options.datasets.test.values():
-        check_network(network, one.in_ch, PROBE_SIDE, device, padded=True)
+    for one in sorted(set(channels)):
+        check_network(network, one, PROBE_SIDE, device, padded=True)
     return network
 
 
@@ -214,21 +234,45 @@ def run_evaluation(
     return Report(rows, summarize(rows, list(metrics.labels)), metrics)
 
 
-def write_report(folder: Path, report: Report, seed: int, device: torch.device) -> None:
-    """Write results.json, per_image.csv and table.md into a folder."""
+def write_report(
+    folder: Path,
+    report: Report,
+    seed: int,
+    device: torch.device,
+    protocol: str = PROTOCOL,
+    more: Mapping[str, Any] | None = None,
+    wide: bool = False,
+) -> None:
+    """Write results.json, per_image.csv, table.md and table.tex into a folder.
+
+    Args:
+        folder: where to write; it exists.
+        report: what was found.
+        seed: of the run.
+        device: where it was computed.
+        protocol: how it was measured, in words.
+        more: further content of results.json.
+        wide: table.md as publications print it, like table.tex: a row per run, a group of columns
+            per noise level; else a row per set, noise level and run.
+    """
     names = list(report.metrics.labels)
     content = {
         "rows": report.summary,
-        "protocol": PROTOCOL,
+        "protocol": protocol,
         "metrics": {name: metric.scale for name, metric in report.metrics.by_name.items()},
         "notes": report.metrics.notes,
         "seed": seed,
         **environment(device, distributed.world_size()),
+        **(more or {}),
     }
     write_json(folder / "results.json", content)
     write_per_image(folder / "per_image.csv", report.rows, names)
-    text = markdown(report.heads, report.table, [PROTOCOL, *report.metrics.notes])
+    notes = [protocol, *report.metrics.notes]
+    tables = build_tables(report.summary, report.metrics.labels, report.metrics.directions)
+    long = markdown(report.heads, report.table, notes)
+    text = wide_markdown(tables, notes) if wide else long
     (folder / "table.md").write_text(text, encoding="utf-8")
+    (folder / "table.tex").write_text(latex(tables, notes), encoding="utf-8")
 
 
 def draw_picture(

@@ -2,6 +2,7 @@
 
 from restoration.metrics.fidelity import psnr, ssim
 from restoration.metrics.learned import EMae, Lpips, MetricUnavailable, as_rgb
+from restoration.metrics.multiscale import ms_ssim
 from restoration.metrics.quantize import to_uint8_range
 from restoration.metrics.registry import METRICS, Metric, build_metrics, known_metrics
 
@@ -14,6 +15,7 @@ __all__ = [
     "as_rgb",
     "build_metrics",
     "known_metrics",
+    "ms_ssim",
     "psnr",
     "ssim",
     "to_uint8_range",

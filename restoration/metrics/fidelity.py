@@ -32,7 +32,7 @@ def psnr(
     Raises:
         ValueError: shapes differ, integer images, a range or border that makes no sense.
     """
-    x, y = _prepare(prediction, target, data_range, crop_border)
+    x, y = check_images(prediction, target, data_range, crop_border)
     mse = (x.double() - y.double()).square().mean((1, 2, 3))
     return 10 * torch.log10(float(data_range) ** 2 / mse)
 
@@ -54,7 +54,7 @@ def ssim(
     Raises:
         ValueError: as for `psnr`; fewer than 11 pixels on a side.
     """
-    x, y = _prepare(prediction, target, data_range, crop_border)
+    x, y = check_images(prediction, target, data_range, crop_border)
     if min(x.shape[-2:]) < WINDOW_SIZE:
         raise ValueError(
             f"expected at least {WINDOW_SIZE}x{WINDOW_SIZE} pixels for SSIM, "
@@ -63,9 +63,14 @@ def ssim(
     return torch.stack([_ssim_of_image(a, b, data_range) for a, b in zip(x, y, strict=True)])
 
 
-def _prepare(
+def check_images(
     prediction: Tensor, target: Tensor, data_range: float, crop_border: int
 ) -> tuple[Tensor, Tensor]:
+    """Crop a pair of images, (B, C, H, W) each.
+
+    Raises:
+        ValueError: shapes differ, integer images, a range or border that makes no sense.
+    """
     check_pair(prediction, target)
     if not data_range > 0:
         raise ValueError(f"expected data_range > 0, got {data_range}")
@@ -80,17 +85,39 @@ def _prepare(
 
 
 def _ssim_of_image(x: Tensor, y: Tensor, data_range: float) -> Tensor:
-    """SSIM of one (C, H, W) pair -> (), by strips of rows whose maps stay in the cache."""
+    """SSIM of one (C, H, W) pair -> ()."""
+    return ssim_parts(x, y, data_range)[0].mean()
+
+
+def ssim_parts(x: Tensor, y: Tensor, data_range: float) -> tuple[Tensor, Tensor]:
+    """Mean of SSIM, and mean of its contrast times structure, by channel.
+
+    The image is taken by strips of rows, whose maps stay in the cache.
+
+    Args:
+        x: (C, H, W), at least 11 pixels on a side.
+        y: (C, H, W).
+        data_range: the peak value.
+
+    Returns:
+        Two tensors (C,), float64.
+    """
     channels, rows, columns = x.shape[0], x.shape[1] - WINDOW_SIZE + 1, x.shape[2] - WINDOW_SIZE + 1
-    total = x.new_zeros((), dtype=torch.float64)
+    sums = x.new_zeros(2, channels, dtype=torch.float64)
     for top in range(0, rows, STRIP_ROWS):
         strip = slice(top, top + STRIP_ROWS + WINDOW_SIZE - 1)
-        total = total + _ssim_map(x[:, strip].double(), y[:, strip].double(), data_range).sum()
-    return total / (channels * rows * columns)
+        luminance, structure = _ssim_maps(x[:, strip].double(), y[:, strip].double(), data_range)
+        sums[0] += (luminance * structure).sum((1, 2))
+        sums[1] += structure.sum((1, 2))
+    whole, structure = sums / (rows * columns)
+    return whole, structure
 
 
-def _ssim_map(x: Tensor, y: Tensor, data_range: float) -> Tensor:
-    """SSIM at every pixel with a whole window: (C, H, W) x 2 -> (C, H - 10, W - 10)."""
+def _ssim_maps(x: Tensor, y: Tensor, data_range: float) -> tuple[Tensor, Tensor]:
+    """Luminance, and contrast times structure, at every pixel with a whole window.
+
+    (C, H, W) x 2 -> (C, H - 10, W - 10) x 2.
+    """
     c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
     maps = torch.stack([x, y, x.square() + y.square(), x * y])  # (4, C, H, W)
     mean_x, mean_y, squares, products = _gaussian(_gaussian(maps, dim=-1), dim=-2)
@@ -98,7 +125,7 @@ def _ssim_map(x: Tensor, y: Tensor, data_range: float) -> Tensor:
     mean_squares = mean_x.square() + mean_y.square()
     luminance = (2 * mean_xy + c1) / (mean_squares + c1)
     structure = (2 * (products - mean_xy) + c2) / (squares - mean_squares + c2)
-    return luminance * structure
+    return luminance, structure
 
 
 def _gaussian(x: Tensor, dim: int) -> Tensor:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import losses
 from restoration.metrics.fidelity import psnr, ssim
 from restoration.metrics.learned import EMae, Lpips, as_rgb, weights_needed
+from restoration.metrics.multiscale import ms_ssim
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Metric:
         higher_is_better: which way is better.
         scale: unit or factor of the printed value, in words.
         function: (B, C, H, W) x 2 -> (B,).
+        module: the network behind it, whose weights the value depends on, or None.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Metric:
     higher_is_better: bool
     scale: str
     function: Callable[[Tensor, Tensor], Tensor]
+    module: nn.Module | None = None
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Compare (B, C, H, W) images in [0, 1] -> (B,), without gradients.
@@ -57,15 +60,23 @@ def _ssim(name: str, data_range: float = 1.0, crop_border: int = 0) -> Metric:
     return Metric(name, "SSIM", True, scale, function)
 
 
+def _ms_ssim(name: str, data_range: float = 1.0, crop_border: int = 0) -> Metric:
+    function = partial(ms_ssim, data_range=data_range, crop_border=crop_border)
+    scale = _protocol("five scales, 11x11 Gaussian, valid region, RGB", data_range, crop_border)
+    return Metric(name, "MS-SSIM", True, scale, function)
+
+
 def _lpips(name: str, net: str = "alex", weights: str | Path | None = None) -> Metric:
     scale = f"version 0.1, {net}, input in [-1, 1]"
-    return Metric(name, "LPIPS", False, scale, Lpips(net, weights))
+    function = Lpips(net, weights)
+    return Metric(name, "LPIPS", False, scale, function, function.network)
 
 
 def _e_mae(name: str, weights: str | Path | None = None) -> Metric:
     mask = "shipped with this project" if weights is None else Path(weights).name
     scale = f"times 100, mask {mask}"
-    return Metric(name, "100 E-MAE", False, scale, EMae(weights))
+    function = EMae(weights)
+    return Metric(name, "100 E-MAE", False, scale, function, function.loss)
 
 
 def _protocol(what: str, data_range: float, crop_border: int) -> str:
@@ -75,6 +86,7 @@ def _protocol(what: str, data_range: float, crop_border: int) -> str:
 METRICS: dict[str, Callable[..., Metric]] = {
     "psnr": _psnr,
     "ssim": _ssim,
+    "ms_ssim": _ms_ssim,
     "lpips": _lpips,
     "e_mae": _e_mae,
 }
@@ -149,7 +161,7 @@ def _loss_metric(name: str, term: str, options: Mapping[str, Any]) -> Metric:
     def function(prediction: Tensor, target: Tensor) -> Tensor:
         return loss(as_rgb(prediction), as_rgb(target))
 
-    return Metric(name, term, higher, "value of the loss term", function)
+    return Metric(name, term, higher, "value of the loss term", function, loss)
 
 
 def _canonical(name: str) -> str:

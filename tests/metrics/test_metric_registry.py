@@ -24,8 +24,8 @@ def pair():
 
 
 def test_visible_dict():
-    assert list(METRICS) == ["psnr", "ssim", "lpips", "e_mae"]
-    assert known_metrics()[:4] == list(METRICS)
+    assert list(METRICS) == ["psnr", "ssim", "ms_ssim", "lpips", "e_mae"]
+    assert known_metrics()[:5] == list(METRICS)
     assert {"vgg", "e_vgg", "mae"} < set(known_metrics())
     assert len(set(known_metrics())) == len(known_metrics())
 

@@ -1,0 +1,160 @@
+"""`restoration data list|verify|prepare`: the data sets of the experiments on this machine."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from restoration.cli import session
+from restoration.cli.progress import Work
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from restoration.data.manifest import DataSet, Findings
+
+SHOWN = 8  # file names in one line of an answer
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    known = actions.add_parser("list", help="what the sets are, and whether they are here")
+    verify = actions.add_parser("verify", help="compare pictures with the recorded checksums")
+    prepare = actions.add_parser("prepare", help="cut training pictures into patches")
+    for one in (known, verify, prepare):
+        one.add_argument(
+            "--root",
+            type=Path,
+            default=Path("datasets"),
+            metavar="DIR",
+            help="folder that holds one folder per set (default: %(default)s)",
+        )
+    verify.add_argument("names", nargs="*", metavar="NAME", help="sets; all that are here if none")
+    prepare.add_argument(
+        "sets", nargs="+", metavar="SET", help="names of sets below the root, or folders"
+    )
+    prepare.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="new folder, or *.lmdb with --lmdb"
+    )
+    prepare.add_argument("--lmdb", action="store_true", help="write one LMDB in BasicSR's layout")
+    prepare.add_argument("--size", type=int, default=512, help="side of a patch (%(default)s)")
+    prepare.add_argument(
+        "--overlap", type=int, default=96, help="pixels that patches share (%(default)s)"
+    )
+    prepare.add_argument(
+        "--whole",
+        type=int,
+        default=800,
+        metavar="SIDE",
+        help="pictures with a side up to this stay whole (%(default)s)",
+    )
+    prepare.add_argument(
+        "--workers", type=int, metavar="N", help="processes; 0 for none beside this one (all cores)"
+    )
+    prepare.add_argument(
+        "--skip-unreadable", action="store_true", help="leave broken pictures out, and list them"
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run the command."""
+    console = session.make_console()
+    {"list": _list, "verify": _verify, "prepare": _prepare}[arguments.action](arguments, console)
+
+
+def _list(arguments: argparse.Namespace, console: "Console") -> None:
+    from restoration.data.manifest import manifest
+    from restoration.data.sources import find_pictures
+
+    table = Table("set", "for", "pictures", "here", "size", "checksum", "folder", show_edge=False)
+    for entry in manifest().values():
+        folder = arguments.root / entry.name
+        count = len(find_pictures(folder)) if folder.is_dir() else 0
+        here = {0: "no", entry.count: "yes"}.get(count, f"{count} of {entry.count}")
+        checksum = entry.digest or "not recorded"
+        table.add_row(
+            entry.name, entry.kind, str(entry.count), here, entry.sizes, checksum, str(folder)
+        )
+    console.print(table)
+    console.print()
+    for entry in manifest().values():
+        console.print(f"{entry.name}: {entry.source}. Licence: {entry.licence}.")
+
+
+def _verify(arguments: argparse.Namespace, console: "Console") -> None:
+    from restoration.data.manifest import compare, digests_of, find_entry, manifest
+    from restoration.data.sources import FolderSource
+
+    present = [name for name in manifest() if (arguments.root / name).is_dir()]
+    if not arguments.names and not present:
+        raise FileNotFoundError(
+            f"expected a folder named like a known set in {arguments.root}, "
+            f"got none of {', '.join(manifest())}"
+        )
+    wrong = []
+    for entry in [find_entry(name) for name in arguments.names or present]:
+        source = FolderSource(arguments.root / entry.name)
+        with Work(console, f"verifying {entry.name}") as work:
+            digests = digests_of(source, on_progress=work.update)
+        findings = compare(entry, digests)
+        console.print(f"{entry.name}: {describe(entry, findings)}")
+        if not findings.complete:
+            wrong.append(entry.name)
+    if wrong:
+        raise ValueError(f"not as recorded: {', '.join(wrong)}")
+
+
+def describe(entry: "DataSet", findings: "Findings") -> str:
+    """Say what was found, in one line, with the names of the files."""
+    if findings.complete:
+        how = "checksums agree" if findings.recorded else "all readable; checksum not recorded"
+        text = f"{findings.checked} pictures, {how}"
+        return f"{text} ({len(findings.renamed)} under other names)" if findings.renamed else text
+    parts = []
+    if findings.checked != entry.count:
+        parts.append(f"expected {entry.count} pictures, got {findings.checked}")
+    for kind in ("missing", "altered", "unreadable", "extra"):
+        names = getattr(findings, kind)
+        if names:
+            parts.append(f"{len(names)} {kind}: {some(names)}")
+    return "; ".join(parts)
+
+
+def some(names: list[str]) -> str:
+    """The first names, and how many more there are."""
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _prepare(arguments: argparse.Namespace, console: "Console") -> None:
+    from restoration.data.prepare import Cutting, prepare
+
+    cutting = Cutting(arguments.size, arguments.overlap, arguments.whole)
+    folders = [_folder_of(name, arguments.root) for name in arguments.sets]
+    try:
+        with Work(console, "cutting") as work:
+            result = prepare(
+                folders,
+                arguments.out,
+                cutting,
+                as_lmdb=arguments.lmdb,
+                workers=arguments.workers,
+                skip_unreadable=arguments.skip_unreadable,
+                on_progress=work.update,
+            )
+    except KeyboardInterrupt:
+        console.print(f"kept in {arguments.out}.part: the same command goes on from there")
+        raise
+    reused = f", {result.reused} of them from before" if result.reused else ""
+    console.print(
+        f"{arguments.out}: {result.patches} patches of {result.pictures} pictures{reused}"
+    )
+    if result.unreadable:
+        console.print(f"left out, unreadable: {', '.join(result.unreadable)}")
+
+
+def _folder_of(name: str, root: Path) -> Path:
+    below = root / name
+    return below if below.is_dir() else Path(name)

@@ -1,0 +1,66 @@
+"""How far long work is: a bar with the remaining time, or a line now and then in a log file."""
+
+import time
+from datetime import timedelta
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+LINE_SECONDS = 30.0  # between two lines where the console is no terminal
+
+
+class Work:
+    """Shows the progress of one piece of work; a context manager.
+
+    Args:
+        console: where to show it.
+        verb: what is done, such as "evaluating".
+        visible: False shows nothing, for the ranks beside the first.
+    """
+
+    def __init__(self, console: Console, verb: str, visible: bool = True):
+        self.console, self.verb, self.visible = console, verb, visible
+        self.began = self.shown = time.monotonic()
+        self.first: float | None = None
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[count]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(elapsed_when_finished=False),
+            console=console,
+            disable=not (visible and console.is_terminal),
+        )
+        self.task = self.bar.add_task(verb, total=None, count="")
+
+    def __enter__(self) -> "Work":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.bar.stop()
+
+    def update(self, done: float, total: float, name: str, count: str = "") -> None:
+        """Say how far the work is.
+
+        Args:
+            done: work that is done, in any unit.
+            total: all of the work.
+            name: what was done last.
+            count: done and total for people; from the numbers if empty.
+        """
+        count = count or f"{done:g}/{total:g}"
+        self.bar.update(
+            self.task,
+            completed=done,
+            total=total,
+            description=f"{self.verb} {name}",
+            count=count,
+        )
+        now = time.monotonic()
+        self.first = done if self.first is None else self.first
+        if self.visible and not self.console.is_terminal and now - self.shown > LINE_SECONDS:
+            self.shown = now
+            rate = (done - self.first) / (now - self.began)
+            left = f", {timedelta(seconds=round((total - done) / rate))} left" if rate else ""
+            self.console.print(f"{self.verb} {name}: {count}{left}")

@@ -1,0 +1,83 @@
+"""The journal of a benchmark: finished pictures, kept so that an interrupted one goes on.
+
+One line of JSON per run and picture. A line counts only where everything that its values depend on
+is still the same: the run's weights, the protocol, the metrics, the picture and its noise levels.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+from restoration import distributed
+from restoration.evaluate.protocol import Row
+
+Unit = tuple[str, str, int]  # run, set, number of the picture
+KeyOf = Callable[[str, str, int], str]
+
+
+class FileJournal:
+    """Appends to `journal.jsonl` (rank 0) or `journal.<rank>.jsonl`; a context manager.
+
+    Args:
+        folder: where the files lie; it exists.
+        key_of: (run, set, number of the picture) -> checksum of what the values depend on.
+        resume: use the lines of an earlier run; else they are deleted.
+        images: restored images are written too; lines of a run without them do not count.
+    """
+
+    def __init__(self, folder: Path, key_of: KeyOf, resume: bool = False, images: bool = False):
+        self.key_of, self.images = key_of, images
+        found = _read_all(folder, resume) if distributed.rank() == 0 else {}
+        self.entries = distributed.from_main(found)
+        rank = distributed.rank()
+        self.path = folder / ("journal.jsonl" if rank == 0 else f"journal.{rank}.jsonl")
+        self.file: TextIO | None = None
+
+    def __enter__(self) -> "FileJournal":
+        torn = self.path.is_file() and not self.path.read_bytes().endswith(b"\n")
+        self.file = self.path.open("a", encoding="utf-8")
+        if torn:  # the last line of a run that was killed
+            self.file.write("\n")
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        assert self.file is not None
+        self.file.close()
+
+    def find(self, run: str, name: str, index: int) -> list[Row] | None:
+        """Rows of picture `index` of a set, one per sigma, or None."""
+        entry = self.entries.get((run, name, index))
+        if entry is None or entry["key"] != self.key_of(run, name, index):
+            return None
+        return entry["rows"] if entry["images"] or not self.images else None
+
+    def add(self, run: str, name: str, index: int, rows: list[Row]) -> None:
+        """Keep rows."""
+        assert self.file is not None
+        entry = {
+            "run": run,
+            "set": name,
+            "index": index,
+            "key": self.key_of(run, name, index),
+            "images": self.images,
+            "rows": rows,
+        }
+        self.file.write(json.dumps(entry) + "\n")
+        self.file.flush()
+
+
+def _read_all(folder: Path, resume: bool) -> dict[Unit, dict[str, Any]]:
+    """Read the lines of all ranks; one that was cut off does not count."""
+    entries: dict[Unit, dict[str, Any]] = {}
+    for path in sorted(folder.glob("journal*.jsonl")):
+        if not resume:
+            path.unlink()
+            continue
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                entry = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            entries[entry["run"], entry["set"], entry["index"]] = entry
+    return entries
