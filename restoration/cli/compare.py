@@ -87,7 +87,7 @@ def compare(
     console = session.make_console()
     for number, one in enumerate(plan.recipes, start=1):
         if distributed.rank() == 0:
-            console.rule(f"recipe {number} of {len(plan.recipes)}: {one.name}", align="left")
+            console.print(f"Recipe {number} of {len(plan.recipes)}: {one.name}", style="bold")
         _train(one, folder / RECIPES / one.name, device, auto_resume)
     sets_hash = identity.hash_test_sets(sets)
     with session.logging_to(console, folder / "compare.log"):
