@@ -22,7 +22,7 @@ PHRASES = (
     (WORSE, "worse than {reference} {where} ({gap})"),
     (UNDECIDED, "cannot be told apart from {reference} {where}"),
     (IDENTICAL, "equal to {reference} on every image {where}, cannot be told apart (p = 1)"),
-    (TOO_FEW, "too few images for a test against {reference} {where} ({gap})"),
+    (TOO_FEW, "too few images for a test against {reference} {where} (mean difference {means})"),
 )
 
 
@@ -62,7 +62,8 @@ def metric_sentence(record: Record, recipe: str, metric: str) -> str:
         if not some:
             continue
         where, reference = at_sigmas(some, every), every[0].reference
-        parts.append(phrase.format(reference=reference, where=where, gap=gap(some)))
+        means = _span([signed(metric, one.paired.mean) for one in some])
+        parts.append(phrase.format(reference=reference, where=where, gap=gap(some), means=means))
     return f"{record.metrics.labels[metric]}: {'; '.join(parts)}."
 
 
