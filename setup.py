@@ -21,7 +21,11 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["restoration*", "losses*"]),
-    package_data={"losses": ["pretrained/*"], "restoration": ["data/*.json"]},
+    package_data={
+        "losses": ["pretrained/*"],
+        "restoration": ["data/*.json"],
+        "restoration.report": ["templates/*"],
+    },
     data_files=[
         (str(SHARE / path.parent.relative_to("options")), [str(path)]) for path in OPTION_FILES
     ],
@@ -30,6 +34,7 @@ setup(
         "torchvision>=0.19",
         "basicsr==1.4.2; python_version < '3.13'",
         "einops>=0.8",
+        "jinja2>=3.1",
         "timm>=1.0.9",
         "opencv-python>=4.8",
         "lpips>=0.1.4",
@@ -43,7 +48,7 @@ setup(
         "rich>=13.7",
         "safetensors>=0.4.3",
         "scikit-image>=0.22",
-        "scipy>=1.11",
+        "scipy>=1.15",
     ],
     extras_require={"test": TEST + MASKS, "masks": MASKS, "dev": TEST + MASKS},
     entry_points={"console_scripts": ["restoration = restoration.cli:main"]},

@@ -56,7 +56,7 @@ class TrainSet(Strict):
     )
     dataroot_gt: str = Field(
         description="Folder of clean images, a `.lmdb` folder, or `skimage:NAME,NAME` for "
-        "photographs that ship inside scikit-image."
+        "photographs that ship inside scikit-image (`NAME@128` for all its crops of 128 pixels)."
     )
     sigma_type: Literal["random", "constant", "choice"] = Field(
         "random",

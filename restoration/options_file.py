@@ -7,13 +7,14 @@ import types
 import typing
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from restoration.options import Options
 
+Checked = TypeVar("Checked", bound=BaseModel)
 FLOAT = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)$")
 
 
@@ -116,9 +117,10 @@ def models_in(annotation: Any) -> list[type[BaseModel]]:
     return []
 
 
-def _model_at(location: Sequence[str | int]) -> type[BaseModel] | None:
+def _model_at(
+    location: Sequence[str | int], model: type[BaseModel] = Options
+) -> type[BaseModel] | None:
     """Find the section that a path of keys leads to; None where it leads to a plain value."""
-    model: type[BaseModel] = Options
     for key in location:
         if isinstance(key, int):
             continue
@@ -131,22 +133,28 @@ def _model_at(location: Sequence[str | int]) -> type[BaseModel] | None:
     return model
 
 
-def _own_part(location: Sequence[str | int]) -> tuple[str | int, ...]:
+def _own_part(
+    location: Sequence[str | int], root: type[BaseModel] = Options
+) -> tuple[str | int, ...]:
     """Keys of the file in a location; pydantic also puts the alternatives of a type there."""
     own: tuple[str | int, ...] = ()
     for key in location:
-        inside = _model_at(own) is not None
+        inside = _model_at(own, root) is not None
         if inside or isinstance(key, int):
             own += (key,)
     return own
 
 
-def _explain(location: tuple[str | int, ...], errors: Sequence[dict[str, Any]]) -> str:
+def _explain(
+    location: tuple[str | int, ...],
+    errors: Sequence[dict[str, Any]],
+    root: type[BaseModel] = Options,
+) -> str:
     """Say in one phrase what is wrong with one key."""
     path = ".".join(str(key) for key in location)
     kind = errors[0]["type"]
     if kind == "extra_forbidden":
-        model = _model_at(location[:-1])
+        model = _model_at(location[:-1], root)
         known = list(model.model_fields) if model else []
         near = difflib.get_close_matches(str(location[-1]), known, n=1)
         hint = f"; did you mean `{near[0]}`?" if near else f"; known here: {', '.join(known)}"
@@ -160,19 +168,23 @@ def _explain(location: tuple[str | int, ...], errors: Sequence[dict[str, Any]]) 
     return f"option `{path}`: {message}" if path else message
 
 
-def validate(mapping: dict[str, Any]) -> Options:
+def validate(mapping: dict[str, Any], model: type[Checked] = Options) -> Checked:
     """Check a mapping and return typed options.
+
+    Args:
+        mapping: keys and values of an option file.
+        model: what the file holds.
 
     Raises:
         ValueError: every mistake in one line, each with the path of its key.
     """
     try:
-        return Options.model_validate(mapping)
+        return model.model_validate(mapping)
     except ValidationError as error:
         by_key: dict[tuple[str | int, ...], list[dict[str, Any]]] = {}
         for one in error.errors():
-            by_key.setdefault(_own_part(one["loc"]), []).append(one)
-        mistakes = [_explain(location, errors) for location, errors in by_key.items()]
+            by_key.setdefault(_own_part(one["loc"], model), []).append(one)
+        mistakes = [_explain(location, errors, model) for location, errors in by_key.items()]
         raise ValueError("; ".join(mistakes)) from None
 
 
@@ -218,26 +230,26 @@ def ignored_keys(options: BaseModel, prefix: str = "") -> list[str]:
     return found
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Turn options into YAML's own types, without the keys that have no effect or no value."""
     if isinstance(value, BaseModel):
         declared = type(value).model_fields
         return {
-            name: _plain(getattr(value, name))
+            name: plain(getattr(value, name))
             for name in _keys(value)
             if not _without_effect(value, name)
             and not (name in declared and getattr(value, name) is None)
         }
     if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
+        return {key: plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [plain(one) for one in value]
     return str(value) if isinstance(value, Path) else value
 
 
 def dump_yaml(options: Options) -> str:
     """Write resolved options as YAML that `load_options` reads back."""
-    return yaml.safe_dump(_plain(options), sort_keys=False)
+    return yaml.safe_dump(plain(options), sort_keys=False)
 
 
 def shipped_options() -> Path:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from restoration.cli import build_parser, main
+from restoration.options_compare import load_comparison
 from restoration.options_file import load_options
 
 ROOT = Path(__file__).parents[1]
@@ -38,7 +39,8 @@ def test_readme_commands_are_real(command):
     assert command[0] == "restoration"
     parsed = build_parser().parse_args(command[1:])
     if hasattr(parsed, "opt"):
-        load_options(ROOT / parsed.opt, parsed.force_yml)
+        load = load_comparison if parsed.command == "compare" else load_options
+        load(ROOT / parsed.opt, parsed.force_yml)
 
 
 def test_readme_links_exist():

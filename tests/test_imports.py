@@ -30,7 +30,10 @@ EDGE = {
     ),
     "argparse": ("restoration/cli", "restoration/masking"),
 }
-HEAVY = ("basicsr", "timm", "lpips", "torchvision", "huggingface_hub", "matplotlib")
+HEAVY = (
+    *("basicsr", "timm", "lpips", "torchvision", "huggingface_hub", "matplotlib"),
+    *("jinja2", "scipy"),
+)
 
 
 def walk(node, top=True):

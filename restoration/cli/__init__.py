@@ -12,6 +12,7 @@ from collections.abc import Sequence
 COMMANDS = {
     "train": "train a network as an option file describes",
     "test": "evaluate a checkpoint as an option file describes",
+    "compare": "train recipes that differ in their loss, and report which is better",
     "demo": "train and evaluate a small denoiser in a few minutes, offline",
     "score": "compare pictures with a reference",
     "masks": "opinion data, and how far metrics agree with it",

@@ -67,6 +67,7 @@ def _sections(model: type[BaseModel], path: str) -> Iterator[tuple[str, type[Bas
 def reference() -> str:
     """Write every option key with type, default and meaning, as Markdown."""
     from restoration.options import Options
+    from restoration.options_compare import Comparison
 
     lines = [
         "# Option keys",
@@ -74,8 +75,11 @@ def reference() -> str:
         "Made by `restoration options`; do not edit. A file may name another one as its `base:`;",
         "mappings merge (one that names another `type` replaces), everything else replaces.",
     ]
-    for path, model in _sections(Options, ""):
-        lines += ["", f"## `{path}`" if path else "## Top level", "", (model.__doc__ or "").strip()]
+    comparison = [(f"comparison: {p}" if p else "", m) for p, m in _sections(Comparison, "")]
+    titles = ["Top level", "Files of `restoration compare`"]
+    for path, model in [*_sections(Options, ""), *comparison]:
+        title = f"## `{path}`" if path else f"## {titles.pop(0)}"
+        lines += ["", title, "", (model.__doc__ or "").strip()]
         if not model.model_fields:
             continue
         lines += ["", "| key | type | default | meaning |", "|---|---|---|---|"]

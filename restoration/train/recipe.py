@@ -97,14 +97,19 @@ def build_learning_rate(recipe: Train) -> Schedule:
     return build_schedule(kind, recipe.optim_g.lr, **arguments, warmup=recipe.warmup_iter)
 
 
-def build_trainer(options: Options, recipe: Train, device: torch.device) -> Trainer:
-    """Build network, losses and optimiser; the weights follow from the seed alone."""
+def initial_network(options: Options) -> nn.Module:
+    """Build the network that training starts from; its weights follow from the seed alone."""
     torch.manual_seed(options.manual_seed)
     network = build_network(options)
     if options.path.pretrain_network_g is not None:
         paths = options.path
         load_network(network, paths.pretrain_network_g, paths.param_key_g, paths.strict_load_g)
-    network.to(device)
+    return network
+
+
+def build_trainer(options: Options, recipe: Train, device: torch.device) -> Trainer:
+    """Build network, losses and optimiser."""
+    network = initial_network(options).to(device)
     return Trainer(
         network,
         build_criterion(recipe.terms()).to(device),

@@ -160,3 +160,25 @@ def test_cache_keeps_what_fits(folder, monkeypatch):
     assert cached.__getstate__()["_kept"] == {}
     with pytest.raises(ValueError, match="budget_bytes >= 0, got -1"):
         sources.CachedSource(files, -1)
+
+
+def test_crops_of_a_photograph():
+    whole = sources.open_source("skimage:chelsea").read(0)  # (300, 451, 3)
+    crops = sources.open_source("skimage:chelsea@128,rocket")
+    assert crops.names == [
+        *(f"chelsea_y{top}_x{left}" for top in (0, 128) for left in (0, 128, 256)),
+        "rocket",
+    ]
+    for index, (top, left) in enumerate((t, x) for t in (0, 128) for x in (0, 128, 256)):
+        np.testing.assert_array_equal(
+            crops.decode(index), whole[top : top + 128, left : left + 128]
+        )
+        assert crops.size(index) == (128, 128)
+    assert crops.size(6) == (427, 640)
+    assert sources.open_source("skimage:chelsea@300").names == ["chelsea_y0_x0"]
+
+
+@pytest.mark.parametrize("given", ["chelsea@301", "chelsea@0", "chelsea@", "chelsea@x"])
+def test_crops_that_do_not_fit(given):
+    with pytest.raises(ValueError, match="chelsea@SIDE of 1 to 300 pixels"):
+        sources.open_source(f"skimage:{given}")

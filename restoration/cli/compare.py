@@ -1,0 +1,227 @@
+"""`restoration compare -opt FILE`: train every recipe alike, benchmark all, write one report."""
+
+import argparse
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from restoration.cli import session
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from restoration.compare.record import Record
+    from restoration.evaluate import EvaluationSet
+    from restoration.options_compare import Plan, ResolvedRecipe
+
+logger = logging.getLogger("restoration")
+RECIPES = "recipes"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    session.add_option_file(parser)
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the comparison")
+    parser.add_argument(
+        "--auto_resume",
+        action="store_true",
+        help="go on with an interrupted comparison; what is done is not done again",
+    )
+    parser.add_argument(
+        "--allow-different",
+        action="store_true",
+        help="compare recipes that differ in more than the loss, marked in the report",
+    )
+
+
+def for_debugging(plan: "Plan") -> "Plan":
+    """Shorten a comparison: a few steps, the first image of every set."""
+    from dataclasses import replace
+
+    from restoration.cli import test, train
+
+    recipes = [
+        replace(one, options=train.for_debugging(test.for_debugging(one.options)))
+        for one in plan.recipes
+    ]
+    return replace(plan, name=f"debug_{plan.name}", recipes=recipes)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run the command."""
+    from restoration.options_compare import load_comparison
+
+    plan = load_comparison(arguments.opt, arguments.force_yml)
+    if arguments.debug:
+        plan = for_debugging(plan)
+    folder = arguments.out or plan.shared.path.experiments_root / plan.name
+    with session.process_group(plan.shared) as device:
+        compare(plan, folder, device, arguments.auto_resume, arguments.allow_different)
+
+
+def compare(
+    plan: "Plan", folder: Path, device, auto_resume: bool = False, allow_different: bool = False
+) -> "Record":
+    """Check, train, benchmark, and write and print what was found."""
+    from restoration import distributed
+    from restoration.compare import identity
+    from restoration.evaluate import recipe
+
+    sets = recipe.open_sets(plan.shared.datasets.test)
+    metrics = recipe.open_metrics(plan.shared.val.metric_specs)
+    identities = {one.name: identity.identify(one.options) for one in plan.recipes if one.trained}
+    marks = identity.find_marks(plan, identities)
+    if not allow_different:
+        identity.refuse(plan, marks)
+    _check_recipes(plan, folder, device, auto_resume)
+    session.open_folder(folder, keep=auto_resume)
+    console = session.make_console()
+    for number, one in enumerate(plan.recipes, start=1):
+        if distributed.rank() == 0:
+            console.print(f"Recipe {number} of {len(plan.recipes)}: {one.name}", style="bold")
+        _train(one, folder / RECIPES / one.name, device, auto_resume)
+    sets_hash = identity.hash_test_sets(sets)
+    with session.logging_to(console, folder / "compare.log"):
+        rows = _benchmark(plan, folder, sets, sets_hash, metrics, device, console)
+        record = _record(plan, folder, rows, metrics, identities, sets_hash, marks, device)
+        if distributed.rank() == 0:
+            _write(record, folder, sets, device, console)
+    distributed.barrier()
+    return record
+
+
+def _check_recipes(plan: "Plan", folder: Path, device, auto_resume: bool) -> None:
+    """Find every mistake of every recipe before the first one is trained."""
+    from restoration.compare import identity
+    from restoration.compare.benchmark import load
+    from restoration.options_file import load_options
+    from restoration.train.recipe import prepare
+
+    for one in plan.recipes:
+        before = folder / RECIPES / one.name / "options.yml"
+        if auto_resume and one.trained and before.is_file():
+            identity.check_unchanged(one, load_options(before), before.parent)
+        try:
+            if one.trained:
+                prepare(one.options, device)
+            else:
+                load(one.options, device)
+        except (ValueError, OSError) as error:
+            raise type(error)(f"recipe {one.name}: {error}") from error
+
+
+def _is_finished(one: "ResolvedRecipe", folder: Path) -> bool:
+    from restoration.train import checkpoint
+
+    state = checkpoint.latest_state(folder)
+    last = folder / "models" / f"net_g_{checkpoint.LATEST}.pth"
+    assert one.options.train is not None
+    return state is not None and last.is_file() and int(state.stem) == one.options.train.total_iter
+
+
+def _train(one: "ResolvedRecipe", folder: Path, device, auto_resume: bool) -> None:
+    from restoration import distributed
+    from restoration.cli.train import train
+
+    console = session.make_console()
+    if not one.trained:
+        said = f"not trained: {one.options.path.pretrain_network_g} is only benchmarked"
+    elif auto_resume and _is_finished(one, folder):
+        said = "trained already"
+    else:
+        train(one.options, folder, folder / "tb_logger", device, auto_resume)
+        return
+    if distributed.rank() == 0:
+        console.print(said)
+
+
+def _benchmark(
+    plan: "Plan", folder: Path, sets, sets_hash: str, metrics, device, console: "Console"
+) -> list[dict[str, Any]]:
+    from restoration import distributed
+    from restoration.compare.benchmark import benchmark
+
+    size, rank = distributed.world_size(), distributed.rank()
+    each = sum(len(one) * len(one.sigmas) for one in sets.values()) / size
+    rows = []
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not (console.is_terminal and rank == 0),
+    ) as bar:
+        task = bar.add_task("evaluating", total=max(1, round(each * len(plan.recipes))))
+        for number, one in enumerate(plan.recipes):
+            logger.info("evaluating %s (%d of %d)", one.name, number + 1, len(plan.recipes))
+            bar.update(task, description=f"evaluating {one.name}")
+            rows += benchmark(
+                one,
+                folder / RECIPES / one.name,
+                sets,
+                sets_hash,
+                metrics,
+                device,
+                with_noisy=number == 0,
+                on_progress=lambda: bar.advance(task),
+            )
+            bar.update(task, completed=round(each * (number + 1)))
+    return rows
+
+
+def _record(plan: "Plan", folder: Path, rows, metrics, identities, sets_hash, marks, device):
+    from restoration import distributed
+    from restoration.compare import benchmark, findings, record
+    from restoration.folders import environment
+
+    directions = {name: metric.higher_is_better for name, metric in metrics.by_name.items()}
+    found = findings.find(
+        rows,
+        directions,
+        list(metrics.labels),
+        plan.reference.name,
+        [one.name for one in plan.challengers],
+        plan.settings.expected,
+        plan.settings.statistics,
+    )
+    runs = {one.name: folder / RECIPES / one.name for one in plan.recipes}
+    tested = {one.name: benchmark.tested_options(one, runs[one.name]) for one in plan.recipes}
+    networks = {name: benchmark.load(options, device) for name, options in tested.items()}
+    return record.Record(
+        plan,
+        metrics,
+        found,
+        identities,
+        sets_hash,
+        marks,
+        {n: benchmark.file_hash(o.path.pretrain_network_g) for n, o in tested.items()},
+        {n: sum(p.numel() for p in network.parameters()) for n, network in networks.items()},
+        {name: record.read_curves(run / "curves.csv") for name, run in runs.items()},
+        environment(device, distributed.world_size()),
+    )
+
+
+def _write(
+    record: "Record", folder: Path, sets: dict[str, "EvaluationSet"], device, console: "Console"
+) -> None:
+    from restoration.compare.record import write_files
+    from restoration.report import page, words
+    from restoration.report.pictures import draw_crops
+
+    write_files(record, folder)
+    crops = draw_crops(record, folder / RECIPES, sets, device)
+    page.write(folder / "report.html", record, crops)
+    for line in words.summary(record):
+        console.print(f"- {line}")
+    logger.info("written: %s (report.html, results.json, per_image.csv, table.md)", folder)

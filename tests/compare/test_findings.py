@@ -1,0 +1,142 @@
+"""Verdicts, signs and crops from made-up values."""
+
+import numpy as np
+import pytest
+
+from restoration.compare import crops, findings
+from restoration.evaluate import EvaluationSet
+from restoration.options_compare import Expectation, Statistics
+
+HOW = Statistics(resamples=500)
+N = 20
+
+
+def rows_of(**values):
+    """Rows of runs at one noise level from (metric -> N values) by run."""
+    return [
+        {"run": run, "set": "s", "image": f"{k}", "sigma": 25.0}
+        | {metric: float(column[k]) for metric, column in metrics.items()}
+        for run, metrics in values.items()
+        for k in range(len(next(iter(metrics.values()))))
+    ]
+
+
+@pytest.fixture(scope="module")
+def base():
+    return np.random.default_rng(0).uniform(20, 30, N)
+
+
+def find(base, **shifts):
+    noise = np.random.default_rng(1).normal(0, 0.01, N)
+    rows = rows_of(ref={"psnr": base}, **{n: {"psnr": base + s + noise} for n, s in shifts.items()})
+    return findings.find_differences(rows, {"psnr": True}, "ref", list(shifts), HOW)
+
+
+def test_verdicts(base):
+    found = find(base, up=0.5, down=-0.5, same=0.0)
+    assert [one.verdict for one in found] == ["better", "worse", "not told apart"]
+    assert [one.paired.wins for one in found][:2] == [N, 0]
+
+
+def test_lower_is_better_turns_the_verdict(base):
+    rows = rows_of(ref={"e_mae": base}, other={"e_mae": base - 1})
+    (one,) = findings.find_differences(rows, {"e_mae": False}, "ref", ["other"], HOW)
+    assert one.verdict == "better"
+    assert one.paired.mean == pytest.approx(-1)
+
+
+def test_identical_and_too_few(base):
+    rows = rows_of(ref={"psnr": base}, other={"psnr": base})
+    (one,) = findings.find_differences(rows, {"psnr": True}, "ref", ["other"], HOW)
+    assert (one.verdict, one.p_holm) == ("identical", 1.0)
+    rows = rows_of(ref={"psnr": base[:4]}, other={"psnr": base[:4] + [1, 2, 1, 2]})
+    (one,) = findings.find_differences(rows, {"psnr": True}, "ref", ["other"], HOW)
+    assert (one.verdict, one.paired.p) == ("too few images", None)
+    assert one.paired.low > 0
+
+
+def test_holm_corrects_over_everything(base):
+    one = find(base, a=0.004)
+    many = find(base, a=0.004, b=0.5, c=0.5)
+    assert many[0].paired.p == one[0].paired.p
+    assert many[1].p_holm == pytest.approx(3 * many[1].paired.p)
+
+
+def test_images_are_paired_by_name_not_by_place(base):
+    rows = rows_of(ref={"psnr": base}, other={"psnr": base + 1})
+    shuffled = rows[:N] + rows[N:][::-1]
+    (one,) = findings.find_differences(shuffled, {"psnr": True}, "ref", ["other"], HOW)
+    assert one.paired.median == pytest.approx(1)
+
+
+def test_signs_count_what_agrees(base):
+    rows = rows_of(
+        a={"psnr": base, "ssim": base, "e_mae": base},
+        b={"psnr": base + 1, "ssim": base, "e_mae": base + 1},
+    )
+    signs = {"psnr": "higher", "ssim": "higher", "e_mae": "lower", "lpips": "higher"}
+    expected = [Expectation(recipe="b", signs=signs)]
+    found = findings.find(
+        rows, {"psnr": True}, ["psnr", "ssim", "e_mae", "lpips"], "a", ["b"], expected, HOW
+    )
+    assert [one.outcome for one in found.signs] == ["agrees", "equal", "disagrees", "not measured"]
+    assert found.family == 1
+
+
+class Pictures:
+    """A source of grey levels: made-up pictures without files."""
+
+    def __init__(self, pictures):
+        self.pictures, self.names = pictures, [f"{k}.png" for k in range(len(pictures))]
+
+    def __len__(self):
+        return len(self.pictures)
+
+    def read_float(self, index):
+        return self.pictures[index]
+
+
+def test_window_sums_by_hand():
+    values = np.random.default_rng(0).random((50, 41))
+    sums, tops, lefts = crops.window_sums(values, 20)
+    assert (tops, lefts) == ([0, 16, 30], [0, 16, 21])
+    assert sums[1, 2] == pytest.approx(values[16:36, 21:41].sum())
+    bright = np.zeros((50, 41))
+    bright[30:, 20:] = 1
+    assert crops.best_window(bright, 20) == (30, 21)
+
+
+def test_dark_smooth_finds_the_dark_smooth_corner():
+    noise = np.random.default_rng(0)
+    textured = noise.uniform(0, 1, (200, 200, 3)).astype(np.float32)
+    textured[:100, :100] = 0.1  # dark and flat
+    textured[100:, 100:] = 0.0  # nothing to see
+    bright = np.full((200, 200, 3), 0.9, np.float32)
+    sets = {"s": EvaluationSet(Pictures([bright, textured]), (50.0,))}
+    (first,) = [one for one in crops.dark_smooth(sets, 50.0) if one.image == "1.png"]
+    assert first.top <= 20 and first.left <= 20
+    assert "darkest 20%" in first.rule
+    assert crops.dark_smooth(sets, 15.0) == []
+
+
+def test_crops_by_difference(base):
+    gain = np.zeros(N)
+    gain[3], gain[5] = 2, -3
+    rows = rows_of(a={"e_mae": base}, b={"e_mae": base + gain})
+    worse = np.zeros((128, 128))
+    worse[:, 60:] = 1
+
+    def errors(recipe, name, image):
+        return worse if (recipe, image) in (("b", "3"), ("a", "5")) else worse * 0
+
+    found = crops.by_difference(rows, ("a", "b"), "e_mae", "E-MAE", False, 25.0, errors)
+    assert [one.title for one in found] == [
+        "Largest win of a",
+        "Largest win of b",
+        "The median image",
+    ]
+    assert [one.image for one in found[:2]] == ["3", "5"]
+    assert all(one.left == 48 for one in found[:2])
+    same = rows_of(a={"e_mae": base}, b={"e_mae": base})
+    only = crops.by_difference(same, ("a", "b"), "e_mae", "E-MAE", False, 25.0, errors)
+    assert [one.title for one in only] == ["The median image"]
