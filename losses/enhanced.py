@@ -12,14 +12,13 @@ from torch import Tensor, nn
 from losses import functional
 from losses.masks import load_masks
 
-SHIPPED_PIXEL_MASK = "pixel_mask_e_mae"
-
 
 class EnhancedLoss(nn.Module):
     """What the enhanced pixel metrics share: a frozen pixel mask and a reduction.
 
     Args:
-        weights: mask file, or a name of the weights manifest; None for the shipped pixel mask.
+        weights: mask file, or a name of the weights manifest; None for the mask that ships for
+            this metric (E-MSE and E-SSIM share that of E-MAE).
         order: how the pair is concatenated for the mask network; the authors' released pixel
             metrics use "reference_first".
         mask_gradient: whether gradients also flow through the mask to the prediction.
@@ -31,6 +30,7 @@ class EnhancedLoss(nn.Module):
     """
 
     higher_is_better = False
+    shipped = "pixel_mask_e_mae"
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class EnhancedLoss(nn.Module):
         reduction: str = "mean",
     ):
         super().__init__()
-        self.masks = load_masks(SHIPPED_PIXEL_MASK if weights is None else weights, (3,), order)
+        self.masks = load_masks(self.shipped if weights is None else weights, (3,), order)
         self.mask_gradient = mask_gradient
         self.reduction = functional.check_reduction(reduction)
 
@@ -101,6 +101,7 @@ class EnhancedPSNR(EnhancedLoss):
     """E-PSNR: PSNR of the two masked images in dB, higher is better, at most 120."""
 
     higher_is_better = True
+    shipped = "pixel_mask_e_psnr"
 
     def compare(self, mask: Tensor, x: Tensor, y: Tensor) -> Tensor:
         """PSNR of M * x against M * y per image."""

@@ -59,18 +59,23 @@ def _shipped(file: str, trained_on: str, blob: str) -> Weights:
 MANIFEST: dict[str, Weights] = {
     "embedded_backbone": _shipped(
         "embedded_backbone.safetensors",
-        "distilled from VGG-19 on BSDS500 train",
-        "e7ee7cb8b5003a8bd6d7a5bd271589f7dceb077e",
+        "distilled from VGG-19 on BSDS500 train and test",
+        "e562b9066f13b1f52817eda755f0ae938503f2d2",
     ),
     "masks_e_vgg_embedded": _shipped(
         "masks_e_vgg_embedded.safetensors",
-        "pseudo-opinion on BSDS500 train",
+        "pseudo-opinion on BSDS500 train and test",
         "cf5d3d138d9b6fa4ff31026dc44d2a43cc118b2e",
     ),
     "pixel_mask_e_mae": _shipped(
         "pixel_mask_e_mae.safetensors",
-        "pseudo-opinion on BSDS500 train",
-        "bd7461e6c5a5777a0ac65e573af659b49c4fea92",
+        "pseudo-opinion on BSDS500 train and test",
+        "b4d402fb48cbd7f8d43a37177b0462f8389bd8cd",
+    ),
+    "pixel_mask_e_psnr": _shipped(
+        "pixel_mask_e_psnr.safetensors",
+        "pseudo-opinion on BSDS500 train and test",
+        "f89d1a2267862aa1abe52cc513cd4a3804dfbe1e",
     ),
     "E_VGG": _authors("E_VGG", "9c2cd40cb95a39dae792bb7cc6079d7bbbbd7041"),
     "E_LPIPS": _authors("E_LPIPS", "081775fb3a7f4c9ce27103d7b7332924a348bd23"),

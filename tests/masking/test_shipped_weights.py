@@ -42,7 +42,6 @@ def test_the_embedded_backbone_is_small():
 
 
 @pytest.mark.skipif(not VGG19.is_file(), reason="needs VGG-19's weights beside the repository")
-@pytest.mark.xfail(strict=True, reason="the first version reaches 0.943; 0.95 is the target")
 def test_the_embedded_distance_ranks_as_vgg19_does():
     student = losses.VGG("embedded", reduction="none")
     teacher = losses.VGG("vgg19", weights=VGG19, pooling="max", reduction="none")
