@@ -7,6 +7,7 @@ import yaml
 from pydantic import BaseModel
 
 from restoration.options import LossTerm, Options, from_basicsr
+from restoration.options_compare import load_comparison
 from restoration.options_file import (
     dump_yaml,
     ignored_keys,
@@ -514,7 +515,18 @@ def test_dump_keeps_empty_values_of_free_sections(tmp_path):
     assert again.train.losses[0].model_extra == {"masks": None, "taps": [1, 2]}
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.relative_to(ROOT).as_posix())
+COMPARISONS = [path for path in SHIPPED if path.parent.name == "compare"]
+RUNS = [path for path in SHIPPED if path not in COMPARISONS]
+
+
+@pytest.mark.parametrize("path", COMPARISONS, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_shipped_comparisons(path):
+    plan = load_comparison(path)
+    assert len(plan.recipes) > 1
+    assert all(ignored_keys(recipe.options) == [] for recipe in plan.recipes)
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_shipped_option_files(path, tmp_path):
     options = load_options(path)
     assert ignored_keys(options) == []

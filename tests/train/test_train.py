@@ -204,6 +204,14 @@ def test_resume_between_two_log_lines(make_options, tmp_path):
     assert_same_runs(tmp_path / "whole", tmp_path / "parts")
 
 
+@pytest.fixture
+def ctrl_c():
+    """Python's own handler: a job in a shell's background starts with Ctrl-C ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def interrupt_at(monkeypatch, step, times=1):
     """Press Ctrl-C in the middle of a step: a real signal, during the backward pass."""
     original, count = losses.Criterion.forward, [0]
@@ -219,7 +227,7 @@ def interrupt_at(monkeypatch, step, times=1):
     monkeypatch.setattr(losses.Criterion, "forward", forward)
 
 
-def test_interrupted_run_goes_on_as_if_nothing_was(make_options, tmp_path, monkeypatch):
+def test_interrupted_run_goes_on_as_if_nothing_was(make_options, tmp_path, monkeypatch, ctrl_c):
     log = {"print_freq": 2, "save_checkpoint_freq": 100, "use_tb_logger": False}
     options = make_options(logger=log)
     run(options, tmp_path / "whole")
@@ -235,7 +243,7 @@ def test_interrupted_run_goes_on_as_if_nothing_was(make_options, tmp_path, monke
     assert "going on from" in (tmp_path / "parts/train.log").read_text()
 
 
-def test_second_interrupt_stops_at_once(make_options, tmp_path, monkeypatch):
+def test_second_interrupt_stops_at_once(make_options, tmp_path, monkeypatch, ctrl_c):
     interrupt_at(monkeypatch, 2, times=2)
     with pytest.raises(KeyboardInterrupt):
         run(make_options(), tmp_path / "run")
