@@ -9,8 +9,9 @@ import difflib
 import itertools
 import re
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,13 +19,18 @@ from torch import Tensor, nn
 
 from losses.embedded import EmbeddedBackbone
 from losses.functional import check_side
+from losses.pooling import L2Pool2d
 from losses.masks import freeze
 from losses.weights import load_state_dict
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 HUB_FILE = "model.safetensors"
-POOLINGS = {"max": nn.MaxPool2d, "avg": nn.AvgPool2d}
+POOLINGS: dict[str, Callable[[], nn.Module]] = {
+    "max": partial(nn.MaxPool2d, 2, 2),
+    "avg": partial(nn.AvgPool2d, 2, 2),
+    "l2": L2Pool2d,  # of DISTS
+}
 
 
 @dataclass(frozen=True)
@@ -55,14 +61,21 @@ class Backbone(nn.Module):
         channels: channels of each map.
         normalize: whether to apply ImageNet mean and standard deviation first.
         min_side: height and width below which an image would lose its last pixel in a pool.
+        taps: name of each map; None to number them.
     """
 
     def __init__(
-        self, body: nn.Module, channels: Sequence[int], normalize: bool, min_side: int = 1
+        self,
+        body: nn.Module,
+        channels: Sequence[int],
+        normalize: bool,
+        min_side: int = 1,
+        taps: Sequence[str] | None = None,
     ):
         super().__init__()
         self.body = freeze(body)
         self.channels = tuple(channels)
+        self.taps = tuple(taps or (f"tap{n}" for n in range(1, len(self.channels) + 1)))
         self.normalize = normalize
         self.min_side = min_side
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), False)
@@ -83,6 +96,15 @@ class Backbone(nn.Module):
             x = (x - self.mean) / self.std
         return list(self.body(x))
 
+    def equals(self, other: "Backbone") -> bool:
+        """Whether the other one computes the same: layers, taps, input and every weight."""
+        mine, its = self.state_dict(), other.state_dict()
+        return (
+            (str(self), self.taps, self.normalize) == (str(other), other.taps, other.normalize)
+            and mine.keys() == its.keys()
+            and all(torch.equal(mine[name], its[name]) for name in mine)
+        )
+
 
 def _check_name(kind: str, name: str, known: Sequence[str]) -> None:
     if name not in known:
@@ -100,7 +122,7 @@ def _replace_pools(module: nn.Module, pooling: str) -> None:
     _check_name("pooling", pooling, tuple(POOLINGS))
     for name, child in module.named_children():
         if isinstance(child, nn.MaxPool2d):
-            setattr(module, name, POOLINGS[pooling](2, 2))
+            setattr(module, name, POOLINGS[pooling]())
 
 
 def _published_file(name: str) -> Path:
@@ -174,7 +196,7 @@ def _initialise(body: nn.Module) -> None:
 
 def _build_vgg(
     name: str, spec: BackboneSpec, taps: Sequence[str] | None, weights: str | Path | None
-) -> tuple[nn.Module, list[int]]:
+) -> tuple[nn.Module, list[int], list[str]]:
     local = weights not in (None, "random")
     held = _taps_in(weights, name) if local else spec.taps
     taps = held if taps is None else tuple(taps)
@@ -192,7 +214,7 @@ def _build_vgg(
         _initialise(body)
     else:
         _load_vgg_file(body, weights if local else _published_file(name))
-    return body, body.feature_info.channels()
+    return body, body.feature_info.channels(), [spec.taps[index] for index in indices]
 
 
 def build_backbone(
@@ -209,7 +231,7 @@ def build_backbone(
         taps: which ReLUs to compare, "relu1_2" ... "relu5_3"; None for all that the weights hold.
         weights: None for the published weights (timm downloads them; the embedded ones ship),
             a local file with torchvision's key names, or "random" for an untrained network.
-        pooling: "avg" or "max"; None for the backbone's custom.
+        pooling: "avg", "max" or "l2" (of DISTS); None for the backbone's custom.
         normalize: apply ImageNet mean and std to the [0, 1] input; None for the custom.
 
     Returns:
@@ -230,8 +252,9 @@ def build_backbone(
             body.load_state_dict(load_state_dict(weights or "embedded_backbone"))
         least = 2 ** (len(body.channels) - 1)
         return Backbone(body, body.channels, False, least)  # the body normalises by itself
-    body, channels = _build_vgg(name, spec, taps, weights)
+    body, channels, taps = _build_vgg(name, spec, taps, weights)
+    pools = sum(isinstance(module, nn.MaxPool2d) for module in body.modules())
     pooling = pooling or spec.pooling
     _replace_pools(body, pooling)
-    pools = sum(isinstance(m, POOLINGS[pooling]) for m in body.modules())
-    return Backbone(body, channels, normalize, 2**pools)
+    least = 1 if pooling == "l2" else 2**pools  # l2 pooling pads: it never loses the last pixel
+    return Backbone(body, channels, normalize, least, taps)

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from losses.enhanced import EnhancedMAE, EnhancedMSE, EnhancedPSNR, EnhancedSSIM
+from losses.feature_loss import Features, FeatureDistance, share_backbones
 from losses.learned import LPIPS
 from losses.perceptual import EVGG, VGG
 from losses.pixel import MAE, MSE, PSNR, SSIM, Charbonnier
@@ -77,7 +78,7 @@ class Criterion(nn.Module):
         self.terms = nn.ModuleList(terms.values())
 
     def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Evaluate every term.
+        """Evaluate every term; terms on one backbone share one computation of its features.
 
         Args:
             prediction: (B, 3, H, W), RGB in [0, 1].
@@ -89,8 +90,14 @@ class Criterion(nn.Module):
         """
         total = prediction.new_zeros(())
         values = {}
+        features: dict[nn.Module, Features] = {}
         for name, term in zip(self.names, self.terms, strict=True):
-            value = term(prediction, target)
+            if isinstance(term, FeatureDistance):
+                if term.backbone not in features:
+                    features[term.backbone] = term.features(prediction, target)
+                value = term(prediction, target, features[term.backbone])
+            else:
+                value = term(prediction, target)
             sign = -1.0 if getattr(term, "higher_is_better", False) else 1.0
             total = total + sign * self.weights[name] * value
             values[name] = value.detach()
@@ -111,6 +118,7 @@ def build(
 
     Returns:
         A Criterion, to be called as `criterion(prediction, target) -> (total, {name: value})`.
+        Feature distances with equal backbones, such as VGG and E-VGG, share one.
 
     Raises:
         ValueError: no terms, a term without a type, two terms of one name, an unknown name.
@@ -134,4 +142,5 @@ def build(
         guest = guests(**options) if guests and options["type"] not in TERMS else None
         built[name] = guest if guest is not None else build_term(**options)
         weights[name] = weight
+    share_backbones(built.values())
     return Criterion(built, weights)

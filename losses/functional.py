@@ -79,6 +79,11 @@ def masked_mean(error: Tensor, mask: Tensor | None) -> Tensor:
     return (error if mask is None else error * mask).mean((1, 2, 3))
 
 
+def channel_sum_of_errors(x: Tensor, y: Tensor) -> Tensor:
+    """Sum over channels of |x - y|, (B, C, H, W) x 2 -> (B, 1, H, W), in one pass over memory."""
+    return F.l1_loss(x, y, reduction="none").sum(1, keepdim=True)
+
+
 def mae(x: Tensor, y: Tensor) -> Tensor:
     """Mean absolute error per image, (B, C, H, W) x 2 -> (B,), in [0, 1], lower is better."""
     return (x - y).abs().mean((1, 2, 3))

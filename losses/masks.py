@@ -8,7 +8,7 @@ pair is concatenated differs between their scripts, so it is an argument here.
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from losses.weights import load_state_dict
@@ -33,13 +33,25 @@ class MaskNet(nn.Module):
 
     def __init__(self, in_channels: int, width: int = 64):
         super().__init__()
-        self.conv1 = nn.Sequential(nn.Conv2d(in_channels, width, 3, padding=1), nn.ReLU())
-        self.conv2 = nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.ReLU())
+        self.conv1 = nn.Sequential(nn.Conv2d(in_channels, width, 3, padding=1), nn.ReLU(True))
+        self.conv2 = nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.ReLU(True))
         self.conv3 = nn.Sequential(nn.Conv2d(width, 1, 3, padding=1), nn.Sigmoid())
 
     def forward(self, pair: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, 1, H, W) in [0, 1]."""
-        return self.conv3(self.conv2(self.conv1(pair)))
+        return self.of_pair(*pair.chunk(2, dim=1))
+
+    def of_pair(self, first: Tensor, second: Tensor) -> Tensor:
+        """Mask of the pair [first, second], (B, in_channels / 2, H, W) x 2 -> (B, 1, H, W).
+
+        The first convolution is computed as the sum of its two halves: the pair is not copied
+        together, and no gradient is computed for a map that needs none.
+        """
+        conv, relu = self.conv1
+        half = first.shape[1]
+        hidden = F.conv2d(first, conv.weight[:, :half], conv.bias, padding=1)
+        hidden = hidden + F.conv2d(second, conv.weight[:, half:], padding=1)
+        return self.conv3(self.conv2(relu(hidden)))
 
 
 class MaskBank(nn.Module):
@@ -67,7 +79,7 @@ class MaskBank(nn.Module):
         pair = [reference, distorted]
         if self.order == "distorted_first":
             pair.reverse()
-        return self.get_submodule(f"mask_finder_{k + 1}")(torch.cat(pair, dim=1))
+        return self.get_submodule(f"mask_finder_{k + 1}").of_pair(*pair)
 
     def forward(self, reference: Sequence[Tensor], distorted: Sequence[Tensor]) -> list[Tensor]:
         """Masks of all taps.

@@ -19,6 +19,7 @@ class PixelLoss(nn.Module):
     """
 
     higher_is_better = False
+    channels: int | None = None  # the channels that a loss needs; None for any
     function: Callable[..., Tensor]
 
     def __init__(self, reduction: str = "mean"):
@@ -27,7 +28,7 @@ class PixelLoss(nn.Module):
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Compare (B, C, H, W) images in [0, 1]; a scalar, or (B,) with reduction "none"."""
-        functional.check_pair(prediction, target)
+        functional.check_pair(prediction, target, self.channels)
         with torch.autocast(prediction.device.type, enabled=False):
             prediction = functional.at_least_float32(prediction)
             value = self.per_image(prediction, target.detach().to(prediction.dtype))
