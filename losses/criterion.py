@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from losses.enhanced import EnhancedMAE, EnhancedMSE, EnhancedPSNR, EnhancedSSIM
-from losses.feature_loss import Features, FeatureDistance, share_backbones
+from losses.feature_loss import FeatureDistance, Features, share_backbones
 from losses.learned import LPIPS
 from losses.perceptual import EVGG, VGG
 from losses.pixel import MAE, MSE, PSNR, SSIM, Charbonnier
