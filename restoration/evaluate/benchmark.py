@@ -1,5 +1,6 @@
 """A benchmark: runs x sets x noise levels x metrics, checked before it starts, and continued."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ from restoration.evaluate.tables import summarize
 from restoration.metrics import psnr, to_uint8_range
 from restoration.options import Options
 
+logger = logging.getLogger("restoration")
 SHOWN = 5  # file names in one message
 
 
@@ -194,6 +196,15 @@ def run_benchmark(
     """
     images = benchmark.options.val.save_img
     with FileJournal(folder, benchmark.keys(), resume, images) as journal:
+        if resume:
+            units = [
+                (run, name, index)
+                for run in benchmark.runs
+                for name, one in benchmark.sets.items()
+                for index in range(len(one))
+            ]
+            known = sum(journal.find(*unit) is not None for unit in units)
+            logger.info("known from before: %d of %d pictures x runs", known, len(units))
         rows = evaluate_runs(
             {name: run.denoise for name, run in benchmark.runs.items()},
             benchmark.sets,

@@ -323,6 +323,7 @@ def test_interrupted_equals_uninterrupted(place, bench, monkeypatch, capsys):
     monkeypatch.setitem(runs.BASELINES, "nlm", lambda n, s: calls.append(s) or original(n, s))
     results_of(place, bench, "--auto_resume")
     assert len(calls) == 3 * 2
+    assert "known from before: 8 of 20" in capsys.readouterr().out
     assert not list(place.glob("results/bench_archived*"))
     assert (folder / "per_image.csv").read_bytes() == (whole / "per_image.csv").read_bytes()
     assert (folder / "table.md").read_bytes() == (whole / "table.md").read_bytes()
