@@ -79,6 +79,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="whole photographs, or a square of N pixels from the middle (default: %(default)s)",
     )
     pseudo.add_argument(
+        "--teachers",
+        metavar="NAMES",
+        help="comma-separated metrics whose mean rank is the score, or held-out for those that no "
+        "shipped mask was trained on (default: the ones masks are trained on)",
+    )
+    pseudo.add_argument(
         "--by-family", action="store_true", help="categories are families (blur, noise, ...)"
     )
 
@@ -151,7 +157,7 @@ def open_opinion(arguments: argparse.Namespace) -> Opinion:
     kind, _, path = arguments.data.partition(":")
     if kind != "pseudo":
         data = open_data(arguments)
-        for name in ("distortions", "references", "by_family"):
+        for name in ("distortions", "references", "teachers", "by_family"):
             if getattr(arguments, name):
                 raise ValueError(f"--{name.replace('_', '-')} is for pseudo: alone")
         low, high = data.score_range
@@ -171,10 +177,7 @@ def open_pseudo(arguments: argparse.Namespace, dataroot: str) -> Opinion:
         raise ValueError("expected pseudo:DIR with a folder of clean photographs")
     if arguments.size != "whole" and not arguments.size.isdigit():
         raise ValueError(f"expected --size whole or a number of pixels, got {arguments.size!r}")
-    try:
-        from restoration.masking.opinion import TEACHERS
-    except ImportError as error:
-        raise ValueError("pseudo: needs piq: pip install 'restoration[masks]'") from error
+    chosen = open_teachers(arguments.teachers)
     from restoration.masking.pseudo import PseudoPairs
 
     pairs = PseudoPairs(
@@ -189,11 +192,28 @@ def open_pseudo(arguments: argparse.Namespace, dataroot: str) -> Opinion:
     place = "whole" if arguments.size == "whole" else f"{arguments.size}x{arguments.size} cuts"
     text = (
         f"Pseudo-opinion, no human scores: {dataroot}, {len(set(pairs.references))} photographs, "
-        f"{place}, {len(pairs)} pairs; mean rank of {', '.join(TEACHERS)}, in [0, 1]."
+        f"{place}, {len(pairs)} pairs; mean rank of {', '.join(chosen)}, in [0, 1]."
     )
     name = "pseudo_" + re.sub(r"\W+", "_", Path(dataroot).name)
-    teachers = {f"{TEACHER}{name}": function for name, function in TEACHERS.items()}
+    teachers = {f"{TEACHER}{name}": function for name, function in chosen.items()}
     return Opinion(pairs, name, text, "pseudo-opinion (mean rank)", teachers)
+
+
+def open_teachers(text: str | None) -> "dict[str, Function]":
+    """Metrics that pseudo-opinion is made of, by name."""
+    try:
+        from restoration.masking.opinion import HELD_OUT_TEACHERS, TEACHERS
+    except ImportError as error:
+        raise ValueError("pseudo: needs piq: pip install 'restoration[masks]'") from error
+    groups = {None: TEACHERS, "held-out": HELD_OUT_TEACHERS}
+    if text in groups:
+        return groups[text]
+    known = {**TEACHERS, **HELD_OUT_TEACHERS}
+    names = split(text)
+    if not names or (unknown := [name for name in names if name not in known]):
+        wrong = unknown[0] if names else text
+        raise ValueError(f"expected --teachers of {', '.join(known)} or held-out, got {wrong!r}")
+    return {name: known[name] for name in names}
 
 
 def numbers(text: str) -> list[float]:

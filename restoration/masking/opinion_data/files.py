@@ -29,7 +29,7 @@ def find_entry(root: Path, names: Sequence[str], what: str) -> Path:
     lower = {name.lower() for name in names}
     inner = sorted(p.parent for p in root.glob("*/*") if p.name.lower() in lower)
     hint = f"; did you mean {inner[0]}?" if inner else ""
-    raise FileNotFoundError(f"{what}: expected {' or '.join(names)} in {root}, got neither{hint}")
+    raise FileNotFoundError(f"{what}: expected {' or '.join(names)} in {root}, got none{hint}")
 
 
 class Files:
