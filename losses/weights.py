@@ -65,7 +65,7 @@ MANIFEST: dict[str, Weights] = {
     "masks_e_vgg_embedded": _shipped(
         "masks_e_vgg_embedded.safetensors",
         "pseudo-opinion on BSDS500 train and test",
-        "cf5d3d138d9b6fa4ff31026dc44d2a43cc118b2e",
+        "dbd16cfb76d6bfcb49f010271f76bd4f092cae57",
     ),
     "pixel_mask_e_mae": _shipped(
         "pixel_mask_e_mae.safetensors",
