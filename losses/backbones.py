@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from losses.embedded import EmbeddedBackbone
 from losses.functional import check_side
-from losses.pooling import L2Pool2d
 from losses.masks import freeze
+from losses.pooling import L2Pool2d
 from losses.weights import load_state_dict
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
