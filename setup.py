@@ -9,7 +9,7 @@ HERE = Path(__file__).parent
 SHARE = Path("share/restoration/options")
 OPTION_FILES = sorted(Path("options").rglob("*.yml"))  # a wheel carries them beside the packages
 
-TEST = ["pytest>=8", "pytest-cov>=5", "ruff>=0.6"]
+TEST = ["pytest>=8", "pytest-cov>=5", "ruff>=0.6", "flip-evaluator>=1.6"]
 MASKS = ["piq>=0.8", "openpyxl>=3.1"]
 
 setup(
@@ -49,6 +49,7 @@ setup(
         "safetensors>=0.4.3",
         "scikit-image>=0.22",
         "scipy>=1.15",
+        "torchmetrics>=1.9",
     ],
     extras_require={"test": TEST + MASKS, "masks": MASKS, "dev": TEST + MASKS},
     entry_points={"console_scripts": ["restoration = restoration.cli:main"]},

@@ -5,16 +5,26 @@ Every term is called as `term(prediction, target)` on (B, 3, H, W) RGB images in
 
 from losses.backbones import Backbone, build_backbone
 from losses.criterion import TERMS, Criterion, build, build_term
+from losses.dists import DISTS, EDISTS
+from losses.elpips import ELPIPS
 from losses.enhanced import EnhancedMAE, EnhancedMSE, EnhancedPSNR, EnhancedSSIM
+from losses.feature_loss import FeatureDistance
+from losses.flip import FLIP, EnhancedFLIP
 from losses.learned import LPIPS
 from losses.masks import MaskBank, MaskNet, ScalerNetwork, load_masks, load_scaler
+from losses.milo import MILO
 from losses.perceptual import EVGG, VGG, FeatureLoss
 from losses.pixel import MAE, MSE, PSNR, SSIM, Charbonnier
 
 __all__ = [
+    "DISTS",
+    "EDISTS",
+    "ELPIPS",
     "EVGG",
+    "FLIP",
     "LPIPS",
     "MAE",
+    "MILO",
     "MSE",
     "PSNR",
     "SSIM",
@@ -23,10 +33,12 @@ __all__ = [
     "Backbone",
     "Charbonnier",
     "Criterion",
+    "EnhancedFLIP",
     "EnhancedMAE",
     "EnhancedMSE",
     "EnhancedPSNR",
     "EnhancedSSIM",
+    "FeatureDistance",
     "FeatureLoss",
     "MaskBank",
     "MaskNet",

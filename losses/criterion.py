@@ -7,9 +7,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from losses.dists import DISTS, EDISTS
+from losses.elpips import ELPIPS
 from losses.enhanced import EnhancedMAE, EnhancedMSE, EnhancedPSNR, EnhancedSSIM
 from losses.feature_loss import FeatureDistance, Features, share_backbones
+from losses.flip import FLIP, EnhancedFLIP
 from losses.learned import LPIPS
+from losses.milo import MILO
 from losses.perceptual import EVGG, VGG
 from losses.pixel import MAE, MSE, PSNR, SSIM, Charbonnier
 
@@ -26,6 +30,12 @@ TERMS: dict[str, Callable[..., nn.Module]] = {
     "E-PSNR": EnhancedPSNR,
     "E-SSIM": EnhancedSSIM,
     "LPIPS": LPIPS,
+    "E-LPIPS": ELPIPS,
+    "DISTS": DISTS,
+    "E-DISTS": EDISTS,
+    "FLIP": FLIP,
+    "E-FLIP": EnhancedFLIP,
+    "MILO": MILO,
 }
 
 

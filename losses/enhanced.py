@@ -40,9 +40,14 @@ class EnhancedLoss(nn.Module):
         reduction: str = "mean",
     ):
         super().__init__()
-        self.masks = load_masks(self.shipped if weights is None else weights, (3,), order)
+        self.masks = self.load(self.shipped if weights is None else weights, order)
         self.mask_gradient = mask_gradient
         self.reduction = functional.check_reduction(reduction)
+
+    @staticmethod
+    def load(weights: str | Path, order: str) -> nn.Module:
+        """Load the frozen mask network of RGB pairs."""
+        return load_masks(weights, (3,), order)
 
     def train(self, mode: bool = True) -> "EnhancedLoss":
         """Stay in evaluation mode: the mask is frozen."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import signal
+from scipy import ndimage, signal
 
 Array = np.ndarray
 
@@ -134,3 +134,39 @@ def feature_distance(
         error = np.abs(a - b) * (1.0 if masks is None else masks[number])
         total += error.mean((1, 2)).sum()
     return total / sum(len(a) for a in taps_x)
+
+
+def dists_similarities(x: Array, y: Array, stabiliser: float = 1e-6) -> tuple[Array, Array]:
+    """Texture and structure of every channel, by NumPy's own covariance: (C, H, W) x 2 -> (C,)."""
+    texture, structure = [], []
+    for a, b in zip(x, y, strict=True):
+        (va, cov), (_, vb) = np.cov(a.ravel(), b.ravel(), bias=True)
+        ma, mb = a.mean(), b.mean()
+        texture.append((2 * ma * mb + stabiliser) / (ma**2 + mb**2 + stabiliser))
+        structure.append((2 * cov + stabiliser) / (va + vb + stabiliser))
+    return np.array(texture), np.array(structure)
+
+
+def enlarge(x: Array, height: int, width: int) -> Array:
+    """Twofold linear interpolation from corner to corner, then the last row or column again."""
+    h, w = x.shape
+    grid = np.meshgrid(np.linspace(0, h - 1, 2 * h), np.linspace(0, w - 1, 2 * w), indexing="ij")
+    doubled = ndimage.map_coordinates(x, grid, order=1)
+    return np.pad(doubled, ((0, height - 2 * h), (0, width - 2 * w)), mode="edge")
+
+
+def milo_mask(state: Mapping[str, Array], ref: Array, dist: Array) -> Array:
+    """Four-scale mask of MILO: (3, H, W) x 2 -> (1, H, W)."""
+    scales = [(dist, ref)]
+    for _ in range(3):
+        scales.append(tuple(pool(image, "avg") for image in scales[-1]))
+    mask = None
+    for first, second in reversed(scales):
+        below = np.zeros(first.shape[1:]) if mask is None else enlarge(mask, *first.shape[1:])
+        x = np.concatenate([first, second, below[None]])
+        for layer in (0, 2, 4, 6, 8):
+            name = f"mask_finder_1.netBasic.{layer}"
+            x = conv2d(x, state[f"{name}.weight"], state[f"{name}.bias"])
+            x = relu(x) if layer < 8 else 1 / (1 + np.exp(-x))
+        mask = x[0] + below
+    return mask[None]

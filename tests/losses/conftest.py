@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from losses import MaskBank
 from losses.embedded import EmbeddedBackbone
 
+VGG16 = (64, 128, 256, 512, 512)
 WEIGHTS = Path(__file__).parents[2] / ".." / "shared" / "weights"
 
 
@@ -42,6 +43,31 @@ def alexnet_features(seed=0):
         name: torch.randn(shape, generator=generator) / max(1, shape[1:].numel()) ** 0.5
         for name, shape in shapes.items()
     }
+
+
+def vgg16_features(seed=0):
+    """Random weights of VGG-16's features under torchvision's names."""
+    from losses import build_backbone
+
+    torch.manual_seed(seed)
+    state = build_backbone("vgg16", weights="random").body.state_dict()
+    return {name.replace("features_", "features."): value for name, value in state.items()}
+
+
+def ones(channels):
+    """State dict of a mask bank that lets everything through: masks of exactly 1."""
+    state = {name: torch.zeros_like(value) for name, value in random_masks(channels).items()}
+    biases = (name for name in state if name.endswith("conv3.0.bias"))
+    return state | {name: torch.full((1,), 40.0) for name in biases}
+
+
+def milo_weights(seed=0):
+    """Random weights in the layout of MILO.pth whose masks vary over the image."""
+    from losses.milo import MultiScaleMask
+
+    torch.manual_seed(seed)
+    state = MultiScaleMask().state_dict()
+    return {name: value * (3 if name.endswith("weight") else 1) for name, value in state.items()}
 
 
 def embedded_masks(**more):
@@ -97,13 +123,17 @@ def no_cache_of_this_machine(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory):
-    """Folder with random pixel masks, masks for the embedded backbone, and an AlexNet."""
+    """Folder of random weights: masks of every kind, AlexNet, VGG-16, MILO."""
     folder = tmp_path_factory.mktemp("weights")
     save_file(random_masks((3,), gain=3.0), folder / "pixel.safetensors")
     save_file(
         random_masks(EmbeddedBackbone().channels, gain=2.0), folder / "embedded_masks.safetensors"
     )
     torch.save(alexnet_features(), folder / "alexnet.pth")
+    torch.save(milo_weights(), folder / "milo.pth")
+    save_file(vgg16_features(), folder / "vgg16.safetensors")
+    save_file(random_masks(VGG16, gain=2.0), folder / "vgg16_masks.safetensors")
+    save_file(random_masks((3, *VGG16), gain=2.0), folder / "dists_masks.safetensors")
     return folder
 
 

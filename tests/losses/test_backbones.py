@@ -152,7 +152,10 @@ def test_file_without_a_vgg(tmp_path):
         ({"taps": ["relu5_4"]}, "unknown tap 'relu5_4'.*did you mean 'relu5_3'"),
         ({"taps": []}, "expected one tap or more"),
         ({"taps": ["relu1_2", "relu1_2"]}, "each once"),
-        ({"pooling": "average"}, "'average'; known: max, avg, l2; did you mean 'avg'"),
+        (
+            {"pooling": "average"},
+            "unknown pooling 'average'; known: max, avg, l2; did you mean",
+        ),
         ({"name": "embedded", "pooling": "max"}, "fixed taps, pooling and normalisation"),
         ({"name": "embedded", "taps": ["tap1"]}, "fixed taps, pooling and normalisation"),
     ],

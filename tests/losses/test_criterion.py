@@ -67,7 +67,7 @@ def test_the_options_are_left_as_they_were():
         ([{"weight": 1.0}], "expected a loss term with a `type`"),
         ([{"type": "EVGG"}], "unknown loss type 'EVGG'.*did you mean 'E-VGG'"),
         ([{"type": "charbonier"}], "did you mean 'Charbonnier'"),
-        ([{"type": "zzzz"}], "unknown loss type 'zzzz'; known: MAE, .*LPIPS$"),
+        ([{"type": "zzzz"}], "unknown loss type 'zzzz'; known: MAE, .*MILO$"),
         (
             [{"type": "E-MAE", "weigths": "x"}],
             "unknown argument 'weigths' of loss E-MAE.*'weights'",

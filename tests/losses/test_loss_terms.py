@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +12,13 @@ import torch
 from conftest import make_pair
 
 import losses
-from losses import functional
+from losses import dists, elpips, flip, functional
 
-FROZEN = ("VGG", "E-VGG", "E-MAE", "E-MSE", "E-PSNR", "E-SSIM", "LPIPS")
-MASKED = ("E-VGG", "E-MAE", "E-MSE", "E-PSNR", "E-SSIM")
+MASKED = (
+    *("E-VGG", "E-MAE", "E-MSE", "E-PSNR", "E-SSIM"),
+    *("E-LPIPS", "E-DISTS", "E-FLIP", "MILO"),
+)
+FROZEN = ("VGG", "LPIPS", "DISTS", *MASKED)
 
 
 def arrays(state):
@@ -71,6 +75,103 @@ def lpips_reference(term, x, y):
         return network(*pair).flatten().double().numpy()
 
 
+def flip_reference(term, x, y):
+    """The paper's authors' own package, which computes in float32."""
+    import flip_evaluator
+
+    masks = pixel_masks(term, x, y) if hasattr(term, "masks") else np.ones((len(x), 1, 1, 1))
+    values = []
+    for a, b, mask in zip(x, y, masks, strict=True):
+        pair = [np.ascontiguousarray(z.transpose(1, 2, 0), np.float32) for z in (b, a)]
+        found, _, _ = flip_evaluator.evaluate(*pair, "LDR", applyMagma=False)
+        values.append(np.mean(mask[0] * found[:, :, 0]))
+    return np.array(values)
+
+
+@torch.no_grad()
+def vgg16_reference_taps(term, image, pool=None):
+    """Taps of torchvision's VGG-16 with the term's weights; `pool(channels)` replaces max-pools."""
+    from torchvision.models import vgg16
+
+    with torch.device("meta"):
+        layers = vgg16().features[:30]
+    layers = layers.to_empty(device="cpu")
+    state = term.backbone.body.state_dict()
+    layers.load_state_dict({k.removeprefix("features_"): v for k, v in state.items()})
+    mean, std = (
+        torch.tensor(values, dtype=torch.float64).view(3, 1, 1)
+        for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    )
+    x, taps = ((torch.from_numpy(image) - mean) / std)[None], []
+    for layer in layers.double():
+        if isinstance(layer, torch.nn.MaxPool2d):
+            taps.append(x[0].numpy())
+            layer = layer if pool is None else pool(channels=x.shape[1]).double()
+        x = layer(x.clone())  # its ReLUs work in place
+    return [*taps, x[0].numpy()]
+
+
+def dists_reference(term, x, y):
+    from torchmetrics.functional.image.dists import L2pooling
+
+    weights = torch.load(dists.shipped_channel_weights(), weights_only=True)
+    alpha, beta = (weights[name].double().numpy().ravel() for name in ("alpha", "beta"))
+    values = []
+    for a, b in zip(x, y, strict=True):
+        maps = [[z, *vgg16_reference_taps(term, z, L2pooling)] for z in (a, b)]
+        if term.masks is not None:
+            state = arrays(term.masks.state_dict())
+            pairs = enumerate(zip(*maps, strict=True), start=1)
+            masks = [reference.mask(state, k, ref, dist) for k, (dist, ref) in pairs]
+            maps = [[m * z for m, z in zip(masks, of, strict=True)] for of in maps]
+        similar = [reference.dists_similarities(p, q) for p, q in zip(*maps, strict=True)]
+        texture, structure = (np.concatenate(part) for part in zip(*similar, strict=True))
+        values.append(1 - (alpha @ texture + beta @ structure) / (alpha.sum() + beta.sum()))
+    return np.array(values)
+
+
+def elpips_reference(term, x, y):
+    """The channel weights of the lpips package; the rest is NumPy on torchvision's features."""
+    import lpips
+
+    file = Path(lpips.__file__).parent / "weights/v0.1/vgg.pth"
+    linear = list(arrays(torch.load(file, "cpu", weights_only=True)).values())
+    masks, values = arrays(term.masks.state_dict()), []
+    for pair in zip(x, y, strict=True):
+        taps = [vgg16_reference_taps(term, image) for image in pair]
+        total = 0.0
+        for k, (p, t) in enumerate(zip(*taps, strict=True)):
+            p, t = (z / np.linalg.norm(z, axis=0) for z in (p, t))
+            mask = reference.mask(masks, k + 1, t, p)
+            total += (linear[k][0] * (mask * (p - t)) ** 2).sum(0).mean()
+        values.append(total)
+    return np.array(values)
+
+
+def milo_reference(term, x, y):
+    state = arrays(term.masks.state_dict())
+    masks = [reference.milo_mask(state, b, a) for a, b in zip(x, y, strict=True)]
+    return np.array([np.mean(m * np.abs(a - b)) for m, a, b in zip(masks, x, y, strict=True)])
+
+
+def elpips_function(term, x, y):
+    of_x, of_y = ([elpips.unit_length(f) for f in taps] for taps in term.features(x, y))
+    linear = term.linear.split(term.backbone.channels)
+    return sum(
+        (w[:, None, None] * (m * (a - b)).square()).sum(1).mean((1, 2))
+        for a, b, m, w in zip(of_x, of_y, term.masks(of_y, of_x), linear, strict=True)
+    )
+
+
+def dists_function(term, x, y):
+    of_x, of_y = ([z, *taps] for z, taps in zip((x, y), term.features(x, y), strict=True))
+    masks = [1.0] * len(of_x) if term.masks is None else term.masks(of_y, of_x)
+    maps = zip(of_x, of_y, masks, strict=True)
+    pairs = [dists.structure_and_texture(a * m, b * m) for a, b, m in maps]
+    texture, structure = (torch.cat(part, dim=1) for part in zip(*pairs, strict=True))
+    return 1 - texture @ term.alpha - structure @ term.beta
+
+
 def feature_function(term, x, y):
     of_x, of_y = term.features(x, y)
     masks = [None] * len(of_x) if term.masks is None else term.masks(of_y, of_x)
@@ -91,6 +192,7 @@ class Case:
     perfect: tuple[float, float] = (0.0, 0.0)  # between these for identical images
     channels: int = 1  # a number of channels that the term refuses; 0 if it takes any
     side: int = 12
+    tolerance: float = 1e-6  # relative, of the reference in float64
 
 
 PIXEL = {"weights": "pixel.safetensors"}
@@ -155,6 +257,30 @@ CASES = {
         lambda t, x, y: t.network(2 * x - 1, 2 * y - 1).flatten(),
         {"weights": "alexnet.pth"},
         side=32,
+    ),
+    "E-LPIPS": Case(
+        elpips_reference,
+        elpips_function,
+        {"weights": "vgg16.safetensors", "masks": "vgg16_masks.safetensors"},
+        side=32,
+    ),
+    "DISTS": Case(dists_reference, dists_function, {"weights": "vgg16.safetensors"}),
+    "E-DISTS": Case(
+        dists_reference,
+        dists_function,
+        {"weights": "vgg16.safetensors", "masks": "dists_masks.safetensors"},
+    ),
+    "FLIP": Case(flip_reference, lambda _, x, y: flip.flip(x, y), tolerance=1e-4),
+    "E-FLIP": Case(
+        flip_reference,
+        lambda t, x, y: functional.masked_mean(flip.flip_map(x, y), t.mask(x, y)),
+        PIXEL,
+        tolerance=1e-4,
+    ),
+    "MILO": Case(
+        milo_reference,
+        lambda t, x, y: (t.mask(x, y) * (x - y).abs()).mean((1, 2, 3)),
+        {"weights": "milo.pth"},
     ),
 }
 every_term = pytest.mark.parametrize("name", CASES)
@@ -238,7 +364,8 @@ def test_parity(make, name):
         return
     x, y = x.double(), y.double()
     expected = CASES[name].reference(term, x.numpy(), y.numpy())
-    np.testing.assert_allclose(term(x, y).numpy(), expected, rtol=1e-6, atol=1e-9)
+    tolerance = CASES[name].tolerance
+    np.testing.assert_allclose(term(x, y).numpy(), expected, rtol=tolerance, atol=1e-9)
     single = term(x.float(), y.float())
     assert single.dtype == torch.float32
     np.testing.assert_allclose(single.numpy(), expected, rtol=2e-4, atol=1e-7)
@@ -253,7 +380,7 @@ def test_module_is_function(make, name):
 
 @every_term
 def test_gradcheck(make, name):
-    side = 31 if name == "LPIPS" else 11
+    side = {"LPIPS": 31, "E-LPIPS": 16}.get(name, 11)
     x, y = make_pair(batch=1, side=side, seed=3, dtype=torch.float64)
     term = make(name, **({"mask_gradient": True} if name in MASKED else {}))
     x.requires_grad_()

@@ -1,0 +1,176 @@
+"""DISTS (Ding et al. 2020, arXiv:2004.07728) and E-DISTS (arXiv:2305.19858).
+
+Texture (means) and structure (correlations) of the image itself and of five VGG-16 taps with L2
+pooling, weighted per channel by learned alpha and beta. E-DISTS multiplies the image and every tap
+by a visual mask first. Images are compared at the size they have: scoring by the paper's protocol
+means to bring the shorter side to 256 pixels before.
+"""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from losses.backbones import Backbone, build_backbone
+from losses.feature_loss import FeatureDistance
+from losses.masks import MaskBank, load_masks
+from losses.weights import load_state_dict, resolve
+
+STABILISER = 1e-6  # c1 and c2 of the paper
+E_DISTS_MASKS = "E_DISTS"
+
+
+def structure_and_texture(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Similarity of means and of structure, per channel.
+
+    Args:
+        x: (B, C, H, W).
+        y: (B, C, H, W).
+
+    Returns:
+        Texture and structure, (B, C) each, at most 1, higher is better; 1 for identical maps.
+
+    Source: arXiv:2004.07728, equations 4 and 5.
+    """
+    mean_x, mean_y = x.mean((2, 3), keepdim=True), y.mean((2, 3), keepdim=True)
+    around_x, around_y = x - mean_x, y - mean_y
+    covariance = (around_x * around_y).mean((2, 3))
+    variances = around_x.square().mean((2, 3)) + around_y.square().mean((2, 3))
+    means = (2 * mean_x * mean_y + STABILISER) / (mean_x.square() + mean_y.square() + STABILISER)
+    return means[:, :, 0, 0], (2 * covariance + STABILISER) / (variances + STABILISER)
+
+
+def shipped_channel_weights() -> Path:
+    """File of the learned alpha and beta inside the torchmetrics package, which is not imported."""
+    found = find_spec("torchmetrics")
+    if found is None or found.origin is None:
+        raise FileNotFoundError(
+            "DISTS needs the channel weights that torchmetrics ships: install torchmetrics, or "
+            "give `channel_weights: FILE`"
+        )
+    return Path(found.origin).parent / "functional/image/dists_models/weights.pt"
+
+
+def load_channel_weights(path: str | Path, count: int) -> tuple[Tensor, Tensor]:
+    """Read alpha and beta, (count,) each, divided by the sum of both.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a file of alpha and beta for `count` channels.
+    """
+    state = load_state_dict(path)
+    sizes = {name: state[name].numel() for name in ("alpha", "beta") if name in state}
+    if sizes != {"alpha": count, "beta": count}:
+        raise ValueError(
+            f"{path}: expected alpha and beta of {count} channels, got {sizes or list(state)[:3]}"
+        )
+    alpha, beta = state["alpha"].flatten(), state["beta"].flatten()
+    total = alpha.sum() + beta.sum()
+    return alpha / total, beta / total
+
+
+class StructureTextureLoss(FeatureDistance):
+    """DISTS, and E-DISTS when there are masks; at least 0, lower is better, 0 if identical.
+
+    Args:
+        backbone: VGG-16 with L2 pooling.
+        channel_weights: file of alpha and beta; None for torchmetrics' copy.
+        masks: one mask for the image and for every tap, or None.
+        mask_gradient: whether gradients also flow through the masks to the prediction.
+        reduction: "mean", "sum" or "none" over the batch.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        ValueError: channel weights or masks for other taps.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        channel_weights: str | Path | None = None,
+        masks: MaskBank | None = None,
+        mask_gradient: bool = False,
+        reduction: str = "mean",
+    ):
+        super().__init__(backbone, masks, mask_gradient, reduction)
+        count = sum(self.compared_channels(backbone))
+        path = shipped_channel_weights() if channel_weights is None else channel_weights
+        alpha, beta = load_channel_weights(path, count)
+        self.register_buffer("alpha", alpha, persistent=False)
+        self.register_buffer("beta", beta, persistent=False)
+
+    @staticmethod
+    def compared_channels(backbone: Backbone) -> tuple[int, ...]:
+        """Channels of the image, then of the taps."""
+        return (3, *backbone.channels)
+
+    def prepare(self, image: Tensor, features: Sequence[Tensor]) -> list[Tensor]:
+        """Put the image before its features."""
+        return [image, *features]
+
+    def compare(
+        self, x: Sequence[Tensor], y: Sequence[Tensor], masks: Sequence[Tensor | None]
+    ) -> Tensor:
+        """1 - weighted similarity of all channels, (B, C_k, H_k, W_k) each -> (B,)."""
+        pairs = [
+            (a, b) if mask is None else (a * mask, b * mask)
+            for a, b, mask in zip(x, y, masks, strict=True)
+        ]
+        parts = zip(*(structure_and_texture(a, b) for a, b in pairs), strict=True)
+        texture, structure = (torch.cat(part, dim=1) for part in parts)  # (B, sum of C_k)
+        return (self.alpha * (1 - texture) + self.beta * (1 - structure)).sum(1)
+
+
+def _vgg16_l2(weights: str | Path | None) -> Backbone:
+    return build_backbone("vgg16", weights=weights, pooling="l2", normalize=True)
+
+
+class DISTS(StructureTextureLoss):
+    """DISTS, in [0, 1], lower is better.
+
+    Args:
+        weights: local file of VGG-16 (torchvision's names); None for the published weights.
+        channel_weights: file of alpha and beta; None for the copy that torchmetrics ships.
+        reduction: "mean", "sum" or "none" over the batch.
+    """
+
+    def __init__(
+        self,
+        weights: str | Path | None = None,
+        channel_weights: str | Path | None = None,
+        reduction: str = "mean",
+    ):
+        super().__init__(_vgg16_l2(weights), channel_weights, reduction=reduction)
+
+
+class EDISTS(StructureTextureLoss):
+    """E-DISTS: DISTS of the masked image and the masked taps.
+
+    Args:
+        weights: local file of VGG-16; None for the published weights.
+        masks: mask file; None for the authors' E_DISTS (your own copy, or fetched).
+        channel_weights: file of alpha and beta; None for the copy that torchmetrics ships.
+        order: how the pair is concatenated for the masks.
+        mask_gradient: whether gradients also flow through the masks.
+        reduction: "mean", "sum" or "none" over the batch.
+
+    Raises:
+        FileNotFoundError: weights or masks are not on this machine.
+        ValueError: masks for something else.
+    """
+
+    def __init__(
+        self,
+        weights: str | Path | None = None,
+        masks: str | Path | None = None,
+        channel_weights: str | Path | None = None,
+        order: str = "reference_first",
+        mask_gradient: bool = False,
+        reduction: str = "mean",
+    ):
+        file = resolve(E_DISTS_MASKS if masks is None else masks)  # before a long download
+        backbone = _vgg16_l2(weights)
+        bank = load_masks(file, self.compared_channels(backbone), order)
+        super().__init__(backbone, channel_weights, bank, mask_gradient, reduction)
