@@ -45,6 +45,12 @@ LOSS_NAMES = {
     "E-PSNR": "EPSNRLoss",
     "E-SSIM": "ESSIMLoss",
     "LPIPS": "LPIPSLoss",
+    "E-LPIPS": "ELPIPSLoss",
+    "FLIP": "FLIPLoss",
+    "E-FLIP": "EFLIPLoss",
+    "DISTS": "DISTSLoss",
+    "E-DISTS": "EDISTSLoss",
+    "MILO": "MILOLoss",
 }
 BASICSR_METRICS = ("psnr", "ssim")
 
