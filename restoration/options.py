@@ -418,7 +418,13 @@ class Options(Strict):
     """A whole option file."""
 
     name: str = Field(min_length=1, description="Name of the run and of its folders.")
-    model_type: str = Field("ImageCleanModel", description="Restoration from clean images.")
+    model_type: Literal["ImageCleanModel", "ImageRestorationModel", "SRModel", "DenoisingModel"] = (
+        Field(
+            "ImageCleanModel",
+            description="One network, trained against clean images: what all of these names of "
+            "BasicSR's family mean here.",
+        )
+    )
     scale: Literal[1] = Field(1, description="Restoration keeps the size.")
     num_gpu: int | Literal["auto"] = Field(
         "auto", description="0 for the CPU, else a GPU if there is one."

@@ -506,6 +506,12 @@ def test_dump_reads_back(tmp_path):
     assert ignored_keys(again) == [], "what has no effect is not written"
 
 
+def test_a_model_that_trains_otherwise_is_refused():
+    with pytest.raises(ValueError, match="model_type.*ImageCleanModel.*got 'ESRGANModel'"):
+        validate({**smallest(), "model_type": "ESRGANModel"})
+    assert validate({**smallest(), "model_type": "SRModel"}).model_type == "SRModel"
+
+
 def test_dump_keeps_empty_values_of_free_sections(tmp_path):
     mapping = smallest()
     mapping["network_g"]["prior"] = None
