@@ -84,8 +84,8 @@ class MILO(EnhancedLoss):
         reduction: "mean", "sum" or "none" over the batch.
 
     Raises:
-        FileNotFoundError: the file is missing.
-        ValueError: no file is named, or it holds something else.
+        FileNotFoundError: no file is named, or it is missing.
+        ValueError: the file holds something else.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class MILO(EnhancedLoss):
         reduction: str = "mean",
     ):
         if weights is None:
-            raise ValueError(
+            raise FileNotFoundError(
                 "MILO needs the authors' MILO.pth, which is not shipped: give `weights: FILE`"
             )
         super().__init__(weights, "distorted_first", mask_gradient, reduction)

@@ -1,4 +1,4 @@
-"""`restoration score REF DIST...`: metrics of pictures against a reference."""
+"""`restoration score REF DIST...`: metrics of pictures against a reference, and error maps."""
 
 import argparse
 import json
@@ -7,19 +7,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from restoration.cli import session
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
-AS_METRICS = (
-    "psnr",
-    "ssim",
-    "ms-ssim",
-    "lpips",
-)  # the rest are loss terms, in the units of their formula
+Scores = dict[str, Callable[..., "Tensor"]]
+
+# the rest are loss terms, in the units of their formula
+AS_METRICS = ("psnr", "ssim", "ms-ssim", "lpips")
+MASK_FILES = ("e-vgg", "e-lpips", "e-dists")  # terms whose `masks` are apart from `weights`
+ON_BACKBONE = ("vgg", "e-vgg")
+ON_VGG = (*ON_BACKBONE, "dists", "e-dists", "e-lpips")  # terms that --weights backbone=FILE is for
+SCALED = ("mae", "ssim")  # plain metrics whose map a mask file's scaler network can draw
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +46,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="embedded",
         help="backbone of vgg and e-vgg: embedded, vgg16, vgg19 (default: %(default)s)",
     )
+    parser.add_argument(
+        "--maps",
+        type=Path,
+        metavar="DIR",
+        help="write a figure per picture: error map, enhanced error map and mask of every metric "
+        "that has them (mae, mse, psnr, ssim, flip, vgg, their e- forms, milo), and each map by "
+        "itself as PNG and in maps.npz",
+    )
+    parser.add_argument(
+        "--weights",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="mask file of an enhanced metric (e-mae=E_MAE.pth), AlexNet of lpips, "
+        "backbone=FILE for the VGG of vgg, e-vgg, dists, e-dists and e-lpips, or for mae and ssim "
+        "the file whose scaler network draws their maps; may be repeated",
+    )
+    parser.add_argument(
+        "--order",
+        action="append",
+        default=[],
+        metavar="NAME=ORDER",
+        help="how a pair is given to a metric's masks: e-mae=distorted_first (default: "
+        "reference_first, distorted_first for the authors' E_VGG); may be repeated",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
 
 
@@ -48,57 +78,173 @@ def _canonical(name: str) -> str:
     return name.strip().lower().replace("_", "-")
 
 
-def build_scores(names: list[str], backbone: str) -> dict[str, Callable[..., "Tensor"]]:
-    """Build what each name computes, (1, 3, H, W) x 2 -> (1,).
+def pairs_of(flag: str, given: list[str], known: list[str]) -> dict[str, str]:
+    """Read repeated NAME=VALUE arguments.
 
     Raises:
-        ValueError: an unknown name, or weights that are missing.
+        ValueError: no NAME=VALUE, a name that is not known, or one given twice.
+    """
+    found: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        key = _canonical(name)
+        if not equals or not value:
+            raise ValueError(f"{flag}: expected NAME=VALUE, got {text!r}")
+        if key not in known:
+            raise ValueError(f"{flag} {text}: expected one of {', '.join(known)}, got {key!r}")
+        if key in found:
+            raise ValueError(f"{flag}: {key} is given twice")
+        found[key] = value
+    return found
+
+
+def arguments_of(
+    key: str, backbone: str, weights: dict[str, str], orders: dict[str, str]
+) -> dict[str, str]:
+    """Arguments of a loss term that the command line gives."""
+    found = {"backbone": backbone} if key in ON_BACKBONE else {}
+    if "backbone" in weights and key in ON_VGG:
+        found["weights"] = weights["backbone"]
+    if key in weights and key not in SCALED:
+        found["masks" if key in MASK_FILES else "weights"] = weights[key]
+    if key in orders:
+        found["order"] = orders[key]
+    return found
+
+
+def build_scores(
+    names: list[str],
+    backbone: str,
+    weights: dict[str, str] | None = None,
+    orders: dict[str, str] | None = None,
+) -> Scores:
+    """Build what each name computes, (1, 3, H, W) x 2 -> (1,).
+
+    Args:
+        names: metrics.
+        backbone: of vgg and e-vgg.
+        weights: files by metric; "backbone" for the VGG of all that have one.
+        orders: order of the pair for the masks, by metric.
+
+    Raises:
+        ValueError: an unknown name, or weights that are missing or do not fit.
     """
     import losses
-    from restoration.metrics import build_metrics
+    from restoration.metrics import MetricUnavailable, build_metrics
 
     terms = {_canonical(term): term for term in losses.TERMS}
-    scores: dict[str, Callable[..., Tensor]] = {}
+    scores: Scores = {}
     for name in names:
         key = _canonical(name)
-        if key in AS_METRICS or key not in terms:
-            scores[name] = next(iter(build_metrics([key]).values()))
-            continue
-        arguments = {"backbone": backbone} if key in ("vgg", "e-vgg") else {}
-        scores[name] = losses.build_term(terms[key], reduction="none", **arguments)
+        given = arguments_of(key, backbone, weights or {}, orders or {})
+        try:
+            if key in AS_METRICS or key not in terms:
+                metric = {"type": key.replace("-", "_"), **given}
+                scores[name] = next(iter(build_metrics([metric]).values()))
+            else:
+                scores[name] = losses.build_term(terms[key], reduction="none", **given)
+        except (FileNotFoundError, MetricUnavailable) as error:
+            files = [key, "backbone"] if key in ON_VGG else [key]
+            flags = " or ".join(f"--weights {file}=FILE" for file in files)
+            raise ValueError(
+                f"{name}: {error} (here: {flags}; or leave {name} out of --metrics)"
+            ) from error
     return scores
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Run the command."""
-    import torch
+def read_pictures(reference: Path, distorted: list[Path]) -> dict[Path, "np.ndarray"]:
+    """Read all pictures, (H, W, 3) in [0, 1] by path.
 
+    Raises:
+        FileNotFoundError: a picture is missing.
+        ValueError: a picture cannot be read or has another size than the reference.
+    """
     from restoration.data import read_float
-    from restoration.evaluate.protocol import to_batch
 
-    names = [name.strip() for name in arguments.metrics.split(",") if name.strip()]
-    if not names:
-        raise ValueError("expected at least one metric after --metrics")
-    pictures = [arguments.reference, *arguments.distorted]
+    pictures = [reference, *distorted]
     for path in pictures:
         if not path.is_file():
             raise FileNotFoundError(f"picture {path} does not exist")
     images = {path: read_float(path) for path in pictures}
-    wanted = images[arguments.reference].shape
+    wanted = images[reference].shape
     for path, image in images.items():
         if image.shape != wanted:
             raise ValueError(
                 f"{path}: expected {wanted[1]}x{wanted[0]} pixels like the reference, "
                 f"got {image.shape[1]}x{image.shape[0]}"
             )
-    scores = build_scores(names, arguments.backbone)
+    return images
+
+
+def load_scalers(names: list[str], weights: dict[str, str]) -> dict[str, Callable]:
+    """Scaler networks by metric: of mask files that carry one, and of files given for a plain one.
+
+    Raises:
+        ValueError: a file given for a plain metric has no scaler network.
+    """
+    import losses
+
+    scalers = {}
+    for key in map(_canonical, names):
+        if key in weights and key.removeprefix("e-") in SCALED:
+            try:
+                scalers[key] = losses.load_scaler(weights[key])
+            except ValueError:
+                if key in SCALED:
+                    raise
+    return scalers
+
+
+def figure_names(paths: list[Path]) -> list[str]:
+    """A name for the figure of each picture; pictures of one name get a number."""
+    stems = [path.stem for path in paths]
+    return [
+        stem if stems.count(stem) == 1 else f"{stem}_{number}"
+        for number, stem in enumerate(stems, start=1)
+    ]
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run the command."""
+    import torch
+
+    from restoration.evaluate.error_figure import write_maps
+    from restoration.evaluate.error_maps import error_maps, has_maps
+    from restoration.evaluate.protocol import to_batch
+
+    names = [name.strip() for name in arguments.metrics.split(",") if name.strip()]
+    if not names:
+        raise ValueError("expected at least one metric after --metrics")
+    keys = [_canonical(name) for name in names]
+    weights = pairs_of("--weights", arguments.weights, [*keys, "backbone"])
+    orders = pairs_of("--order", arguments.order, keys)
+    if arguments.maps and not any(map(has_maps, keys)):
+        raise ValueError(f"--maps: none of {', '.join(names)} has maps; mae, ssim, flip, vgg have")
+    images = read_pictures(arguments.reference, arguments.distorted)
+    scores = build_scores(names, arguments.backbone, weights, orders)
+    terms = {
+        _canonical(n): f if isinstance(f, torch.nn.Module) else None for n, f in scores.items()
+    }
+    scalers = load_scalers(names, weights)
     reference = to_batch(images[arguments.reference], "cpu")
-    rows = []
-    with torch.no_grad():
-        for path in arguments.distorted:
-            distorted = to_batch(images[path], "cpu")
-            rows.append({name: float(f(distorted, reference)) for name, f in scores.items()})
+    rows, figures = [], []
+    console = Console(stderr=True)
+    work = list(zip(arguments.distorted, figure_names(arguments.distorted), strict=True))
+    quick = not console.is_terminal or (len(work) == 1 and not arguments.maps)
+    for path, name in track(work, "comparing", console=console, transient=True, disable=quick):
+        distorted = to_batch(images[path], "cpu")
+        with torch.no_grad():
+            rows.append({n: float(f(distorted, reference)) for n, f in scores.items()})
+        if arguments.maps:
+            maps = error_maps(terms, distorted, reference, scalers)
+            values = {_canonical(n): value for n, value in rows[-1].items()}
+            pair = (images[arguments.reference], images[path])
+            files = (arguments.reference.name, path.name)
+            figures.append(write_maps(arguments.maps, name, *pair, maps, values, files))
     show(arguments.distorted, rows, arguments.json)
+    for figure in figures:
+        folder = figure.with_suffix("")
+        console.print(f"maps: {figure} and {folder}/", highlight=False, soft_wrap=True)
 
 
 def show(paths: list[Path], rows: list[dict[str, float]], as_json: bool) -> None:
@@ -109,7 +255,8 @@ def show(paths: list[Path], rows: list[dict[str, float]], as_json: bool) -> None
         with_names = [{"image": str(p), **row} for p, row in zip(paths, clean, strict=True)]
         console.file.write(json.dumps(clean[0] if len(clean) == 1 else with_names) + "\n")
         return
-    table = Table("picture", show_edge=False)
+    table = Table(show_edge=False)
+    table.add_column("picture", overflow="fold")
     for name in rows[0]:
         table.add_column(name.upper(), justify="right")
     for path, row in zip(paths, rows, strict=True):
