@@ -73,7 +73,9 @@ def test_scalers(pair, masks, tmp_path, capsys):
     scaled, plain = (np.load(tmp_path / n / "noisy" / "maps.npz")["mae_error"] for n in "ab")
     assert not np.allclose(scaled, plain)
     capsys.readouterr()
-    refused([*pair, "--metrics", "mae", "--weights", "mae=pixel_mask_e_mae"], "no scaler", capsys)
+    bare = tmp_path / "bare.safetensors"
+    save_file(losses.MaskBank((3,)).state_dict(), bare)
+    refused([*pair, "--metrics", "mae", "--weights", f"mae={bare}"], "no scaler", capsys)
 
 
 @pytest.mark.parametrize(
