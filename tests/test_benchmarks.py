@@ -1,0 +1,29 @@
+"""The scripts under experiments/benchmarks run."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.slow
+def test_loss_speed(tmp_path):
+    script = ROOT / "experiments" / "benchmarks" / "loss_speed.py"
+    small = ["--side", "32", "--rounds", "1", "--threads", "1", "--out", tmp_path / "x.json"]
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, script, *map(str, small)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "x.json").read_text())
+    assert result["largest_relative_difference"] < 1e-5
+    assert set(result["arms"]) >= {"plain", "e-vgg", "straightforward"}
