@@ -183,6 +183,7 @@ def _benchmark(
 def _record(plan: "Plan", folder: Path, rows, metrics, identities, sets_hash, marks, device):
     from restoration import distributed
     from restoration.compare import benchmark, findings, record
+    from restoration.evaluate.runs import file_digest
     from restoration.folders import environment
 
     directions = {name: metric.higher_is_better for name, metric in metrics.by_name.items()}
@@ -205,7 +206,7 @@ def _record(plan: "Plan", folder: Path, rows, metrics, identities, sets_hash, ma
         identities,
         sets_hash,
         marks,
-        {n: benchmark.file_hash(o.path.pretrain_network_g) for n, o in tested.items()},
+        {n: file_digest(o.path.pretrain_network_g) for n, o in tested.items()},
         {n: sum(p.numel() for p in network.parameters()) for n, network in networks.items()},
         {name: record.read_curves(run / "curves.csv") for name, run in runs.items()},
         environment(device, distributed.world_size()),

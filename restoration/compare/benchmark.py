@@ -1,6 +1,5 @@
 """Every recipe's network on the same test images, and what was measured before, kept."""
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,10 +8,10 @@ import torch
 from torch import nn
 
 from restoration import distributed
-from restoration.compare.identity import digest
 from restoration.evaluate import EvaluationSet, evaluate
 from restoration.evaluate.protocol import Row
 from restoration.evaluate.recipe import Metrics, load_tested
+from restoration.evaluate.runs import file_digest, plain_digest
 from restoration.options import Options
 from restoration.options_compare import ResolvedRecipe
 from restoration.train import checkpoint
@@ -36,11 +35,6 @@ def load(options: Options, device: torch.device) -> nn.Module:
     """Load the network under test; the global random stream stays as it is."""
     with torch.random.fork_rng(devices=[]):
         return load_tested(options, device)
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def benchmark(
@@ -76,7 +70,7 @@ def benchmark(
         raise FileNotFoundError(f"recipe {recipe.name}: checkpoint {path} does not exist")
     asked = [options.path.param_key_g, options.network_g, val.metric_specs, val.tile]
     asked += [list(metrics.by_name), val.tile_overlap, with_noisy, device.type, recipe.name]
-    key = distributed.from_main(digest([file_hash(path), sets_hash, *asked]))
+    key = distributed.from_main(plain_digest([file_digest(path), sets_hash, *asked]))
     kept = distributed.from_main(_read(folder / KEPT))
     if kept.get("key") == key:
         return kept["rows"]

@@ -5,7 +5,6 @@ options lead to: the crops themselves, the initial weights, every learning rate.
 """
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,21 +15,16 @@ import torch
 from restoration import distributed
 from restoration.data import DenoisingDataset, PatchSchedule
 from restoration.evaluate import EvaluationSet
+from restoration.evaluate.runs import plain_digest
 from restoration.options import Options
 from restoration.options_compare import Plan, ResolvedRecipe
 from restoration.options_file import plain
-from restoration.train.recipe import build_dataset, build_learning_rate, initial_network
+from restoration.train.recipe import build_learning_rate, initial_network, open_stream
 
 LOSS_KEYS = ("losses", "pixel_opt", "perceptual_opt")
 SPEED_KEYS = ("name", "num_worker_per_gpu", "cache_gb")  # change no sample
 PROBES = 8  # samples of the stream that are cut and hashed
 ABSENT = "absent"
-
-
-def digest(content: Any) -> str:
-    """SHA-256 of plain values, as canonical JSON."""
-    text = json.dumps(content, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def digest_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
@@ -98,7 +92,7 @@ def draws(dataset: DenoisingDataset, patches: PatchSchedule, steps: int, micro: 
     for step in chosen:
         patch, _ = patches.at(step)
         index = patches.first_sample(step, distributed.world_size(), micro)
-        total.update(digest(asdict(dataset.draw(index))).encode())
+        total.update(plain_digest(asdict(dataset.draw(index))).encode())
         total.update(digest_tensors(dataset[index, patch]).encode())
     return total.hexdigest()
 
@@ -125,12 +119,7 @@ def identify(options: Options) -> dict[str, Any]:
         SHA-256 of the sample stream's definition and of actual samples, of the network, its
         initial weights and the schedule; the number of steps; the loss terms and their hash.
     """
-    recipe, images = options.train, options.datasets.train
-    if recipe is None or images is None:
-        raise ValueError("training needs the sections `train` and `datasets.train`")
-    patches = PatchSchedule(*images.stages)
-    dataset = build_dataset(images, recipe, options.manual_seed)
-    dataset.check_sizes(max(images.stages[2]))
+    recipe, _, patches, dataset = open_stream(options)
     with torch.random.fork_rng(devices=[]):
         weights = initial_network(options).state_dict()
     rate = build_learning_rate(recipe)
@@ -140,11 +129,11 @@ def identify(options: Options) -> dict[str, Any]:
     }
     shapes = {name: [str(t.dtype), *t.shape] for name, t in weights.items()}
     return {
-        "sample stream": digest(stream_definition(dataset, patches)),
+        "sample stream": plain_digest(stream_definition(dataset, patches)),
         "drawn samples": draws(dataset, patches, recipe.total_iter, recipe.accumulate),
-        "network": digest([options.network_g["type"], shapes]),
+        "network": plain_digest([options.network_g["type"], shapes]),
         "initial weights": digest_tensors(weights),
-        "schedule": digest(schedule),
+        "schedule": plain_digest(schedule),
         "steps": recipe.total_iter,
     }
 

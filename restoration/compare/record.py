@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from restoration.compare import findings, statistics
-from restoration.compare.identity import Mark, digest
+from restoration.compare.identity import Mark
 from restoration.evaluate.protocol import PROTOCOL
 from restoration.evaluate.recipe import Metrics, Report
+from restoration.evaluate.runs import plain_digest
 from restoration.evaluate.tables import format_value, markdown, write_per_image
 from restoration.folders import write_json
 from restoration.options_compare import Plan, ResolvedRecipe
@@ -136,7 +137,7 @@ def as_plain(record: Record) -> dict[str, Any]:
                 "checkpoint_sha256": record.checkpoints[one.name],
                 "parameters": record.parameters[one.name],
                 "identity": record.identities.get(one.name),
-                "options_sha256": digest(plain(one.options)),
+                "options_sha256": plain_digest(plain(one.options)),
             }
             for one in plan.recipes
         ],

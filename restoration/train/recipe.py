@@ -82,6 +82,22 @@ def build_dataset(options: TrainSet, recipe: Train, seed: int) -> DenoisingDatas
     )
 
 
+def open_stream(options: Options) -> tuple[Train, TrainSet, PatchSchedule, DenoisingDataset]:
+    """Open what a run trains on: its two sections, the patches of every step, the sample stream.
+
+    Raises:
+        ValueError: the options miss a part, or an image is smaller than a patch.
+        FileNotFoundError: images are missing.
+    """
+    recipe, images = options.train, options.datasets.train
+    if recipe is None or images is None:
+        raise ValueError("training needs the sections `train` and `datasets.train`")
+    patches = PatchSchedule(*images.stages)
+    dataset = build_dataset(images, recipe, options.manual_seed)
+    dataset.check_sizes(max(images.stages[2]))
+    return recipe, images, patches, dataset
+
+
 def build_optimizer(network: nn.Module, options: Optimizer) -> torch.optim.Optimizer:
     """Build the torch optimiser that the options name."""
     arguments = {"lr": options.lr, "weight_decay": options.weight_decay}
@@ -147,12 +163,7 @@ def prepare(options: Options, device: torch.device, resume_from: Path | None = N
         ValueError: the options miss a part, or a file does not fit.
         FileNotFoundError: images or weights are missing.
     """
-    recipe, images = options.train, options.datasets.train
-    if recipe is None or images is None:
-        raise ValueError("training needs the sections `train` and `datasets.train`")
-    patches = PatchSchedule(*images.stages)
-    dataset = build_dataset(images, recipe, options.manual_seed)
-    dataset.check_sizes(max(images.stages[2]))
+    recipe, images, patches, dataset = open_stream(options)
     sets = open_sets(options.datasets.test)
     metrics = open_metrics(options.val.metric_specs)
     trainer = build_trainer(options, recipe, device)
