@@ -10,6 +10,7 @@ import torch
 import yaml
 from rich.console import Console
 from skimage.metrics import peak_signal_noise_ratio
+from tiny import TINY
 
 from losses import weights
 from restoration import __version__
@@ -19,15 +20,6 @@ from restoration.cli.train import train
 from restoration.data import read_float, read_image, write_png
 from restoration.options import LossTerm, Options, TestSet
 from restoration.options_file import models_in, validate
-
-TINY = {
-    "type": "Restormer",
-    "dim": 4,
-    "num_blocks": [1, 1, 1, 1],
-    "num_refinement_blocks": 0,
-    "heads": [1, 1, 1, 1],
-    "ffn_expansion_factor": 1.0,
-}
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tiny import TINY
 
 from restoration.cli import main
 from restoration.compare import identity
@@ -15,14 +16,6 @@ from restoration.options_compare import load_comparison
 from restoration.train.loop import Trainer
 
 OPTIONS = Path(__file__).parents[2] / "options"
-TINY = {
-    "type": "Restormer",
-    "dim": 4,
-    "num_blocks": [1, 1, 1, 1],
-    "num_refinement_blocks": 0,
-    "heads": [1, 1, 1, 1],
-    "ffn_expansion_factor": 1.0,
-}
 MAE = {"name": "mae", "train": {"losses": [{"type": "MAE"}]}}
 AGAIN = MAE | {"name": "mae_again"}
 MSE = {"name": "mse", "train": {"losses": [{"type": "MSE"}]}}

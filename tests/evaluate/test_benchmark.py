@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from tiny import TINY
 from torch import nn
 
 from restoration.archs import build, restore
@@ -25,14 +26,6 @@ from restoration.metrics import build_metrics
 from restoration.options_file import load_options, shipped_options, validate
 
 CPU = torch.device("cpu")
-TINY = {
-    "type": "Restormer",
-    "dim": 4,
-    "num_blocks": [1, 1, 1, 1],
-    "num_refinement_blocks": 0,
-    "heads": [1, 1, 1, 1],
-    "ffn_expansion_factor": 1.0,
-}
 SIGMAS = [15.0, 50.0]
 
 

@@ -9,6 +9,7 @@ import torch
 import yaml
 from safetensors.torch import save_file
 from skimage.metrics import peak_signal_noise_ratio
+from tiny import TINY
 from torch import nn
 
 from losses import MaskBank, weights
@@ -21,14 +22,6 @@ from restoration.metrics import build_metrics
 from restoration.options_file import validate
 
 CPU = torch.device("cpu")
-TINY = {
-    "type": "Restormer",
-    "dim": 4,
-    "num_blocks": [1, 1, 1, 1],
-    "num_refinement_blocks": 0,
-    "heads": [1, 1, 1, 1],
-    "ffn_expansion_factor": 1.0,
-}
 
 
 class Shrinks(nn.Module):

@@ -12,17 +12,10 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import save_file
+from tiny import TINY
 
 from losses import MaskBank
 
-TINY = {
-    "type": "Restormer",
-    "dim": 4,
-    "num_blocks": [1, 1, 1, 1],
-    "num_refinement_blocks": 0,
-    "heads": [1, 1, 1, 1],
-    "ffn_expansion_factor": 1.0,
-}
 PICTURE = """
 import sys
 from pathlib import Path

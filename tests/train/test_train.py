@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from tiny import TINY
 from torch import nn
 
 import losses
@@ -21,14 +22,6 @@ from restoration.train.criterion import build_criterion
 from restoration.train.loop import Trainer, interrupts_deferred
 from restoration.train.monitor import Monitor, RunningMeans, clock
 
-TINY = {
-    "type": "Restormer",
-    "dim": 4,
-    "num_blocks": [1, 1, 1, 1],
-    "num_refinement_blocks": 0,
-    "heads": [1, 1, 1, 1],
-    "ffn_expansion_factor": 1.0,
-}
 CPU = torch.device("cpu")
 
 
