@@ -188,12 +188,15 @@ def validate(mapping: dict[str, Any], model: type[Checked] = Options) -> Checked
         raise ValueError("; ".join(mistakes)) from None
 
 
-def load_options(path: str | Path, assignments: list[str] | None = None) -> Options:
+def load_options(
+    path: str | Path, assignments: list[str] | None = None, model: type[Checked] = Options
+) -> Checked:
     """Read, merge, override and check an option file.
 
     Args:
         path: the YAML file.
         assignments: `KEY:KEY=VALUE` overrides.
+        model: what the file holds.
 
     Returns:
         Typed options.
@@ -204,7 +207,7 @@ def load_options(path: str | Path, assignments: list[str] | None = None) -> Opti
     """
     mapping = override(read_mapping(Path(path)), assignments or [])
     try:
-        return validate(mapping)
+        return validate(mapping, model)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
@@ -247,7 +250,7 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def dump_yaml(options: Options) -> str:
+def dump_yaml(options: BaseModel) -> str:
     """Write resolved options as YAML that `load_options` reads back."""
     return yaml.safe_dump(plain(options), sort_keys=False)
 

@@ -15,7 +15,7 @@ COMMANDS = {
     "compare": "train recipes that differ in their loss, and report which is better",
     "demo": "train and evaluate a small denoiser in a few minutes, offline",
     "score": "compare pictures with a reference",
-    "masks": "opinion data, and how far metrics agree with it",
+    "masks": "train visual masks, and measure how far metrics agree with opinion",
     "data": "list, verify and prepare image sets",
     "weights": "list, fetch and verify the weights of backbones and masks",
     "options": "print the reference of all option keys, or their JSON schema",

@@ -1,4 +1,4 @@
-"""`restoration masks ...`: opinion data, agreement of metrics with it, distortions.
+"""`restoration masks ...`: training of masks, opinion data, agreement of metrics, distortions.
 
 Each sub-command is a module `masks_<name>.py` with `add_arguments` and `run`.
 """
@@ -7,6 +7,7 @@ import argparse
 import importlib
 
 SUBCOMMANDS = {
+    "train": "train the masks of a metric on opinion, as an option file describes",
     "eval": "measure how metrics, plain and enhanced, agree with opinion",
     "verify": "count and check a data set of opinions without training",
     "distortions": "draw all distortions at all levels on one sheet",

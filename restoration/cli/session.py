@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 if TYPE_CHECKING:
     import torch
+    from pydantic import BaseModel
 
     from restoration.options import Options
 
@@ -99,7 +100,7 @@ def open_folder(folder: Path, keep: bool = False) -> None:
         Console(stderr=True).print(f"{folder} exists: archived as {archived}", highlight=False)
 
 
-def write_run_files(options: "Options", folder: Path, device: "torch.device") -> None:
+def write_run_files(options: "BaseModel", folder: Path, device: "torch.device") -> None:
     """Write the resolved options and the environment, so that the folder explains its run."""
     from restoration import distributed
     from restoration.folders import environment, write_json
@@ -122,9 +123,12 @@ def note_ignored(options: "Options") -> None:
 
 
 @contextmanager
-def progress_bar(console: Console, title: str, total: int) -> Iterator[Callable[[], None]]:
+def progress_bar(
+    console: Console, title: str, total: int, done: int = 0
+) -> Iterator[Callable[[], None]]:
     """Show a bar with the remaining time, and yield what advances it by one step."""
     columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(title, total=total)
+    hidden = not console.is_terminal  # a log file would get empty lines
+    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
+        task = progress.add_task(title, total=total, completed=done)
         yield lambda: progress.advance(task)

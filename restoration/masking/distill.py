@@ -26,7 +26,7 @@ from losses.backbones import build_backbone
 from losses.embedded import CHANNELS, EmbeddedBackbone
 from restoration.masking.distortions import DISTORTIONS
 from restoration.masking.pairs import draw_versions, read_folder, to_tensor
-from restoration.masking.progress import load_progress, save_progress, track_steps
+from restoration.masking.progress import load_progress, save_progress
 
 TEACHER_TAPS = ("relu1_2", "relu2_2", "relu3_4")
 EPSILON = 1e-4
@@ -138,7 +138,7 @@ def train_distiller(
     settings = distiller.settings
     optimizer = torch.optim.Adam(distiller.parameters(), lr=settings.learning_rate)
     start = load_progress(progress_file, distiller, optimizer)
-    for step in track_steps("distil", start, min(settings.num_steps, stop_at or math.inf)):
+    for step in range(start, min(settings.num_steps, stop_at or settings.num_steps)):
         rate = 0.5 * (1 + math.cos(math.pi * step / settings.num_steps))
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * max(rate, 0.01) * min(1, (step + 1) / 50)

@@ -10,19 +10,17 @@ from half the distance.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 import piq
 import torch
 import torch.nn.functional as F
-from rich.progress import track
 from scipy.stats import rankdata
 from torch import Tensor
 
 from restoration.masking.distortions import DISTORTIONS, distort
+from restoration.masking.opinion_table import OpinionTable
 from restoration.masking.pairs import crop, to_tensor
 
 Teacher = Callable[[Tensor, Tensor], Tensor]
@@ -54,50 +52,6 @@ HELD_OUT_TEACHERS: dict[str, Teacher] = {
 }
 
 
-@dataclass
-class OpinionTable:
-    """References, distorted versions of each, and their scores.
-
-    Args:
-        references: (N, S, S, 3) uint8.
-        versions: (N, V, S, S, 3) uint8.
-        kinds: (N, V) index of the distortion in `DISTORTIONS`.
-        scores: (N, V) in [0, 1], higher is better.
-        photographs: (N,) number of the photograph that a reference was cut from.
-    """
-
-    references: np.ndarray
-    versions: np.ndarray
-    kinds: np.ndarray
-    scores: np.ndarray
-    photographs: np.ndarray
-
-    def rows(self, numbers: Sequence[int] | np.ndarray) -> "OpinionTable":
-        """Choose references, with all that belongs to them."""
-        return OpinionTable(**{name: value[numbers] for name, value in vars(self).items()})
-
-    def split(self, every: int) -> tuple["OpinionTable", "OpinionTable"]:
-        """Split by photograph, so that none stands on both sides: every n-th on the second.
-
-        Raises:
-            ValueError: a side would be empty.
-        """
-        second = self.photographs % every == 0
-        if second.all() or not second.any():
-            raise ValueError(f"expected cuts of {every} photographs or more, got fewer")
-        return self.rows(np.flatnonzero(~second)), self.rows(np.flatnonzero(second))
-
-    def save(self, path: Path) -> None:
-        """Write the table as .npz."""
-        np.savez(path, **vars(self))
-
-    @classmethod
-    def load(cls, path: Path) -> "OpinionTable":
-        """Read what `save` wrote."""
-        with np.load(path) as content:
-            return cls(**dict(content))
-
-
 def ensemble(teachers: dict[str, np.ndarray]) -> np.ndarray:
     """Average the ranks of raw scores, each an array of one shape: values in [0, 1]."""
     raw = np.stack(list(teachers.values()))
@@ -107,16 +61,21 @@ def ensemble(teachers: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def raw_scores(
-    references: np.ndarray, versions: np.ndarray, teachers: dict[str, Teacher]
+    references: np.ndarray,
+    versions: np.ndarray,
+    teachers: dict[str, Teacher],
+    on_progress: Callable[[], None] | None = None,
 ) -> dict[str, np.ndarray]:
     """Score every version with every teacher, (N, V) each, higher is better."""
     scores = {name: np.empty(versions.shape[:2]) for name in teachers}
-    for number in track(range(len(references)), "scoring", transient=True):
+    for number in range(len(references)):
         distorted = to_tensor(versions[number])
         reference = to_tensor([references[number]] * len(distorted))
         with torch.no_grad():
             for name, teacher in teachers.items():
                 scores[name][number] = teacher(distorted, reference).numpy()
+        if on_progress is not None:
+            on_progress()
     return scores
 
 
@@ -147,6 +106,9 @@ def draw_table(
     size: int,
     seed: int,
     teachers: dict[str, Teacher] | None = None,
+    distortions: Sequence[str] | None = None,
+    levels: Sequence[float] | None = None,
+    on_progress: Callable[[], None] | None = None,
 ) -> OpinionTable:
     """Distort random cuts of varied photographs by random kinds and levels, and score them.
 
@@ -157,27 +119,39 @@ def draw_table(
         size: side of a cut.
         seed: of everything drawn.
         teachers: the ensemble; None for `TEACHERS`.
+        distortions: keys of `DISTORTIONS`; None for all.
+        levels: strengths to choose from, 1 to 5; None for all between, whole or not.
+        on_progress: called twice per reference, when it is distorted and when it is scored.
 
     Returns:
         The table, a pure function of the arguments.
     """
     rng = np.random.default_rng(seed)
-    names = list(DISTORTIONS)
+    names = list(distortions or DISTORTIONS)
     references, versions, kinds = [], [], []
-    for number in track(range(num_references), "distorting", transient=True):
+    for number in range(num_references):
         reference = crop(vary(images[number % len(images)], size, rng), size, rng)
         chosen = rng.permutation(len(names))[np.arange(num_versions) % len(names)]
-        levels = rng.uniform(1, 5, num_versions)
+        if levels is None:
+            strengths = rng.uniform(1, 5, num_versions)
+        else:
+            strengths = rng.choice(np.array(levels, float), num_versions)
         references.append(reference)
         kinds.append(chosen)
         versions.append(
             [
                 distort(reference, names[kind], float(level), (seed, number, k))
-                for k, (kind, level) in enumerate(zip(chosen, levels, strict=True))
+                for k, (kind, level) in enumerate(zip(chosen, strengths, strict=True))
             ]
         )
-    raw = raw_scores(np.stack(references), np.array(versions), teachers or TEACHERS)
-    photographs = np.arange(num_references) % len(images)
+        if on_progress is not None:
+            on_progress()
+    raw = raw_scores(np.stack(references), np.array(versions), teachers or TEACHERS, on_progress)
     return OpinionTable(
-        np.stack(references), np.array(versions), np.stack(kinds), ensemble(raw), photographs
+        np.stack(references),
+        np.concatenate(versions),
+        np.repeat(np.arange(num_references), num_versions),
+        np.array(names)[np.concatenate(kinds)],
+        ensemble(raw).ravel(),
+        np.arange(num_references) % len(images),
     )

@@ -1,21 +1,10 @@
-"""Progress of the small trainings here: a bar, and a file from which they continue."""
+"""Progress of the small trainings here: a file from which they continue."""
 
-from collections.abc import Iterator
+import pickle
 from pathlib import Path
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
-
-
-def track_steps(title: str, start: int, stop: int) -> Iterator[int]:
-    """Yield the steps from `start` to `stop` while a bar shows how far they are."""
-    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, transient=True) as progress:
-        task = progress.add_task(title, total=stop, completed=start)
-        for step in range(start, stop):
-            yield step
-            progress.advance(task)
 
 
 def save_progress(
@@ -24,6 +13,7 @@ def save_progress(
     """Write weights, optimiser and step, first beside the file and then in its place."""
     if file is None:
         return
+    file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_suffix(".part")
     state = {"step": step, "module": module.state_dict(), "optimizer": optimizer.state_dict()}
     torch.save(state, part)
@@ -31,10 +21,38 @@ def save_progress(
 
 
 def load_progress(file: Path | None, module: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    """Restore what `save_progress` wrote and return the step to continue with; 0 if nothing."""
+    """Restore what `save_progress` wrote and return the step to continue with; 0 if nothing.
+
+    Raises:
+        ValueError: the file is no state, or that of another training.
+    """
     if file is None or not file.is_file():
         return 0
-    state = torch.load(file, map_location="cpu", weights_only=True)
-    module.load_state_dict(state["module"])
-    optimizer.load_state_dict(state["optimizer"])
-    return state["step"]
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+        module.load_state_dict(state["module"])
+        optimizer.load_state_dict(state["optimizer"])
+        return state["step"]
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+        raise ValueError(f"{file}: not a state of this training: {error}") from error
+
+
+def latest_state(folder: Path | None) -> Path | None:
+    """The state of the highest step in a folder of `<step>.state` files, or None."""
+    if folder is None:
+        return None
+    states = [path for path in folder.glob("*.state") if path.stem.isdigit()]
+    return max(states, key=lambda path: int(path.stem), default=None)
+
+
+def replace_state(
+    folder: Path | None, module: nn.Module, optimizer: torch.optim.Optimizer, step: int
+) -> None:
+    """Write `<step>.state`, and then remove those of other steps."""
+    if folder is None:
+        return
+    path = folder / f"{step}.state"
+    save_progress(path, module, optimizer, step)
+    for other in folder.glob("*.state"):
+        if other != path and other.stem.isdigit():
+            other.unlink()

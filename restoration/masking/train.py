@@ -5,57 +5,30 @@ the masks are learnt end to end; the scores are those of `opinion.py` instead of
 per image says little about where an error shows, so a further term asks the masked error of each
 8x8 block to follow a local dissimilarity; it fades out, so that the scores have the last word.
 With several taps each must also predict the score by itself: else the sum lets some masks die.
-
-`python -m restoration.masking.train --kind e-mae --images DIR... --out FILE`
 """
 
-import argparse
-import logging
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
-from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 import losses
-from restoration.masking.metrics import FEATURE_METRICS, KINDS, EnhancedMetric
-from restoration.masking.opinion import OpinionTable, draw_table
-from restoration.masking.pairs import read_folder, symmetry, to_tensor
-from restoration.masking.progress import load_progress, save_progress, track_steps
-from restoration.masking.scaler import fit_scaler
+from restoration.masking.batches import BLOCK, MaskSettings, check_table, draw_batch
+from restoration.masking.metrics import EnhancedMetric
+from restoration.masking.opinion_table import OpinionTable
+from restoration.masking.progress import latest_state, load_progress, replace_state
+from restoration.train.loop import interrupts_deferred
+
+OnStep = Callable[[int, dict[str, Tensor], Tensor], None]  # steps done, terms, gradient norm
 
 SMALLEST = 1e-5  # keeps the logarithm of a metric finite
 PLACE_FLOOR = 1e-2  # dissimilarity of a block below which nobody sees a difference
 GRADIENT_FLOOR, CHROMA_FLOOR, LUMINANCE_FLOOR = 0.0026, 0.00846, 0.0001  # for a range of 1
 OPPONENT = ((0.299, 0.587, 0.114), (0.3, 0.04, -0.35), (0.34, -0.6, 0.17))  # luma, MDSI's chromas
-BLOCK = 8
 START_LOGIT, LAST_GAIN = -1.5, 0.3  # of the initial masks
-HELD_OUT_EVERY = 8  # every 8th photograph is kept from the training, to measure on
-
-
-@dataclass(frozen=True)
-class MaskSettings:
-    """What a training of masks depends on, apart from the images."""
-
-    kind: str = "e-mae"
-    num_steps: int = 1000
-    num_references: int = 400
-    num_versions: int = 12
-    size: int = 192
-    crop: int = 96
-    batch_references: int = 6
-    batch_versions: int = 4
-    learning_rate: float = 1e-3
-    rank_weight: float = 1.0
-    place_weight: float = 0.5
-    tap_weight: float = 0.5
-    seed: int = 0
 
 
 class MappingNetwork(nn.Module):
@@ -184,24 +157,6 @@ def rank_loss(predicted: Tensor, wanted: Tensor, sharpness: float = 10.0) -> Ten
     return (weight * F.softplus(-sharpness * margin)).sum() / weight.sum().clamp_min(SMALLEST)
 
 
-def draw_batch(
-    table: OpinionTable, settings: MaskSettings, step: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """References, distorted versions and scores of one step, a pure function of seed and step."""
-    rng = np.random.default_rng((settings.seed, step))
-    rows = rng.choice(len(table.references), settings.batch_references, replace=False)
-    references, versions, scores = [], [], []
-    for row in rows:
-        turn, side = int(rng.integers(8)), settings.crop
-        top, left = rng.integers(0, (table.references.shape[1] - side) // BLOCK + 1, 2) * BLOCK
-        place = (slice(top, top + side), slice(left, left + side))
-        for column in rng.permutation(table.scores.shape[1])[: settings.batch_versions]:
-            references.append(symmetry(table.references[row][place], turn))
-            versions.append(symmetry(table.versions[row, column][place], turn))
-            scores.append(table.scores[row, column])
-    return to_tensor(references), to_tensor(versions), torch.tensor(scores, dtype=torch.float32)
-
-
 def loss_terms(
     trainer: MaskTrainer,
     settings: MaskSettings,
@@ -224,126 +179,102 @@ def loss_terms(
     }
 
 
-def train_masks(
-    trainer: MaskTrainer,
-    table: OpinionTable,
-    settings: MaskSettings,
-    progress_file: Path | None = None,
-    stop_at: int | None = None,
-) -> EnhancedMetric:
-    """Train the masks; with a progress file the training continues where it was left.
-
-    Args:
-        trainer: the metric and its mapping networks.
-        table: pairs with scores.
-        settings: see `MaskSettings`.
-        progress_file: where the state is kept, or None.
-        stop_at: leave after this step, as an interruption would.
-
-    Returns:
-        The metric with its trained masks.
-    """
-    optimizer = torch.optim.Adam(
+def build_optimizer(trainer: MaskTrainer) -> torch.optim.Optimizer:
+    """Adam for the masks, and ten times faster for what turns their error into opinions."""
+    return torch.optim.Adam(
         [
             {"params": trainer.metric.masks.parameters(), "scale": 1.0},
             {"params": [*trainer.mappings.parameters(), trainer.log_scales], "scale": 10.0},
         ]
     )
-    start = load_progress(progress_file, trainer, optimizer)
-    if start == 0:
+
+
+def fade(settings: MaskSettings, step: int) -> float:
+    """A cosine that falls from 1 to 0 over the training."""
+    return 0.5 * (1 + math.cos(math.pi * step / settings.num_steps))
+
+
+def learning_rate(settings: MaskSettings, step: int) -> float:
+    """Learning rate of the masks, a cosine that ends at a hundredth."""
+    return settings.learning_rate * max(fade(settings, step), 0.01)
+
+
+def train_step(
+    trainer: MaskTrainer,
+    optimizer: torch.optim.Optimizer,
+    table: OpinionTable,
+    settings: MaskSettings,
+    step: int,
+) -> tuple[dict[str, Tensor], Tensor]:
+    """One step of the optimiser; returns the terms of the loss and the norm of the gradient."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["scale"] * learning_rate(settings, step)
+    batch = draw_batch(table, settings, step)
+    terms = loss_terms(trainer, settings, batch, fade(settings, step))
+    optimizer.zero_grad()
+    sum(terms.values()).backward()
+    norm = nn.utils.clip_grad_norm_(trainer.parameters(), 1.0)
+    optimizer.step()
+    return {name: value.detach() for name, value in terms.items()}, norm
+
+
+def train_masks(
+    trainer: MaskTrainer,
+    table: OpinionTable,
+    settings: MaskSettings,
+    states: Path | None = None,
+    stop_at: int | None = None,
+    save_freq: int = 50,
+    on_step: OnStep | None = None,
+) -> EnhancedMetric:
+    """Train the masks; with a folder of states it continues where it was left.
+
+    Ctrl-C takes effect between two steps, and leaves a state to continue from.
+
+    Args:
+        trainer: the metric and its mapping networks.
+        table: pairs with scores.
+        settings: see `MaskSettings`.
+        states: folder that keeps the newest state, or None.
+        stop_at: leave after this step, as an interruption would.
+        save_freq: steps between two states.
+        on_step: called after every step with the number of steps done, the terms of the loss and
+            the norm of the gradient.
+
+    Returns:
+        The metric with its trained masks.
+
+    Raises:
+        FloatingPointError: the loss is not finite.
+        ValueError: the table has too few references, or smaller ones than the crop.
+    """
+    check_table(table, settings)
+    optimizer = build_optimizer(trainer)
+    done = saved = load_progress(latest_state(states), trainer, optimizer)
+    if done == 0:
         trainer.start(*draw_batch(table, settings, 0)[:2])
     stop = min(settings.num_steps, stop_at or settings.num_steps)
-    for step in track_steps(settings.kind, start, stop):
-        rate = 0.5 * (1 + math.cos(math.pi * step / settings.num_steps))
-        for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * group["scale"] * max(rate, 0.01)
-        terms = loss_terms(trainer, settings, draw_batch(table, settings, step), rate)
-        optimizer.zero_grad()
-        sum(terms.values()).backward()
-        nn.utils.clip_grad_norm_(trainer.parameters(), 1.0)
-        optimizer.step()
-        if step % 25 == 0:
-            logging.info("step %d %s", step, {k: round(v.item(), 4) for k, v in terms.items()})
-        if (step + 1) % 50 == 0 or step + 1 == stop:
-            save_progress(progress_file, trainer, optimizer, step + 1)
+    try:
+        while done < stop:
+            with interrupts_deferred():
+                terms, norm = train_step(trainer, optimizer, table, settings, done)
+                done += 1
+                if done % save_freq == 0 or done == stop:
+                    _check_finite(terms, done)
+                    replace_state(states, trainer, optimizer, done)
+                    saved = done
+                if on_step is not None:
+                    on_step(done, terms, norm)
+    except KeyboardInterrupt:
+        if done > saved:
+            replace_state(states, trainer, optimizer, done)
+        raise
     return trainer.metric
 
 
-@torch.no_grad()
-def distances(distance: Callable[[Tensor, Tensor], Tensor], table: OpinionTable) -> np.ndarray:
-    """Distance of every version to its reference, (N, V)."""
-    found = np.empty(table.scores.shape)
-    for row, reference in enumerate(table.references):
-        distorted = to_tensor(table.versions[row])
-        found[row] = distance(to_tensor([reference] * len(distorted)), distorted).numpy()
-    return found
-
-
-def agreement(found: np.ndarray, table: OpinionTable) -> tuple[float, dict[int, float]]:
-    """Spearman correlation of -distance with the scores, over all and per kind of distortion."""
-    kinds = {
-        int(k): float(spearmanr(-found[table.kinds == k], table.scores[table.kinds == k])[0])
-        for k in np.unique(table.kinds)
-    }
-    return float(spearmanr(-found.ravel(), table.scores.ravel())[0]), kinds
-
-
-def finish(
-    metric: EnhancedMetric, table: OpinionTable, held_out: OpinionTable
-) -> dict[str, Tensor]:
-    """Measure the trained masks, and return what their file holds: masks and scaler network."""
-    for name, masked in (("plain", False), ("enhanced", True)):
-        found = distances(lambda r, d, m=masked: metric(r, d, m), held_out)
-        logging.info(
-            "%s: Spearman %.4f on held-out photographs", name, agreement(found, held_out)[0]
+def _check_finite(terms: dict[str, Tensor], done: int) -> None:
+    wrong = [name for name, value in terms.items() if not value.isfinite()]
+    if wrong:
+        raise FloatingPointError(
+            f"the {wrong[0]} term is not finite at step {done}: lower train.learning_rate"
         )
-    few = table.rows(np.arange(0, len(table.references), 8))
-    found = torch.from_numpy(distances(metric, few)).flatten().float()
-    visible = torch.from_numpy(1 - few.scores).flatten().float()
-    return metric.folded() | fit_scaler(found, visible)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Read the command line, train, and write the masks."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--kind", choices=KINDS, required=True)
-    parser.add_argument(
-        "--images", type=Path, nargs="+", required=True, help="folders of clean photographs"
-    )
-    parser.add_argument("--out", type=Path, required=True, help=".safetensors file to write")
-    parser.add_argument("--backbone", default="embedded", help="backbone of e-vgg")
-    parser.add_argument("--backbone-weights", help="its weights file; default: the published one")
-    parser.add_argument("--steps", type=int, default=MaskSettings.num_steps)
-    parser.add_argument("--references", type=int, default=MaskSettings.num_references)
-    parser.add_argument("--seed", type=int, default=MaskSettings.seed)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--table", type=Path, help="file that keeps the scored pairs")
-    parser.add_argument("--progress", type=Path, help="file that lets a training be continued")
-    given = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(given.threads)
-    torch.manual_seed(given.seed)
-    settings = MaskSettings(
-        kind=given.kind, num_steps=given.steps, num_references=given.references, seed=given.seed
-    )
-    if given.table is not None and given.table.is_file():
-        table = OpinionTable.load(given.table)
-    else:
-        images = [i for folder in given.images for i in read_folder(folder, settings.size)]
-        counts = (settings.num_references, settings.num_versions)
-        table = draw_table(images, *counts, settings.size, settings.seed)
-        if given.table is not None:
-            table.save(given.table)
-    backbone = None
-    if given.kind in FEATURE_METRICS:
-        backbone = losses.build_backbone(given.backbone, weights=given.backbone_weights)
-    trainer = MaskTrainer(EnhancedMetric(given.kind, backbone))
-    training, held_out = table.split(HELD_OUT_EVERY)
-    metric = train_masks(trainer, training, settings, given.progress)
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    save_file(finish(metric, training, held_out), given.out)
-    logging.info("wrote %s", given.out)
-
-
-if __name__ == "__main__":
-    main()

@@ -6,13 +6,14 @@ from scipy import ndimage
 
 import losses
 from restoration.masking import train as masks
+from restoration.masking.batches import MaskSettings
 from restoration.masking.metrics import KINDS, EnhancedMetric
-from restoration.masking.opinion import OpinionTable, draw_table, ensemble
+from restoration.masking.opinion import draw_table, ensemble
+from restoration.masking.opinion_table import OpinionTable
+from restoration.masking.outcome import agreement, distances
 from restoration.masking.scaler import fit_scaler
 
-SETTINGS = masks.MaskSettings(
-    num_steps=60, size=32, crop=32, batch_references=3, batch_versions=3, seed=1
-)
+SETTINGS = MaskSettings(num_steps=60, crop=32, batch_references=3, batch_versions=3, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +36,10 @@ def table():
         references.append(reference.clip(0, 255).astype(np.uint8))
         versions.append(rows)
         scores.append(values)
-    parts = (references, versions, np.zeros((6, 6), int), scores, np.arange(6))
-    return OpinionTable(*(np.array(part) for part in parts))
+    row = np.repeat(np.arange(6), 6)
+    kinds = np.full(36, "white_noise")
+    images = np.array(references), np.concatenate(versions)
+    return OpinionTable(*images, row, kinds, np.ravel(scores), np.arange(6))
 
 
 def trained(table, **options):
@@ -48,17 +51,17 @@ def trained(table, **options):
 
 def test_the_mask_learns_what_the_plain_metric_cannot_know(table):
     metric = trained(table).metric
-    plain, _ = masks.agreement(masks.distances(lambda r, d: metric(r, d, False), table), table)
-    enhanced, per_kind = masks.agreement(masks.distances(metric, table), table)
+    plain, _ = agreement(distances(lambda r, d: metric(r, d, False), table), table)
+    enhanced, per_kind = agreement(distances(metric, table), table)
     assert enhanced > plain + 0.1
-    assert set(per_kind) == {0}
+    assert set(per_kind) == {"white_noise"}
 
 
 def test_resume_equals_uninterrupted(table, tmp_path):
     whole = trained(table)
-    file = tmp_path / "progress.pt"
-    trained(table, progress_file=file, stop_at=25)
-    resumed = trained(table, progress_file=file)
+    trained(table, states=tmp_path, stop_at=25)
+    assert [path.name for path in tmp_path.iterdir()] == ["25.state"]
+    resumed = trained(table, states=tmp_path)
     for name, value in whole.state_dict().items():
         torch.testing.assert_close(resumed.state_dict()[name], value, rtol=0, atol=0)
 
@@ -171,7 +174,7 @@ def test_no_photograph_stands_on_both_sides_of_a_split(table):
     assert set(first.photographs).isdisjoint(second.photographs)
     assert len(first.references) + len(second.references) == len(table.references)
     with pytest.raises(ValueError, match="photographs"):
-        table.rows([1, 2]).split(3)
+        table.subset([1]).split(3)
 
 
 def test_ensemble_is_monotone_and_in_range():
@@ -185,22 +188,10 @@ def test_pseudo_opinion_of_real_distortions_falls_with_the_error():
     image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     smooth = ndimage.gaussian_filter(image, (4, 4, 0)).astype(np.uint8)
     table = draw_table([smooth], 2, 6, 64, seed=0)
-    assert table.scores.shape == (2, 6)
+    assert table.scores.shape == (12,) and table.versions.shape == (12, 64, 64, 3)
     again = draw_table([smooth], 2, 6, 64, seed=0)
     np.testing.assert_array_equal(table.scores, again.scores)
     np.testing.assert_array_equal(table.versions, again.versions)
-
-
-def test_command_writes_masks(tmp_path):
-    rng = np.random.default_rng(0)
-    coarse = [ndimage.gaussian_filter(rng.uniform(0, 255, (110, 110, 3)), 3) for _ in range(10)]
-    images = [image.astype(np.uint8) for image in coarse]
-    draw_table(images, 10, 4, 96, seed=0).save(tmp_path / "table.npz")
-    out = tmp_path / "masks.safetensors"
-    command = ["--kind", "e-mae", "--images", str(tmp_path), "--out", str(out), "--steps", "1"]
-    masks.main([*command, "--table", str(tmp_path / "table.npz")])
-    assert losses.load_masks(out, (3,)).channels == (3,)
-    losses.load_scaler(out)
 
 
 @pytest.mark.parametrize("kind", ["e-vgg", "e-something"])
