@@ -27,17 +27,17 @@ class Distortion:
 
 
 DISTORTIONS: dict[str, Distortion] = {
-    "gaussian_blur": Distortion(structure.gaussian_blur, (0.5, 0.8, 1.3, 2.2, 4.0), "blur"),
+    "gaussian_blur": Distortion(structure.gaussian_blur, (0.5, 0.8, 1.4, 2.6, 5.0), "blur"),
     "lens_blur": Distortion(structure.lens_blur, (0.8, 1.3, 2.2, 3.8, 6.0), "blur"),
     "motion_blur": Distortion(structure.motion_blur, (2.0, 3.5, 6.0, 10.0, 16.0), "blur"),
-    "color_diffusion": Distortion(tone.color_diffusion, (1.0, 2.5, 5.0, 9.0, 16.0), "color"),
-    "color_shift": Distortion(tone.color_shift, (0.7, 1.5, 3.0, 6.0, 11.0), "color"),
+    "color_diffusion": Distortion(tone.color_diffusion, (2.0, 5.0, 10.0, 20.0, 40.0), "color"),
+    "color_shift": Distortion(tone.color_shift, (0.4, 0.8, 1.6, 3.0, 6.0), "color"),
     "color_quantization": Distortion(
-        tone.color_quantization, (64.0, 40.0, 24.0, 12.0, 6.0), "color"
+        tone.color_quantization, (96.0, 48.0, 20.0, 9.0, 4.0), "color"
     ),
-    "saturation_hsv": Distortion(tone.saturation_hsv, (0.7, 0.4, 0.15, 0.0, -0.4), "color"),
-    "saturation_lab": Distortion(tone.saturation_lab, (1.3, 1.7, 2.3, 3.5, 6.0), "color"),
-    "jpeg2000": Distortion(structure.jpeg2000, (14.0, 26.0, 48.0, 90.0, 170.0), "compression"),
+    "saturation_hsv": Distortion(tone.saturation_hsv, (0.75, 0.55, 0.35, 0.15, 0.0), "color"),
+    "saturation_lab": Distortion(tone.saturation_lab, (1.25, 1.6, 2.1, 2.9, 4.2), "color"),
+    "jpeg2000": Distortion(structure.jpeg2000, (6.0, 14.0, 30.0, 70.0, 170.0), "compression"),
     "jpeg": Distortion(structure.jpeg, (60.0, 35.0, 18.0, 9.0, 4.0), "compression"),
     "white_noise": Distortion(structure.white_noise, (0.02, 0.04, 0.07, 0.12, 0.2), "noise"),
     "white_noise_color": Distortion(
@@ -47,10 +47,10 @@ DISTORTIONS: dict[str, Distortion] = {
     "multiplicative_noise": Distortion(
         structure.multiplicative_noise, (0.04, 0.08, 0.14, 0.24, 0.4), "noise"
     ),
-    "denoise": Distortion(structure.denoise, (0.03, 0.05, 0.08, 0.13, 0.2), "noise"),
-    "brighten": Distortion(tone.brighten, (0.1, 0.25, 0.5, 0.9, 1.5), "brightness"),
-    "darken": Distortion(tone.darken, (0.1, 0.25, 0.5, 1.0, 1.8), "brightness"),
-    "mean_shift": Distortion(tone.mean_shift, (0.03, 0.06, 0.1, 0.16, 0.25), "brightness"),
+    "denoise": Distortion(structure.denoise, (0.012, 0.022, 0.045, 0.1, 0.2), "noise"),
+    "brighten": Distortion(tone.brighten, (0.2, 0.5, 1.0, 2.0, 4.0), "brightness"),
+    "darken": Distortion(tone.darken, (0.1, 0.3, 0.65, 1.1, 1.7), "brightness"),
+    "mean_shift": Distortion(tone.mean_shift, (0.05, 0.1, 0.17, 0.26, 0.38), "brightness"),
     "jitter": Distortion(structure.jitter, (0.25, 0.5, 0.9, 1.6, 3.0), "spatial"),
     "patch_displacement": Distortion(
         structure.patch_displacement, (0.02, 0.05, 0.1, 0.2, 0.4), "spatial"
@@ -58,8 +58,8 @@ DISTORTIONS: dict[str, Distortion] = {
     "pixelate": Distortion(structure.pixelate, (2.0, 2.7, 4.0, 6.0, 9.0), "spatial"),
     "quantization": Distortion(tone.quantization, (20.0, 13.0, 9.0, 6.0, 4.0), "spatial"),
     "color_block": Distortion(structure.color_block, (0.007, 0.02, 0.04, 0.07, 0.12), "spatial"),
-    "sharpen": Distortion(structure.sharpen, (0.7, 1.5, 3.0, 6.0, 12.0), "contrast"),
-    "contrast_change": Distortion(tone.contrast_change, (0.1, 0.2, 0.35, 0.5, 0.7), "contrast"),
+    "sharpen": Distortion(structure.sharpen, (0.4, 1.0, 2.0, 4.0, 8.0), "contrast"),
+    "contrast_change": Distortion(tone.contrast_change, (0.1, 0.2, 0.35, 0.55, 0.8), "contrast"),
 }
 
 HELD_OUT: dict[str, Distortion] = {
