@@ -179,16 +179,18 @@ def read_pictures(reference: Path, distorted: list[Path]) -> dict[Path, "np.ndar
 def load_scalers(names: list[str], weights: dict[str, str]) -> dict[str, Callable]:
     """Scaler networks by metric: of mask files that carry one, and of files given for a plain one.
 
+    The shipped mask of e-mae carries one too; e-ssim borrows that mask, but its errors are others.
+
     Raises:
         ValueError: a file given for a plain metric has no scaler network.
     """
     import losses
 
-    scalers = {}
+    scalers, files = {}, {"e-mae": losses.EnhancedMAE.shipped, **weights}
     for key in map(_canonical, names):
-        if key in weights and key.removeprefix("e-") in SCALED:
+        if key in files and key.removeprefix("e-") in SCALED:
             try:
-                scalers[key] = losses.load_scaler(weights[key])
+                scalers[key] = losses.load_scaler(files[key])
             except ValueError:
                 if key in SCALED:
                     raise

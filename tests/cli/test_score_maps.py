@@ -33,6 +33,14 @@ def masks(tmp_path):
     return str(tmp_path / "masks.safetensors")
 
 
+@pytest.fixture
+def bare_masks(tmp_path):
+    """A mask file without a scaler network: its maps are errors."""
+    torch.manual_seed(1)
+    save_file(losses.MaskBank((3,)).state_dict(), tmp_path / "bare.safetensors")
+    return str(tmp_path / "bare.safetensors")
+
+
 def refused(arguments, message, capsys):
     assert main(["score", *arguments]) == 2
     error = capsys.readouterr().err
@@ -40,10 +48,11 @@ def refused(arguments, message, capsys):
     assert error.count("\n") == 1
 
 
-def test_maps(pair, tmp_path, capsys):
+def test_maps(pair, bare_masks, tmp_path, capsys):
     other = str(tmp_path / "other" / "noisy.png")
     out = tmp_path / "maps"
     metrics = ["--metrics", "mae,e-mae,vgg,psnr", "--maps", str(out), "--json"]
+    metrics += ["--weights", f"e-mae={bare_masks}"]
     assert main(["score", *pair, other, *metrics]) == 0
     printed = capsys.readouterr()
     rows = json.loads(printed.out)
@@ -65,17 +74,24 @@ def test_weights_and_order(pair, masks, capsys):
     assert len(set(values)) == 3
 
 
-def test_scalers(pair, masks, tmp_path, capsys):
-    arguments = ["--metrics", "mae,e-mae", "--weights", f"e-mae={masks}", "--maps"]
-    assert main(["score", *pair, *arguments, str(tmp_path / "a")]) == 0
-    raw = ["--metrics", "mae,e-mae", "--maps", str(tmp_path / "b")]
-    assert main(["score", *pair, *raw]) == 0
-    scaled, plain = (np.load(tmp_path / n / "noisy" / "maps.npz")["mae_error"] for n in "ab")
-    assert not np.allclose(scaled, plain)
+def test_scalers(pair, masks, bare_masks, tmp_path, capsys):
+    """A file's scaler draws the maps, the shipped mask's too; without one they are errors."""
+    drawn = {}
+    for name, extra in {
+        "given": ["--weights", f"e-mae={masks}"],
+        "bare": ["--weights", f"e-mae={bare_masks}"],
+        "shipped": [],
+        "named": ["--weights", "e-mae=pixel_mask_e_mae"],
+    }.items():
+        out = tmp_path / name
+        metrics = ["--metrics", "mae,e-mae", "--maps", str(out), *extra]
+        assert main(["score", *pair, *metrics]) == 0
+        drawn[name] = np.load(out / "noisy" / "maps.npz")["mae_error"]
+    for name in ("given", "shipped"):
+        assert not np.allclose(drawn[name], drawn["bare"])
+    np.testing.assert_array_equal(drawn["shipped"], drawn["named"])
     capsys.readouterr()
-    bare = tmp_path / "bare.safetensors"
-    save_file(losses.MaskBank((3,)).state_dict(), bare)
-    refused([*pair, "--metrics", "mae", "--weights", f"mae={bare}"], "no scaler", capsys)
+    refused([*pair, "--metrics", "mae", "--weights", f"mae={bare_masks}"], "no scaler", capsys)
 
 
 @pytest.mark.parametrize(
