@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
+    from restoration.options_file import dump_yaml
     from restoration.options_masks import load_ablation
 
     plan = load_ablation(arguments.opt, arguments.force_yml)
@@ -49,6 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
     figure_pair(plan)
     test = masks_train.open_table(plan.settings.test, plan.seed, console)
     session.open_folder(folder, keep=arguments.auto_resume)
+    (folder / "options.yml").write_text(dump_yaml(plan.settings), encoding="utf-8")
     for number, (name, options) in enumerate(plan.variants.items(), start=1):
         console.print(f"Variant {number} of {len(plan.variants)}: {name}", style="bold")
         where = folder / VARIANTS / name

@@ -144,9 +144,9 @@ def maps_figure(
         axis.set_axis_off()
     for axis, (title, picture) in zip(axes[0], pictures.items(), strict=False):
         _show(axis, title, picture)
-    bar = {"fraction": 0.05, "pad": 0.02, "aspect": 25, "extend": "max"}
     drawn = _show(axes[0, len(pictures)], plain[0], plain[1], _limit([plain[1]]))
-    figure.colorbar(drawn, ax=axes[0, len(pictures)], **bar).set_label("error", fontsize=8)
+    bar = {"location": "left", "fraction": 0.05, "aspect": 25, "extend": "max"}
+    figure.colorbar(drawn, ax=axes[0, -1], **bar).set_label(f"{plain[0]}: error")
     limit = _limit(list(maps.values()))
     for axis, (title, one) in zip(axes[1:].ravel(), maps.items(), strict=False):
         drawn = _show(axis, title, one, limit)
