@@ -145,8 +145,8 @@ def maps_figure(
     for axis, (title, picture) in zip(axes[0], pictures.items(), strict=False):
         _show(axis, title, picture)
     drawn = _show(axes[0, len(pictures)], plain[0], plain[1], _limit([plain[1]]))
-    bar = {"location": "left", "fraction": 0.05, "aspect": 25, "extend": "max"}
-    figure.colorbar(drawn, ax=axes[0, -1], **bar).set_label(f"{plain[0]}: error")
+    bar = axes[0, -1].inset_axes([0.02, 0.0, 0.05, 1.0])
+    figure.colorbar(drawn, cax=bar, extend="max").set_label(f"{plain[0]}: error")
     limit = _limit(list(maps.values()))
     for axis, (title, one) in zip(axes[1:].ravel(), maps.items(), strict=False):
         drawn = _show(axis, title, one, limit)
