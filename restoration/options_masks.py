@@ -1,11 +1,16 @@
-"""Option files of `restoration masks train`: a metric, opinion to learn from, and a recipe."""
+"""Option files of `restoration masks train`: a metric, opinion to learn from, and a recipe.
 
+A file of `restoration masks ablate` lists variants, each a name and what it changes of the rest.
+"""
+
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from restoration.options import Strict
+from restoration.options_file import merge, override, read_mapping, validate
 
 SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
 PEOPLE = ("kadid10k", "tid2013", "csiq", "pipal", "csv")
@@ -71,8 +76,8 @@ class MaskData(Strict):
     teachers: str | list[str] | None = Field(
         None, description="Of pseudo: metrics that score, or `held-out`; the ensemble if absent."
     )
-    held_out_every: int | None = Field(
-        8, ge=2, description="Every n-th photograph is measured on and not trained on; null: none."
+    held_out_every: int = Field(
+        8, ge=0, description="Every n-th photograph is measured on and not trained on; 0: none."
     )
     table: Path | None = Field(
         None, description="Of pseudo: .npz file that keeps the scored pairs for the next run."
@@ -80,8 +85,11 @@ class MaskData(Strict):
 
     @model_validator(mode="after")
     def _check(self) -> "MaskData":
+        if self.held_out_every == 1:
+            raise ValueError("held_out_every: 1 would leave nothing to train on")
         pseudo = ("num_versions", "size", "teachers", "table")
-        wrong = [n for n in pseudo if n in self.model_fields_set and getattr(self, n) is not None]
+        default = MaskData.model_fields
+        wrong = [name for name in pseudo if getattr(self, name) != default[name].default]
         if self.type != "pseudo" and wrong:
             raise ValueError(f"{', '.join(wrong)}: for `type: pseudo` alone")
         given = self.direction is not None, self.score_range is not None
@@ -132,3 +140,84 @@ class MaskOptions(Strict):
     data: MaskData = Field(description="What they learn from.")
     train: MaskTrain = Field(MaskTrain(), description="The recipe.")
     logger: MaskLogger = Field(MaskLogger(), description="What a run writes down.")
+
+
+class Variant(Strict):
+    """One variant of an ablation: a name, and what it changes of the shared options."""
+
+    name: str = Field(pattern=SAFE_NAME, description="Name in the table, and of its folder.")
+    manual_seed: int | None = Field(None, description="Overrides the shared key.")
+    metric: dict[str, Any] | None = Field(None, description="Overrides shared keys.")
+    data: dict[str, Any] | None = Field(None, description="Overrides shared keys.")
+    train: dict[str, Any] | None = Field(None, description="Overrides shared keys.")
+
+
+class FigurePair(Strict):
+    """The pair whose error maps are drawn."""
+
+    image: str = Field("skimage:coffee", description="A source; its first picture is the one.")
+    distortion: str = Field("white_noise_color", description="Kind of distortion.")
+    level: float = Field(3.0, ge=1, le=5, description="Its level.")
+
+
+class Ablation(Strict):
+    """Keys of an ablation's file beside the shared options."""
+
+    variants: list[Variant] = Field(min_length=1, description="What is trained and compared.")
+    test: MaskData = Field(
+        description="Opinion that all are measured on, all of it; no photograph may be trained on."
+    )
+    figure: FigurePair = Field(FigurePair(), description="The pair whose error maps are drawn.")
+
+    @model_validator(mode="after")
+    def _check(self) -> "Ablation":
+        names = [variant.name for variant in self.variants]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"expected variants of different names, got twice {', '.join(twice)}")
+        if "held_out_every" in self.test.model_fields_set:
+            raise ValueError("test.held_out_every: all of the test is measured on")
+        return self
+
+
+@dataclass(frozen=True)
+class AblationPlan:
+    """A whole ablation: its own settings, and all options of every variant by its name."""
+
+    name: str
+    settings: Ablation
+    seed: int
+    variants: dict[str, MaskOptions]
+
+
+def load_ablation(path: str | Path, assignments: list[str] | None = None) -> AblationPlan:
+    """Read an ablation's file and resolve every variant.
+
+    Args:
+        path: the YAML file.
+        assignments: `KEY:KEY=VALUE` overrides; those of shared options hold for every variant.
+
+    Raises:
+        FileNotFoundError: no such file, or a base is missing.
+        ValueError: what is wrong, and where.
+    """
+    given = assignments or []
+    mine = [a for a in given if a.partition("=")[0].split(":")[0] in Ablation.model_fields]
+    mapping = override(read_mapping(Path(path)), mine)
+    own = {key: value for key, value in mapping.items() if key in Ablation.model_fields}
+    shared = {key: value for key, value in mapping.items() if key not in own}
+    variants = {}
+    try:
+        settings = validate(own, Ablation)
+        base = validate(override(shared, [a for a in given if a not in mine]), MaskOptions)
+        for variant in settings.variants:
+            changes = variant.model_dump(exclude_none=True, exclude={"name"})
+            options = merge(shared, changes) | {"name": variant.name}
+            options = override(options, [a for a in given if a not in mine])
+            try:
+                variants[variant.name] = validate(options, MaskOptions)
+            except ValueError as error:
+                raise ValueError(f"variant {variant.name}: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return AblationPlan(base.name, settings, base.manual_seed, variants)

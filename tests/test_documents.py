@@ -1,5 +1,6 @@
 import re
 import shlex
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from restoration.cli import build_parser, main
 from restoration.options_compare import load_comparison
 from restoration.options_file import load_options
+from restoration.options_masks import MaskOptions, load_ablation
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -40,6 +42,9 @@ def test_readme_commands_are_real(command):
     parsed = build_parser().parse_args(command[1:])
     if hasattr(parsed, "opt"):
         load = load_comparison if parsed.command == "compare" else load_options
+        if parsed.command == "masks":
+            ablation = parsed.masks_command == "ablate"
+            load = load_ablation if ablation else partial(load_options, model=MaskOptions)
         load(ROOT / parsed.opt, parsed.force_yml)
 
 

@@ -28,7 +28,7 @@ EDGE = {
         "restoration/options.py",
         "restoration/options_file.py",
     ),
-    "argparse": ("restoration/cli", "restoration/masking"),
+    "argparse": ("restoration/cli", "restoration/masking/distill.py"),
 }
 HEAVY = (
     *("basicsr", "timm", "lpips", "torchvision", "huggingface_hub", "matplotlib"),

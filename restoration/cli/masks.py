@@ -8,6 +8,7 @@ import importlib
 
 SUBCOMMANDS = {
     "train": "train the masks of a metric on opinion, as an option file describes",
+    "ablate": "train variants of masks, and measure all on the same opinion",
     "eval": "measure how metrics, plain and enhanced, agree with opinion",
     "verify": "count and check a data set of opinions without training",
     "distortions": "draw all distortions at all levels on one sheet",

@@ -107,18 +107,32 @@ def check_unchanged(options: "MaskOptions", folder: Path) -> None:
 
     before = load_options(folder / "options.yml", model=type(options))
     for section in ("manual_seed", "metric", "data", "train"):
-        if getattr(before, section) != getattr(options, section):
+        if _comparable(before)[section] != _comparable(options)[section]:
             raise ValueError(
                 f"{folder} began with another `{section}`: start anew without --auto_resume, or "
                 f"see {folder / 'options.yml'}"
             )
 
 
-def train(options: "MaskOptions", folder: Path, tb_folder: Path, auto_resume: bool) -> Path:
-    """Train into a folder; returns the file of the masks."""
+def _comparable(options: "MaskOptions") -> dict[str, Any]:
+    return options.model_dump(exclude={"data": {"table"}})
+
+
+def train(
+    options: "MaskOptions",
+    folder: Path,
+    tb_folder: Path,
+    auto_resume: bool,
+    test: "OpinionTable | None" = None,
+) -> Path:
+    """Train into a folder; returns the file of the masks.
+
+    Nothing is trained on that stands in the table `test`, which the masks will be measured on.
+    """
     import torch
 
     from restoration.masking.batches import check_table
+    from restoration.masking.opinion_table import check_apart
     from restoration.masking.progress import latest_state
 
     state = latest_state(folder / STATES) if auto_resume else None
@@ -130,7 +144,9 @@ def train(options: "MaskOptions", folder: Path, tb_folder: Path, auto_resume: bo
     console = session.make_console()
     table = open_table(options.data, options.manual_seed, console)
     every = options.data.held_out_every
-    training, held_out = (table, None) if every is None else table.split(every)
+    training, held_out = table.split(every) if every else (table, None)
+    if test is not None:
+        check_apart(training, test)
     check_table(training, settings_of(options))
     session.open_folder(folder, keep=state is not None)
     if state is None and tb_folder.is_dir():

@@ -68,6 +68,7 @@ def reference() -> str:
     """Write every option key with type, default and meaning, as Markdown."""
     from restoration.options import Options
     from restoration.options_compare import Comparison
+    from restoration.options_masks import Ablation, MaskOptions
 
     lines = [
         "# Option keys",
@@ -76,8 +77,15 @@ def reference() -> str:
         "mappings merge (one that names another `type` replaces), everything else replaces.",
     ]
     comparison = [(f"comparison: {p}" if p else "", m) for p, m in _sections(Comparison, "")]
-    titles = ["Top level", "Files of `restoration compare`"]
-    for path, model in [*_sections(Options, ""), *comparison]:
+    masks = [(f"masks: {p}" if p else "", m) for p, m in _sections(MaskOptions, "")]
+    ablation = [
+        (f"ablation: {p}" if p else "", m)
+        for p, m in _sections(Ablation, "")
+        if not p.startswith("test")  # the same keys as masks: data
+    ]
+    titles = ["Top level"]
+    titles += [f"Files of `restoration {c}`" for c in ("compare", "masks train", "masks ablate")]
+    for path, model in [*_sections(Options, ""), *comparison, *masks, *ablation]:
         title = f"## `{path}`" if path else f"## {titles.pop(0)}"
         lines += ["", title, "", (model.__doc__ or "").strip()]
         if not model.model_fields:

@@ -7,6 +7,7 @@ where an error is seen and not only how much of it there is.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -248,6 +249,13 @@ class EnhancedMetric(nn.Module):
         """(B, 3, H, W) x 2 in [0, 1] -> distances (B,), not negative; plain with `masked` off."""
         maps = self.error_maps(reference, distorted, masked)
         return self.weigh([error.mean((1, 2, 3)) for error in maps])
+
+    def load(self, path: str | Path) -> "EnhancedMetric":
+        """Take trained masks from a file, see `losses.load_masks`; returns the metric."""
+        bank = losses.load_masks(path, self.channels, self.masks.order)
+        self.masks.load_state_dict(bank.state_dict())
+        self.spread.fill_(1)
+        return self
 
     def folded(self) -> dict[str, Tensor]:
         """State dict of the masks for features as the backbone gives them."""

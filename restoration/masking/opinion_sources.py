@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from restoration.masking.opinion import Teacher
 
 ENSEMBLE, HELD_OUT_TEACHER = "ensemble", "held-out"
-LEVEL_OF = re.compile(r"[_.](\d)$")  # KADID-10k, TID2013 and CSIQ end the names of files so
+WITH_LEVELS = ("kadid10k", "tid2013", "csiq")  # names of files end in the level
+LEVEL_OF = re.compile(r"[_.]0?([1-5])$")
 PROBE_SIDE = 48
 
 
@@ -230,7 +231,7 @@ def table_of_people(
 
 
 def _level(name: str, file: str) -> int:
-    found = LEVEL_OF.search(Path(file).stem)
+    found = LEVEL_OF.search(Path(file).stem) if name in WITH_LEVELS else None
     if found is None:
         raise ValueError(f"{name}: its files do not name levels (got {file}): drop data.levels")
     return int(found[1])

@@ -33,7 +33,7 @@ def load_progress(file: Path | None, module: nn.Module, optimizer: torch.optim.O
         module.load_state_dict(state["module"])
         optimizer.load_state_dict(state["optimizer"])
         return state["step"]
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, ValueError) as error:
         raise ValueError(f"{file}: not a state of this training: {error}") from error
 
 

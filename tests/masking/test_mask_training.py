@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -7,9 +8,10 @@ from safetensors.torch import save_file
 from scipy import ndimage
 
 import losses
+from restoration.masking import metrics
 from restoration.masking import train as masks
 from restoration.masking.batches import MaskSettings
-from restoration.masking.metrics import KINDS, EnhancedMetric
+from restoration.masking.metrics import KINDS, EnhancedMetric, build_metric
 from restoration.masking.opinion import draw_table, ensemble
 from restoration.masking.opinion_table import OpinionTable
 from restoration.masking.outcome import agreement, distances
@@ -107,6 +109,7 @@ def test_dissimilarity_against_scipy():
         ("e-mse", losses.EnhancedMSE),
         ("e-ssim", losses.EnhancedSSIM),
         ("e-psnr", losses.EnhancedPSNR),
+        ("e-flip", losses.EnhancedFLIP),
     ],
 )
 def test_a_trained_file_gives_the_loss_that_was_trained(kind, term, tmp_path):
@@ -136,6 +139,111 @@ def test_a_trained_feature_bank_gives_e_vgg(tmp_path):
     with torch.no_grad():
         wanted = trainer.metric(reference, distorted)
     torch.testing.assert_close(loss(distorted, reference), wanted, rtol=1e-4, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def vgg16(tmp_path_factory):
+    """File of random VGG-16 weights under torchvision's names."""
+    torch.manual_seed(0)
+    state = losses.build_backbone("vgg16", weights="random").body.state_dict()
+    file = tmp_path_factory.mktemp("vgg") / "vgg16.safetensors"
+    save_file({name.replace("features_", "features."): v for name, v in state.items()}, file)
+    return file
+
+
+@pytest.mark.parametrize(("kind", "term"), [("e-lpips", losses.ELPIPS), ("e-dists", losses.EDISTS)])
+@pytest.mark.parametrize("order", ["reference_first", "distorted_first"])
+def test_a_trained_file_gives_the_learned_distance(kind, term, order, vgg16, tmp_path):
+    torch.manual_seed(0)
+    metric = build_metric(kind, weights=vgg16, order=order)
+    reference, distorted = torch.rand(2, 2, 3, 32, 32)
+    masks.MaskTrainer(metric).start(reference, distorted)
+    file = tmp_path / "masks.safetensors"
+    save_file(metric.folded(), file)
+    with torch.no_grad():
+        wanted = metric(reference, distorted)
+        found = term(vgg16, file, order=order, reduction="none")(distorted, reference)
+        again = build_metric(kind, weights=vgg16, order=order).load(file)(reference, distorted)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-7)
+    torch.testing.assert_close(again, wanted, rtol=1e-4, atol=1e-7)
+
+
+def test_taps_of_any_backbone(tmp_path):
+    torch.manual_seed(0)
+    taps = ["relu1_2", "relu2_2", "relu3_4"]
+    metric = build_metric("e-vgg", "vgg19", "random", taps)
+    assert metric.channels == (64, 128, 256)
+    reference, distorted = torch.rand(2, 1, 3, 32, 32)
+    masks.MaskTrainer(metric).start(reference, distorted)
+    file = tmp_path / "masks.safetensors"
+    save_file(metric.folded(), file)
+    backbone = metric._distance[0].backbone
+    loss = losses.FeatureLoss(backbone, losses.load_masks(file, backbone.channels))
+    with torch.no_grad():
+        wanted = metric(reference, distorted)[0]
+    torch.testing.assert_close(loss(distorted, reference), wanted, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("function", ["masked_flip", "masked_unit", "structure"])
+def test_new_error_maps_have_the_right_gradients(function):
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.rand(2, 1, 3, 6, 6, generator=generator, dtype=torch.float64)
+    weight = torch.rand(3, generator=generator, dtype=torch.float64)
+    maps = {
+        "masked_flip": metrics.masked_flip,
+        "masked_unit": partial(metrics.masked_unit_difference, weight=weight),
+        "structure": partial(metrics.structure_and_texture_of_masked, alpha=weight, beta=weight),
+    }
+    mask = torch.rand(1, 1, 6, 6, generator=generator, dtype=torch.float64).requires_grad_()
+    assert torch.autograd.gradcheck(lambda m: maps[function](x, y, m), mask)
+
+
+def test_filters_of_an_error_are_not_rounded_to_half_precision():
+    reference = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    distorted = (reference + 0.01).clamp(0, 1)
+    for kind in ("e-ssim", "e-flip"):
+        metric = EnhancedMetric(kind)
+        with torch.no_grad():
+            (wanted,) = metric.error_maps(reference, distorted, masked=False)
+            with torch.autocast("cpu", torch.bfloat16):
+                (found,) = metric.error_maps(reference, distorted, masked=False)
+        torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"kind": "e-mae", "backbone": "vgg16"}, "e-mae compares pixels"),
+        ({"kind": "e-lpips", "backbone": "vgg19"}, "has all taps of vgg16"),
+        ({"kind": "e-dists", "taps": ["relu1_2"]}, "has all taps of vgg16"),
+    ],
+)
+def test_arguments_that_a_metric_has_no_use_for(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        build_metric(**arguments)
+
+
+def test_ctrl_c_between_two_steps_keeps_the_state(table, tmp_path):
+    def interrupt(done, terms, norm):
+        assert set(terms) == {"regression", "ranking", "place"} and norm > 0
+        if done == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(table, states=tmp_path, on_step=interrupt)
+    assert [path.name for path in tmp_path.iterdir()] == ["7.state"]
+    (tmp_path / "7.state").write_bytes(b"broken")
+    with pytest.raises(ValueError, match="7.state: not a state of this training"):
+        trained(table, states=tmp_path)
+
+
+def test_a_loss_that_is_not_finite_is_not_kept(table, tmp_path):
+    trainer = masks.MaskTrainer(EnhancedMetric("e-mae"))
+    with torch.no_grad():
+        trainer.mappings[0].offset.fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match="not finite at step 1: lower train.learning_rate"):
+        masks.train_masks(trainer, table, SETTINGS, tmp_path, save_freq=1)
+    assert not list(tmp_path.iterdir())
 
 
 def test_every_tap_is_asked_for_the_opinion_by_itself():

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from restoration.options_file import (
     shipped_options,
     validate,
 )
+from restoration.options_masks import MaskOptions, load_ablation
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "options").rglob("*.yml"))
@@ -531,6 +533,83 @@ def test_shipped_comparisons(path):
     plan = load_comparison(path)
     assert len(plan.recipes) > 1
     assert all(ignored_keys(recipe.options) == [] for recipe in plan.recipes)
+
+
+@pytest.mark.parametrize("path", MASKS, ids=lambda p: p.name)
+def test_shipped_mask_files(path, tmp_path):
+    if path.name == "ablation.yml":
+        plan = load_ablation(path)
+        assert len(plan.variants) > 9 and plan.settings.test.teachers == "held-out"
+        assert (
+            plan.variants["level_3"].data.levels == [3] and plan.variants["all"].data.table is None
+        )
+        return
+    options = load_options(path, model=MaskOptions)
+    text = dump_yaml(options)
+    assert load_options(written(tmp_path, text), model=MaskOptions) == options
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("train.total_itr", 3, "unknown option `train.total_itr`; did you mean `total_iter`"),
+        ("metric.type", "e-vg", "option `metric.type`: Input should be 'e-mae'"),
+        ("data.held_out_every", 1, "would leave nothing to train on"),
+        ("data.levels", [6], "option `data.levels.0`"),
+        ("data.type", "kadid10k", "teachers: for `type: pseudo` alone"),
+        ("data.score_range", [0, 1], "direction and score_range are for `type: csv` alone"),
+        ("name", "../x", "option `name`"),
+    ],
+)
+def test_mistakes_in_mask_files(path, value, message):
+    mapping = {"name": "masks", "data": {"dataroot": "x", "teachers": "held-out"}}
+    *above, last = path.split(".")
+    here = mapping
+    for key in above:
+        here = here.setdefault(key, {})
+    here[last] = value
+    with pytest.raises(ValueError, match=re.escape(message)):
+        validate(mapping, MaskOptions)
+
+
+def test_csv_states_its_scores():
+    data = {"type": "csv", "dataroot": "x.csv"}
+    with pytest.raises(ValueError, match="csv needs `direction`"):
+        validate({"name": "masks", "data": data}, MaskOptions)
+    data |= {"direction": "MOS", "score_range": [0, 100]}
+    assert validate({"name": "masks", "data": data}, MaskOptions).data.dataroots == ["x.csv"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"variants": [{"name": "a"}, {"name": "a"}]}, "got twice a"),
+        ({"variants": [{"name": "a", "data": {"level": [1]}}]}, "variant a: unknown option"),
+        ({"variants": []}, "option `variants`"),
+        ({"test": {"dataroot": "y", "held_out_every": 4}}, "all of the test is measured on"),
+        ({"trian": {}}, "did you mean `train`"),
+    ],
+)
+def test_mistakes_in_ablations(changes, message, tmp_path):
+    mapping = {
+        "name": "ablation",
+        "data": {"dataroot": "x"},
+        "test": {"dataroot": "y"},
+        "variants": [{"name": "a"}],
+        **changes,
+    }
+    with pytest.raises(ValueError, match=re.escape(message)):
+        load_ablation(written(tmp_path, mapping))
+
+
+def test_overrides_of_an_ablation_hold_for_every_variant(tmp_path):
+    variants = [{"name": "a"}, {"name": "b", "train": {"total_iter": 5}}]
+    mapping = {"name": "x", "data": {"dataroot": "x"}, "test": {"dataroot": "y"}}
+    path = written(tmp_path, mapping | {"variants": variants})
+    assert [v.train.total_iter for v in load_ablation(path).variants.values()] == [1000, 5]
+    plan = load_ablation(path, ["train:total_iter=7", "test:size=64"])
+    assert [v.train.total_iter for v in plan.variants.values()] == [7, 7]
+    assert plan.settings.test.size == 64
 
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda p: p.relative_to(ROOT).as_posix())

@@ -1,0 +1,159 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+import losses
+from restoration.cli import main
+
+OPTIONS = {
+    "name": "small",
+    "metric": {"type": "e-mae"},
+    "data": {
+        "dataroot": "skimage:astronaut,coffee,rocket",
+        "num_references": 6,
+        "num_versions": 3,
+        "size": 64,
+        "distortions": ["noise", "blur"],
+        "teachers": "haarpsi",
+        "held_out_every": 3,
+        "table": "table.npz",
+    },
+    "train": {"total_iter": 6, "crop": 32, "batch_references": 3, "batch_versions": 2},
+    "logger": {"print_freq": 2, "save_checkpoint_freq": 4},
+}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """Runs write below the working directory."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.yml").write_text(yaml.safe_dump(OPTIONS))
+    return tmp_path
+
+
+def train(*more):
+    return main(["masks", "train", "-opt", "small.yml", *more])
+
+
+def test_a_run_explains_itself_and_its_masks_load(here, capsys):
+    assert train() == 0
+    folder = here / "experiments" / "small"
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        *("masks.safetensors", "scores.json", "options.yml", "environment.json"),
+        *("curves.csv", "train.log", "training_states"),
+    }
+    assert losses.EnhancedMAE(folder / "masks.safetensors")
+    losses.load_scaler(folder / "masks.safetensors")
+    scores = json.loads((folder / "scores.json").read_text())
+    assert -1 <= scores["spearman"]["enhanced"]["all"] <= 1
+    assert set(scores["spearman"]["plain"]["families"]) <= {"noise", "blur"}
+    assert scores["held_out"] == "6 pairs, 2 references of 1 photographs"
+    rows = list(csv.DictReader((folder / "curves.csv").open()))
+    assert [row["step"] for row in rows] == ["2", "4", "6"]
+    assert all(float(row["grad_norm"]) > 0 and float(row["lr"]) > 0 for row in rows)
+    assert list((here / "tb_logger" / "small").iterdir())
+    assert "Spearman on held-out photographs: plain" in capsys.readouterr().out
+
+
+def test_interrupted_equals_uninterrupted(here, monkeypatch, capsys):
+    assert train("--force_yml", "name=whole") == 0
+    from restoration.masking import train as masks
+
+    step_as_it_is = masks.train_step
+
+    def interrupted(trainer, optimizer, table, settings, step):
+        if step == 3:
+            raise KeyboardInterrupt
+        return step_as_it_is(trainer, optimizer, table, settings, step)
+
+    monkeypatch.setattr(masks, "train_step", interrupted)
+    assert train() == 130
+    assert "state saved as experiments/small/training_states/3.state" in capsys.readouterr().out
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    assert train("--auto_resume") == 0
+    whole, again = (here / "experiments" / name for name in ("whole", "small"))
+    first, second = (losses.masks.load_state_dict(f / "masks.safetensors") for f in (whole, again))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert (whole / "scores.json").read_text() == (again / "scores.json").read_text()
+    assert [path.name for path in (again / "training_states").iterdir()] == ["6.state"]
+
+
+def test_a_resume_with_other_options_is_refused(here, capsys):
+    assert train("--force_yml", "train:total_iter=1") == 0
+    assert train("--auto_resume") == 2
+    assert "began with another `train`" in capsys.readouterr().err
+    assert train("--force_yml", "train:total_iter=1") == 0
+    assert len(list((here / "experiments").glob("small_archived_*"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("train:total_itr=3", "did you mean `total_iter`"),
+        ("data:dataroot=nowhere", "expected a folder of images, got nowhere"),
+        ("train:crop=128", "at most 64 pixels"),
+        ("data:teachers=harpsi", "did you mean 'haarpsi'"),
+        ("metric:backbone=vgg16", "e-mae compares pixels"),
+    ],
+)
+def test_mistakes_are_one_line(here, assignment, message, capsys):
+    assert train("--force_yml", assignment) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not (here / "experiments").exists()
+
+
+def ablation(**more):
+    test = {"dataroot": "skimage:chelsea", "num_references": 2, "num_versions": 4, "size": 64}
+    variants = [
+        {"name": "all"},
+        {"name": "noise", "metric": {"type": "e-mse"}, "data": {"distortions": ["noise"]}},
+    ]
+    content = {
+        "base": "small.yml",
+        "name": "ablation",
+        "data": {"held_out_every": 0, "table": None},
+        "train": {"total_iter": 2},
+        "test": test | {"teachers": "held-out", "size": 200},
+        "figure": {"image": "skimage:chelsea", "distortion": "white_noise", "level": 5},
+        "variants": variants,
+    }
+    return yaml.safe_dump(content | more)
+
+
+def test_ablation_trains_measures_and_goes_on(here, capsys, monkeypatch):
+    (here / "ablation.yml").write_text(ablation())
+    command = ["masks", "ablate", "-opt", "ablation.yml"]
+    assert main(command) == 0
+    folder = here / "experiments" / "ablation"
+    table = (folder / "ablation.md").read_text()
+    rows = list(csv.DictReader((folder / "ablation.csv").open()))
+    assert [row["variant"] for row in rows] == ["plain mae", "plain mse", "all", "noise"]
+    assert f"{float(rows[2]['all']):.3f}" in table
+    with Image.open(folder / "error_maps.png") as picture:
+        assert np.asarray(picture.convert("L")).std() > 10
+    before = (folder / "ablation.csv").read_text()
+    (folder / "variants" / "noise" / "scores.json").unlink()  # as if it had been interrupted
+    capsys.readouterr()
+    assert main([*command, "--auto_resume"]) == 0
+    assert capsys.readouterr().out.count("trained already") == 1
+    assert (folder / "ablation.csv").read_text() == before
+    (here / "ablation.yml").write_text(ablation(train={"total_iter": 3}))
+    assert main([*command, "--auto_resume"]) == 2
+    assert "began with another `train`" in capsys.readouterr().err
+
+
+def test_an_ablation_is_not_measured_on_what_it_learnt_from(here, capsys):
+    data = {"held_out_every": 0, "table": None, "dataroot": "skimage:chelsea"}
+    text = ablation(data=data, train={"total_iter": 1})
+    (here / "ablation.yml").write_text(text)
+    assert main(["masks", "ablate", "-opt", "ablation.yml"]) == 2
+    assert "expected every reference in one part, got in both" in capsys.readouterr().err
