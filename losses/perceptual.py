@@ -16,7 +16,12 @@ from losses.feature_loss import FeatureDistance
 from losses.masks import load_masks
 from losses.weights import resolve
 
-SHIPPED_MASKS = {"embedded": "masks_e_vgg_embedded", "vgg16": "E_VGG"}
+SHIPPED_MASKS = {
+    "embedded": "masks_e_vgg_embedded",
+    "vgg16": "E_VGG",
+    "vgg19": "masks_e_vgg_vgg19",
+}
+MASKED_TAPS = {"vgg19": ("relu1_2", "relu2_2", "relu3_4")}  # where the masks know fewer than all
 MASK_ORDERS = {"E_VGG": "distorted_first"}  # the authors' E-VGG script swaps the pair
 
 
@@ -77,10 +82,12 @@ class EVGG(FeatureLoss):
 
     Args:
         backbone: "vgg16", "vgg19" or "embedded".
-        taps: which ReLUs to compare; None for all that the weights hold.
+        taps: which ReLUs to compare; None for those that the default masks know, or with masks of
+            your own for all that the weights hold.
         weights: local file of the backbone; None for the published weights.
         masks: mask file or a name of the weights manifest; None for the masks that ship for the
-            embedded backbone, or the authors' E_VGG for vgg16 (your own copy, or fetched).
+            embedded backbone and for three taps of vgg19 (relu1_2, relu2_2, relu3_4), or the
+            authors' E_VGG for vgg16 (your own copy, or fetched).
         order: how the pair is concatenated for the masks; None for the custom of the file
             ("distorted_first" for the authors' E_VGG, else "reference_first").
         pooling: "avg" or "max"; None for the backbone's custom.
@@ -107,9 +114,7 @@ class EVGG(FeatureLoss):
     ):
         check_backbone(backbone)
         if masks is None:
-            if backbone not in SHIPPED_MASKS:
-                raise ValueError(f"no masks are known for {backbone}: give `masks: FILE`")
-            masks = SHIPPED_MASKS[backbone]
+            masks, taps = SHIPPED_MASKS[backbone], taps or MASKED_TAPS.get(backbone)
         masks = resolve(masks)  # before the backbone, which may be a long download
         if order is None:
             order = MASK_ORDERS.get(masks.stem, "reference_first")

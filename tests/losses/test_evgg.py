@@ -149,9 +149,12 @@ def test_authors_masks_in_the_cache(mask_file, tmp_path, monkeypatch):
     )
 
 
-def test_no_masks_are_known_for_vgg19():
-    with pytest.raises(ValueError, match="no masks are known for vgg19: give `masks: FILE`"):
-        EVGG("vgg19", weights="random")
+def test_shipped_masks_of_vgg19_choose_the_taps():
+    term = EVGG("vgg19", weights="random")
+    assert term.backbone.taps == ("relu1_2", "relu2_2", "relu3_4")
+    assert term.masks.channels == (64, 128, 256)
+    with pytest.raises(ValueError, match="expected"):
+        EVGG("vgg19", taps=["relu1_2"], weights="random")
 
 
 def test_unknown_backbone():
