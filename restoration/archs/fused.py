@@ -35,13 +35,22 @@ def depthwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def _conv_backward(
-    grad: Tensor, x: Tensor, weight: Tensor, biased: bool
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Gradients of a convolution, 1x1 or depthwise, that keeps the size."""
+    grad: Tensor, x: Tensor, weight: Tensor, biased: bool, wanted: tuple[bool, bool] = (True, True)
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """Gradients of a convolution, 1x1 or depthwise, that keeps the size: x; weight and bias."""
+    of_x, of_weight = wanted
     padding, groups = weight.shape[-1] // 2, x.shape[1] // weight.shape[1]
     return torch.ops.aten.convolution_backward(
         *(grad, x, weight, [weight.shape[0]] if biased else None),
-        *([1, 1], [padding, padding], [1, 1], False, [0, 0], groups, [True, True, biased]),
+        *(
+            [1, 1],
+            [padding, padding],
+            [1, 1],
+            False,
+            [0, 0],
+            groups,
+            [of_x, of_weight, of_weight and biased],
+        ),
     )
 
 
@@ -71,15 +80,14 @@ class _NormProject(Function):
         weights, biases = projections[::2], projections[1::2]
         ctx.save_for_backward(x, mean, scale, norm_weight, norm_bias, *weights)
         ctx.kernels, ctx.biased = kernels, biases[0] is not None
-        features = kernels.normalise(x, mean, scale, norm_weight, norm_bias).to(weights[0].dtype)
+        features = kernels.normalise(x, mean, scale, norm_weight, norm_bias, weights[0].dtype)
         return tuple(F.conv2d(features, w, b) for w, b in zip(weights, biases, strict=True))
 
     @staticmethod
     @without_autocast
     def backward(ctx: Context, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x, mean, scale, norm_weight, norm_bias, *weights = ctx.saved_tensors
-        features = ctx.kernels.normalise(x, mean, scale, norm_weight, norm_bias)
-        features = features.to(weights[0].dtype)
+        features = ctx.kernels.normalise(x, mean, scale, norm_weight, norm_bias, weights[0].dtype)
         total, by_projections = None, []
         for grad, weight in zip(grads, weights, strict=True):
             part, *by_projection = _conv_backward(grad, features, weight, ctx.biased)
@@ -141,11 +149,12 @@ class _GatedProject(Function):
         gate_weight, gate_bias, content_weight, content_bias, weight, bias = convolutions
         gated = depthwise(gate, gate_weight, gate_bias)
         filled = depthwise(content, content_weight, content_bias)
-        product = ctx.kernels.gate(gated, filled)
-        inner, *by_output = _conv_backward(grad, product, weight, bias is not None)
-        del product
-        by_gated, by_filled = ctx.kernels.gate_backward(inner, gated, filled)
+        # the input's values do not matter for its own gradient: any map of its shape serves
+        inner = _conv_backward(grad, gated, weight, False, (True, False))[0]
+        product, by_gated, by_filled = ctx.kernels.gate_backward(inner, gated, filled)
         del inner, gated, filled
+        by_output = _conv_backward(grad, product, weight, bias is not None, (False, True))[1:]
+        del product
         by_content, *by_second = _conv_backward(
             by_filled, content, content_weight, content_bias is not None
         )
@@ -216,7 +225,7 @@ def feed_forward(
         maps = norm_project(x, norm, gate, content, eps=eps, kernels=kernels)
         return gated_project(x, *maps, gate_kernel, content_kernel, projection, kernels)
     mean, scale = kernels.statistics(x, eps)
-    features = kernels.normalise(x, mean, scale, *norm).to(gate[0].dtype)
+    features = kernels.normalise(x, mean, scale, *norm, gate[0].dtype)
     weight, bias = projection
     out = x.to(weight.dtype, copy=True)
     if bias is not None:

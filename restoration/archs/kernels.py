@@ -48,7 +48,12 @@ def statistics(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
 
 
 def normalise(
-    x: Tensor, mean: Tensor, scale: Tensor, weight: Tensor, bias: Tensor | None
+    x: Tensor,
+    mean: Tensor,
+    scale: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    dtype: torch.dtype,
 ) -> Tensor:
     """Divide by the standard deviation and scale; with a bias, subtract the mean and shift.
 
@@ -58,13 +63,15 @@ def normalise(
         scale: inverse standard deviation of every pixel, (B, 1, H, W).
         weight: scale of each channel (C,).
         bias: shift of each channel (C,), or None.
+        dtype: type of the result; it is computed in at least float32.
 
     Returns:
-        Normalised features (B, C, H, W), at least float32.
+        Normalised features (B, C, H, W).
     """
     if bias is None:
-        return (x * scale).mul_(weight[:, None, None])
-    return (x - mean).mul_(scale).mul_(weight[:, None, None]).add_(bias[:, None, None])
+        return (x * scale).mul_(weight[:, None, None]).to(dtype)
+    standard = (x - mean).mul_(scale)
+    return standard.mul_(weight[:, None, None]).add_(bias[:, None, None]).to(dtype)
 
 
 def normalise_backward(
@@ -102,10 +109,12 @@ def gate(gated: Tensor, filled: Tensor) -> Tensor:
     return F.gelu(gated).mul_(filled)
 
 
-def gate_backward(grad: Tensor, gated: Tensor, filled: Tensor) -> tuple[Tensor, Tensor]:
-    """Gradients of `gate` with respect to its two arguments."""
-    by_filled = F.gelu(gated).mul_(grad)
-    return torch.ops.aten.gelu_backward(grad * filled, gated), by_filled
+def gate_backward(grad: Tensor, gated: Tensor, filled: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """`gate` again, and its gradients with respect to its two arguments."""
+    activated = F.gelu(gated)
+    product = activated * filled
+    by_gated = torch.ops.aten.gelu_backward(grad * filled, gated)
+    return product, by_gated, activated.mul_(grad)
 
 
 def squares(maps: Tensor) -> Tensor:
@@ -143,7 +152,7 @@ class Kernels:
     normalise: Callable[..., Tensor] = normalise
     normalise_backward: Callable[..., tuple[Tensor, Tensor, Tensor | None]] = normalise_backward
     gate: Callable[..., Tensor] = gate
-    gate_backward: Callable[..., tuple[Tensor, Tensor]] = gate_backward
+    gate_backward: Callable[..., tuple[Tensor, Tensor, Tensor]] = gate_backward
     squares: Callable[..., Tensor] = squares
     pull_apart: Callable[..., Tensor] = pull_apart
 
@@ -156,7 +165,7 @@ def compiled() -> Kernels:
     """The kernels through `torch.compile`; the work is done when each first runs."""
     return Kernels(
         **{
-            one.name: torch.compile(getattr(EAGER, one.name), dynamic=True)
+            one.name: torch.compile(getattr(EAGER, one.name), dynamic=True, recompile_limit=64)
             for one in fields(Kernels)
         }
     )

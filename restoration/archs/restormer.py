@@ -2,9 +2,9 @@
 
 A U-shaped network of transformer blocks whose attention runs over channels, so that its cost
 grows linearly with the number of pixels. State-dict names match the released weights, which load
-strictly. What differs from the paper is only how things are computed: see `blocks`, and the channels
-of a pixel lie side by side in memory (channels-last). `restormer_s` and `restormer_xs` are settings
-of this project for small machines; the paper has none.
+strictly. What differs from the paper is only how things are computed: see `blocks`; and the
+channels of a pixel lie side by side in memory (channels-last). `restormer_s` and `restormer_xs` are
+settings of this project for small machines; the paper has none.
 
 Letters: B images, C channels, H x W pixels; N heads, D channels per head.
 """
