@@ -12,6 +12,7 @@ from collections import OrderedDict
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from restoration.archs.fused import Convolution, depthwise, feed_forward, norm_project
 from restoration.archs.fused_attention import attend
@@ -179,9 +180,15 @@ class TransformerBlock(nn.Module):
         self.norm2 = named("body", ChannelNorm(dim, layer_norm_type))
         self.ffn = FeedForward(dim, expansion, bias)
         self.kernels: Kernels = EAGER
+        self.checkpointed = False
 
     def forward(self, x: Tensor) -> Tensor:
         """Refine features (B, C, H, W); same shape."""
+        if self.checkpointed and torch.is_grad_enabled():
+            return checkpoint(self._refine, x, use_reentrant=False, preserve_rng_state=False)
+        return self._refine(x)
+
+    def _refine(self, x: Tensor) -> Tensor:
         if torch.compiler.is_compiling():  # it fuses the plain maths by itself
             x = x + self.attn(self.norm1(x))
             return x + self.ffn(self.norm2(x))

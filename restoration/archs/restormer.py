@@ -16,6 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from restoration.archs.blocks import NORMS, TransformerBlock, named
+from restoration.archs.kernels import compiled
+
+CHECKPOINTED = ("none", "level1", "all")
 
 
 def _downsample(dim: int) -> nn.Sequential:
@@ -132,6 +135,32 @@ class Restormer(nn.Module):
         if self.skip_conv is not None:
             return self.output(x + self.skip_conv(embedded))
         return self.output(x) + image
+
+    def blocks(self, only_full_size: bool = False) -> list[TransformerBlock]:
+        """The transformer blocks, all of them or those that see every pixel."""
+        full_size = (self.encoder_level1, self.decoder_level1, self.refinement)
+        parts = full_size if only_full_size else (self,)
+        return [m for part in parts for m in part.modules() if isinstance(m, TransformerBlock)]
+
+    def compile_parts(self) -> None:
+        """Run elementwise chains through `torch.compile`; equal ones are compiled once."""
+        for block in self.blocks():
+            block.kernels = compiled()
+
+    def checkpoint(self, which: str) -> None:
+        """Keep only the inputs of blocks for the backward pass, which runs them again.
+
+        Args:
+            which: "none", "level1" (the blocks of full resolution) or "all".
+
+        Raises:
+            ValueError: another word.
+        """
+        if which not in CHECKPOINTED:
+            raise ValueError(f"expected checkpointing to be one of {CHECKPOINTED}, got {which!r}")
+        chosen = [] if which == "none" else self.blocks(only_full_size=which == "level1")
+        for block in self.blocks():
+            block.checkpointed = any(block is one for one in chosen)
 
     def _joined(self, x: Tensor, skipped: Tensor) -> Tensor:
         return torch.cat([self._arranged(x), skipped], dim=1)
