@@ -304,6 +304,17 @@ class Train(Strict):
     ema_decay: float = Field(0.0, ge=0, lt=1, description="Weight averaging; 0 for none.")
     amp: Literal["none", "bf16", "fp16"] = Field("none", description="Autocast of the network.")
     accumulate: PositiveInt = Field(1, description="Micro-batches per optimiser step.")
+    compile: bool = Field(
+        False, description="Run the network through torch.compile: a wait, then faster steps."
+    )
+    channels_last: bool | None = Field(
+        None, description="Memory format of the network's features; what suits it if absent."
+    )
+    checkpointing: Literal["none", "level1", "all"] = Field(
+        "none",
+        description="Keep less for the backward pass and compute it again: nowhere, in the blocks "
+        "of full resolution, or in all blocks.",
+    )
 
     @model_validator(mode="after")
     def _collect_losses(self) -> "Train":

@@ -2,181 +2,35 @@
 
 A U-shaped network of transformer blocks whose attention runs over channels, so that its cost
 grows linearly with the number of pixels. State-dict names match the released weights, which load
-strictly. What differs from the paper is only how things are computed: tensors stay in
-(B, C, H, W) throughout. `restormer_s` and `restormer_xs` are settings of this project for small
-machines; the paper has none.
+strictly. What differs from the paper is only how things are computed: see `blocks`; and the
+channels of a pixel lie side by side in memory (channels-last). `restormer_s` and `restormer_xs` are
+settings of this project for small machines; the paper has none.
 
 Letters: B images, C channels, H x W pixels; N heads, D channels per head.
 """
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-NORMS = ("BiasFree", "WithBias")
+from restoration.archs.blocks import NORMS, TransformerBlock, named
+from restoration.archs.kernels import compiled
 
-
-def channel_norm(
-    x: Tensor, weight: Tensor, bias: Tensor | None = None, eps: float = 1e-5
-) -> Tensor:
-    """Layer normalisation over the channels of every pixel.
-
-    Without a bias the mean is not subtracted either, only the standard deviation divides.
-
-    Args:
-        x: features (B, C, H, W), any range.
-        weight: scale of each channel (C,).
-        bias: shift of each channel (C,), or None for the bias-free form.
-        eps: added to the biased variance.
-
-    Returns:
-        Normalised features (B, C, H, W).
-
-    Source:
-        Ba et al. 2016, arXiv:1607.06450; the bias-free form: Mohan et al. 2020, arXiv:1906.05478.
-    """
-    mean = x.mean(1, keepdim=True)  # (B, 1, H, W)
-    centred = x - mean
-    scale = torch.rsqrt(centred.square().mean(1, keepdim=True) + eps)  # (B, 1, H, W)
-    if bias is None:
-        return x * scale * weight[:, None, None]
-    return centred * scale * weight[:, None, None] + bias[:, None, None]
-
-
-def channel_attention(query: Tensor, key: Tensor, value: Tensor, temperature: Tensor) -> Tensor:
-    """Attention between the channels of each head; every channel is one token of H*W numbers.
-
-    Args:
-        query: (B, C, H, W); its channels are split into N heads of D channels.
-        key: (B, C, H, W).
-        value: (B, C, H, W).
-        temperature: what multiplies the cosine of two channels, (N, 1, 1).
-
-    Returns:
-        Mixed values (B, C, H, W).
-
-    Source:
-        arXiv:2111.09881, equation 1.
-    """
-    shape, num_heads = value.shape, temperature.shape[0]
-    size = (shape[0], num_heads, shape[1] // num_heads, shape[2] * shape[3])
-    query, key, value = (t.reshape(size) for t in (query, key, value))  # (B, N, D, HW)
-    cosine = F.normalize(query, dim=-1) @ F.normalize(key, dim=-1).transpose(-2, -1)  # (B, N, D, D)
-    return ((cosine * temperature).softmax(dim=-1) @ value).reshape(shape)
-
-
-class ChannelNorm(nn.Module):
-    """Learned `channel_norm`.
-
-    Args:
-        dim: number of channels.
-        layer_norm_type: "BiasFree" or "WithBias".
-    """
-
-    def __init__(self, dim: int, layer_norm_type: str = "BiasFree") -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(dim))
-        self.bias = nn.Parameter(torch.zeros(dim)) if layer_norm_type == "WithBias" else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise (B, C, H, W) over C; see `channel_norm`."""
-        return channel_norm(x, self.weight, self.bias)
-
-
-class Attention(nn.Module):
-    """MDTA, multi-Dconv head transposed attention (section 3.1 of the paper).
-
-    Args:
-        dim: number of channels, a multiple of num_heads.
-        num_heads: number of heads, each with its own temperature.
-        bias: whether the convolutions have one.
-    """
-
-    def __init__(self, dim: int, num_heads: int, bias: bool = False) -> None:
-        super().__init__()
-        self.temperature = nn.Parameter(torch.ones(num_heads, 1, 1))
-        self.qkv = nn.Conv2d(dim, 3 * dim, 1, bias=bias)
-        self.qkv_dwconv = nn.Conv2d(3 * dim, 3 * dim, 3, padding=1, groups=3 * dim, bias=bias)
-        self.project_out = nn.Conv2d(dim, dim, 1, bias=bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Mix the channels of (B, C, H, W) by their similarity; same shape."""
-        query, key, value = self.qkv_dwconv(self.qkv(x)).chunk(3, dim=1)
-        return self.project_out(channel_attention(query, key, value, self.temperature))
-
-
-class FeedForward(nn.Module):
-    """GDFN, gated-Dconv feed-forward network (section 3.2 of the paper).
-
-    Args:
-        dim: number of channels.
-        expansion: hidden channels per channel; the product is rounded down.
-        bias: whether the convolutions have one.
-    """
-
-    def __init__(self, dim: int, expansion: float = 2.66, bias: bool = False) -> None:
-        super().__init__()
-        hidden = int(dim * expansion)
-        self.project_in = nn.Conv2d(dim, 2 * hidden, 1, bias=bias)
-        self.dwconv = nn.Conv2d(2 * hidden, 2 * hidden, 3, padding=1, groups=2 * hidden, bias=bias)
-        self.project_out = nn.Conv2d(hidden, dim, 1, bias=bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Transform every pixel of (B, C, H, W), one half gating the other; same shape."""
-        gate, content = self.dwconv(self.project_in(x)).chunk(2, dim=1)
-        return self.project_out(F.gelu(gate) * content)
-
-
-class TransformerBlock(nn.Module):
-    """Attention, then feed-forward, each on normalised features and added to its input.
-
-    Args:
-        dim: number of channels, a multiple of num_heads.
-        num_heads: heads of the attention.
-        expansion: hidden channels of the feed-forward per channel.
-        bias: whether the convolutions have one.
-        layer_norm_type: "BiasFree" or "WithBias".
-    """
-
-    def __init__(
-        self,
-        dim: int,
-        num_heads: int,
-        expansion: float = 2.66,
-        bias: bool = False,
-        layer_norm_type: str = "BiasFree",
-    ) -> None:
-        super().__init__()
-        self.norm1 = _named("body", ChannelNorm(dim, layer_norm_type))
-        self.attn = Attention(dim, num_heads, bias)
-        self.norm2 = _named("body", ChannelNorm(dim, layer_norm_type))
-        self.ffn = FeedForward(dim, expansion, bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Refine features (B, C, H, W); same shape."""
-        x = x + self.attn(self.norm1(x))
-        return x + self.ffn(self.norm2(x))
-
-
-def _named(name: str, module: nn.Module) -> nn.Sequential:
-    """One module under a name of its own, as the released weights have it."""
-    return nn.Sequential(OrderedDict([(name, module)]))
+CHECKPOINTED = ("none", "level1", "all")
 
 
 def _downsample(dim: int) -> nn.Sequential:
     """Halve the size and double the channels: (B, C, H, W) -> (B, 2C, H/2, W/2)."""
     conv = nn.Conv2d(dim, dim // 2, 3, padding=1, bias=False)
-    return _named("body", nn.Sequential(conv, nn.PixelUnshuffle(2)))
+    return named("body", nn.Sequential(conv, nn.PixelUnshuffle(2)))
 
 
 def _upsample(dim: int) -> nn.Sequential:
     """Double the size and halve the channels: (B, C, H, W) -> (B, C/2, 2H, 2W)."""
     conv = nn.Conv2d(dim, 2 * dim, 3, padding=1, bias=False)
-    return _named("body", nn.Sequential(conv, nn.PixelShuffle(2)))
+    return named("body", nn.Sequential(conv, nn.PixelShuffle(2)))
 
 
 class Restormer(nn.Module):
@@ -205,6 +59,7 @@ class Restormer(nn.Module):
     """
 
     multiple = 8
+    channels_last = True
 
     def __init__(
         self,
@@ -231,7 +86,7 @@ class Restormer(nn.Module):
 
         dims = [dim * 2**scale for scale in range(4)]
         conv3x3 = partial(nn.Conv2d, kernel_size=3, padding=1)
-        self.patch_embed = _named("proj", conv3x3(inp_channels, dim, bias=False))
+        self.patch_embed = named("proj", conv3x3(inp_channels, dim, bias=False))
         self.encoder_level1 = stage(0, num_blocks[0], dims[0])
         self.down1_2 = _downsample(dims[0])
         self.encoder_level2 = stage(1, num_blocks[1], dims[1])
@@ -265,21 +120,55 @@ class Restormer(nn.Module):
                 (`restoration.archs.restore` pads).
         """
         self._check_image(image)
-        embedded = self.patch_embed(image)  # (B, C, H, W)
+        embedded = self._arranged(self.patch_embed(self._arranged(image)))  # (B, C, H, W)
         level1 = self.encoder_level1(embedded)  # (B, C, H, W)
-        level2 = self.encoder_level2(self.down1_2(level1))  # (B, 2C, H/2, W/2)
-        level3 = self.encoder_level3(self.down2_3(level2))  # (B, 4C, H/4, W/4)
-        x = self.latent(self.down3_4(level3))  # (B, 8C, H/8, W/8)
+        level2 = self.encoder_level2(self._arranged(self.down1_2(level1)))  # (B, 2C, H/2, W/2)
+        level3 = self.encoder_level3(self._arranged(self.down2_3(level2)))  # (B, 4C, H/4, W/4)
+        x = self.latent(self._arranged(self.down3_4(level3)))  # (B, 8C, H/8, W/8)
 
-        x = self.reduce_chan_level3(torch.cat([self.up4_3(x), level3], dim=1))
-        x = self.decoder_level3(x)  # (B, 4C, H/4, W/4)
-        x = self.reduce_chan_level2(torch.cat([self.up3_2(x), level2], dim=1))
-        x = self.decoder_level2(x)  # (B, 2C, H/2, W/2)
-        x = self.decoder_level1(torch.cat([self.up2_1(x), level1], dim=1))  # (B, 2C, H, W)
+        x = self._joined(self.up4_3(x), level3)
+        x = self.decoder_level3(self.reduce_chan_level3(x))  # (B, 4C, H/4, W/4)
+        x = self._joined(self.up3_2(x), level2)
+        x = self.decoder_level2(self.reduce_chan_level2(x))  # (B, 2C, H/2, W/2)
+        x = self.decoder_level1(self._joined(self.up2_1(x), level1))  # (B, 2C, H, W)
         x = self.refinement(x)
         if self.skip_conv is not None:
             return self.output(x + self.skip_conv(embedded))
         return self.output(x) + image
+
+    def blocks(self, only_full_size: bool = False) -> list[TransformerBlock]:
+        """The transformer blocks, all of them or those that see every pixel."""
+        full_size = (self.encoder_level1, self.decoder_level1, self.refinement)
+        parts = full_size if only_full_size else (self,)
+        return [m for part in parts for m in part.modules() if isinstance(m, TransformerBlock)]
+
+    def compile_parts(self) -> None:
+        """Run elementwise chains through `torch.compile`; equal ones are compiled once."""
+        for block in self.blocks():
+            block.kernels = compiled()
+
+    def checkpoint(self, which: str) -> None:
+        """Keep only the inputs of blocks for the backward pass, which runs them again.
+
+        Args:
+            which: "none", "level1" (the blocks of full resolution) or "all".
+
+        Raises:
+            ValueError: another word.
+        """
+        if which not in CHECKPOINTED:
+            raise ValueError(f"expected checkpointing to be one of {CHECKPOINTED}, got {which!r}")
+        chosen = [] if which == "none" else self.blocks(only_full_size=which == "level1")
+        for block in self.blocks():
+            block.checkpointed = any(block is one for one in chosen)
+
+    def _joined(self, x: Tensor, skipped: Tensor) -> Tensor:
+        return torch.cat([self._arranged(x), skipped], dim=1)
+
+    def _arranged(self, x: Tensor) -> Tensor:
+        """The same numbers in the memory format that the blocks are to work in."""
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        return x.contiguous(memory_format=layout)
 
     def _check_image(self, image: Tensor) -> None:
         if image.dim() != 4 or image.shape[1] != self.inp_channels:

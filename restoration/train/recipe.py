@@ -39,6 +39,7 @@ from restoration.train.criterion import build_criterion
 from restoration.train.loop import Trainer, train
 from restoration.train.monitor import Monitor
 from restoration.train.schedule import Schedule, build_schedule
+from restoration.train.speed import arrange
 
 logger = logging.getLogger("restoration")
 GIGABYTE = 1024**3
@@ -126,6 +127,7 @@ def initial_network(options: Options) -> nn.Module:
 def build_trainer(options: Options, recipe: Train, device: torch.device) -> Trainer:
     """Build network, losses and optimiser."""
     network = initial_network(options).to(device)
+    arrange(network, recipe.compile, recipe.channels_last, recipe.checkpointing)
     return Trainer(
         network,
         build_criterion(recipe.terms()).to(device),
