@@ -13,7 +13,7 @@ from losses.functional import check_pair
 
 WINDOW_SIZE, WINDOW_SIGMA = 11, 1.5
 K1, K2 = 0.01, 0.03
-STRIP_ROWS = 64  # on a CPU faster than whole photographs at once: the maps stay in the cache
+STRIP_ROWS = 48  # on a CPU faster than whole photographs at once: the maps stay in the cache
 
 
 def psnr(
@@ -135,15 +135,15 @@ def _ssim_maps(x: Tensor, y: Tensor, data_range: float) -> tuple[Tensor, Tensor]
     c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
     total, difference = x + y, x - y
     centre = total.mean((1, 2), keepdim=True)  # (C, 1, 1)
-    total = total - centre
+    total.sub_(centre)
     maps = torch.stack([total, difference, total.square(), difference.square()])  # (4, C, H, W)
     mean_s, mean_d, squares_s, squares_d = _gaussian(_gaussian(maps, dim=-2), dim=-1)
     mean_d2 = mean_d.square()
     bright = (mean_s + centre).square().add_(2 * c1)
-    luminance = (bright - mean_d2) / (bright + mean_d2)
+    luminance = (bright - mean_d2).div_(bright + mean_d2)
     variance_s = torch.addcmul(squares_s, mean_s, mean_s, value=-1).add_(2 * c2)
     variance_d = squares_d - mean_d2
-    structure = (variance_s - variance_d) / (variance_s + variance_d)
+    structure = (variance_s - variance_d).div_(variance_s + variance_d)
     return luminance, structure
 
 
