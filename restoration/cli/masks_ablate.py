@@ -22,7 +22,6 @@ VARIANTS = "variants"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.epilog = masks_train.FASTER
     masks_train.add_option_file(parser)
     parser.add_argument(
         "--auto_resume",

@@ -19,15 +19,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("restoration")
 MASKS, SCORES, STATES = "masks.safetensors", "scores.json", "training_states"
-FASTER = (
-    "On a CPU, MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8000000000 MALLOC_TOP_PAD_=134217728 in "
-    "the environment keep freed memory (glibc), which makes this about three times faster."
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.epilog = FASTER
     add_option_file(parser)
     parser.add_argument(
         "--auto_resume", action="store_true", help="go on from the newest state, if there is one"
