@@ -18,7 +18,7 @@ class EnhancedLoss(nn.Module):
 
     Args:
         weights: mask file, or a name of the weights manifest; None for the mask that ships for
-            this metric (E-MSE shares that of E-MAE).
+            this metric (E-MSE and E-SSIM share that of E-MAE).
         order: how the pair is concatenated for the mask network; the authors' released pixel
             metrics use "reference_first".
         mask_gradient: whether gradients also flow through the mask to the prediction.
@@ -119,8 +119,6 @@ class EnhancedSSIM(EnhancedLoss):
     As in the authors' release, the floor in the standard deviations leaves identical images a
     value above 0 (at most 0.0218, in flat regions).
     """
-
-    shipped = "pixel_mask_e_ssim"
 
     def compare(self, mask: Tensor, x: Tensor, y: Tensor) -> Tensor:
         """Mean dissimilarity of M * x and M * y per image."""

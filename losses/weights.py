@@ -70,7 +70,7 @@ MANIFEST: dict[str, Weights] = {
     "pixel_mask_e_mae": _shipped(
         "pixel_mask_e_mae.safetensors",
         "pseudo-opinion on BSDS500 train and test",
-        "b4d402fb48cbd7f8d43a37177b0462f8389bd8cd",
+        "10f3f382619eaf303f39333da21058ef2b67b1ba",
     ),
     "pixel_mask_e_psnr": _shipped(
         "pixel_mask_e_psnr.safetensors",
