@@ -119,7 +119,7 @@ def of_tiles(
     for side in sides:
         image = torch.rand(1, 3, side, side, device=device)
         for kind, size in (("tiles", tile), ("whole", None)):
-            work = partial(restore, network, image, tile=size)
+            work = partial(restore, network, image, tile=size, overlap=tile // 4)
             row = {"side": side, "kind": kind, **measure(work, rounds, device)}
             row["image_mb"] = round(image.nbytes / harness.MEGABYTE, 1)
             rows.append(with_rate(row, operations(work)))
@@ -276,7 +276,8 @@ def main() -> None:
     tables["processes"] = of_processes(given.network, given.tile, given.counts)
     tables["projection, not measured: full recipe on H200 GPUs"] = projection(given.utilisation)
     notes = [
-        f"tiles of {given.tile} pixels; peak memory beyond what the process held before",
+        f"tiles of {given.tile} pixels that share a quarter",
+        "peak memory: beyond what the process held before",
         f"projection: {FULL}, 300k steps, global batch of {RECIPE_GPUS} GPUs on any number (the "
         "last two stages have 8 samples, so that 64 GPUs are little faster than 8 there), "
         "operations of forward and backward only, no data, loss network or communication; its "
