@@ -1,5 +1,6 @@
-"""The scripts under experiments/benchmarks run."""
+"""The scripts under experiments/benchmarks run, and count what they say."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -9,24 +10,113 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+SCRIPTS = ROOT / "experiments" / "benchmarks"
 
 
-@pytest.mark.slow
-def test_loss_speed(tmp_path):
-    script = ROOT / "experiments" / "benchmarks" / "loss_speed.py"
-    small = ["--side", "32", "--rounds", "1", "--threads", "1", "--out", tmp_path / "x.json"]
+@pytest.fixture
+def harness(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    return importlib.import_module("harness")
+
+
+def run(script: str, out: Path, *arguments) -> tuple[dict, str]:
+    """Run a script; its JSON file, and its Markdown file, which is what it printed."""
+    small = ["--rounds", 1, "--threads", 1, "--out", out, *arguments]
     done = subprocess.run(  # noqa: S603
-        [sys.executable, script, *map(str, small)],
+        [sys.executable, SCRIPTS / script, *map(str, small)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    result = json.loads((tmp_path / "x.json").read_text())
+    text = out.with_suffix(".md").read_text()
+    assert text.strip() == done.stdout.strip()
+    result = json.loads(out.read_text())
+    assert {"torch", "threads", "processor"} <= set(result["machine"])
+    return result, text
+
+
+def test_arms_take_turns(harness):
+    order = []
+
+    def arm(name, milliseconds):
+        order.append(name)
+        return harness.Timing(milliseconds, milliseconds / 2)
+
+    durations = iter([8.0, 4.0, 6.0])
+    times = harness.interleave(
+        {"a": lambda: arm("a", next(durations)), "b": lambda: arm("b", 2.0)}, rounds=2
+    )
+    assert order == ["a", "b"] * 3, "one round to warm up, then two"
+    assert [t.clock for t in times["a"]] == [4.0, 6.0]
+    assert harness.describe(times["a"]) == {
+        "clock_median_ms": 5.0,
+        "clock_min_ms": 4.0,
+        "cpu_median_ms": 2.5,
+        "cpu_min_ms": 2.0,
+    }
+    assert harness.ratio(times["a"], times["b"]) == {"clock": 2.5, "cpu": 2.5, "of_minima": 2.0}
+
+
+def test_table(harness):
+    rows = [{"name": "a", "ms": 1.23456}, {"name": "bcd", "ms": 12345.6, "wanted": None}]
+    assert harness.table(rows) == (
+        "| name |    ms | wanted |\n"
+        "| ---- | ----: | -----: |\n"
+        "| a    | 1.235 |        |\n"
+        "| bcd  | 12346 |        |"
+    )
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="for Linux only")
+def test_peak_memory_is_what_a_call_touches(harness):
+    megabytes = harness.peak_memory(lambda: b"x" * (64 * harness.MEGABYTE))
+    assert 60 < megabytes < 80
+
+
+@pytest.mark.slow
+def test_loss_speed(tmp_path):
+    result, _ = run("loss_speed.py", tmp_path / "x.json", "--side", 32)
     assert result["largest_relative_difference"] < 1e-5
     assert set(result["arms"]) >= {"plain", "e-vgg", "straightforward"}
+
+
+@pytest.mark.slow
+def test_metrics(tmp_path):
+    result, text = run("metrics.py", tmp_path / "x.json", "--height", 64, "--width", 96)
+    assert result["largest_difference"] < 1e-4
+    assert ("basicsr / ours" in result["ratios"]) == ("basicsr is not installed" not in text)
+
+
+@pytest.mark.slow
+def test_stream(tmp_path):
+    small = ["--count", 2, "--workers", 0, "--patch", 32, "--batch", 2, "--samples", 4]
+    result, _ = run("stream.py", tmp_path / "x.json", *small)
+    rows = result["workers_0"]
+    assert rows["ours, decoded files"]["faster"] > 1
+    assert rows["384 pixels, cut afterwards"]["faster"] == 1
+
+
+@pytest.mark.slow
+def test_whole_benchmark(tmp_path):
+    small = ["--root", tmp_path, "--max-images", 1, "--metrics", "psnr"]
+    result, _ = run("whole_benchmark.py", tmp_path / "x.json", *small)
+    assert all(0 < row["median"] < 1 for row in result["shares"])
+    parts = {row["part"]: row["seconds"] for row in result["parts"]}
+    assert min(parts["network"], parts["metrics"], parts["checks before the first image"]) > 0
+
+
+@pytest.mark.slow
+def test_scaling(tmp_path):
+    small = ["--patches", 32, "--batches", 1, "--sides", 48, "--tile", 32, "--counts", 1]
+    result, text = run("scaling.py", tmp_path / "x.json", *small)
+    assert (tmp_path / "x.png").stat().st_size > 10_000
+    assert "projection, not measured" in text
+    (patch,) = result["tables"]["patch"]
+    assert patch["gflop"] > 0 and patch["saved_mb"] > 0
 
 
 @pytest.mark.slow

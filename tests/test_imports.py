@@ -1,8 +1,10 @@
 """The direction of imports: losses knows nothing of restoration; YAML and prints stay outside."""
 
 import ast
+import math
 import subprocess
 import sys
+import time
 from functools import cache
 from pathlib import Path
 
@@ -127,6 +129,24 @@ def test_a_fresh_import_is_light():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("limit", "arguments"),
+    [(0.3, ["-c", "import restoration"]), (1.0, ["-m", "restoration", "--help"])],
+)
+def test_the_door_opens_fast(limit, arguments):
+    """Seconds of a new process, the shortest of several: other programs may run beside it."""
+    shortest = math.inf
+    for _ in range(8):
+        began = time.perf_counter()
+        subprocess.run(  # noqa: S603
+            [sys.executable, *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, check=True
+        )
+        shortest = min(shortest, time.perf_counter() - began)
+        if shortest < limit:
+            return
+    pytest.fail(f"{arguments} takes {shortest:.2f} s, expected less than {limit} s")
 
 
 def test_the_parser_sees_what_it_should(tmp_path, monkeypatch):

@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from restoration.memory import keep_freed
+
 LIBRARIES = ("torch", "numpy", "opencv-python", "basicsr", "lpips")
 MEGABYTE = 2**20
 
@@ -146,6 +148,7 @@ def arguments(parser: argparse.ArgumentParser, rounds: int) -> argparse.Namespac
         if getattr(given, name) < 1:
             parser.error(f"expected --{name} >= 1, got {getattr(given, name)}")
     torch.set_num_threads(given.threads)
+    keep_freed()  # as the command line does
     return given
 
 

@@ -82,9 +82,10 @@ def test(
     with session.logging_to(console, folder / "test.log"):
         for note in benchmark.notes:
             logger.warning(note)
-        report = _evaluate(benchmark, folder, console, resume)
+        first = _FirstPicture(benchmark)
+        report = _evaluate(benchmark, folder, console, resume, first)
         if distributed.rank() == 0:
-            _write(benchmark, report, folder, console)
+            _write(benchmark, report, folder, console, first)
     return report
 
 
@@ -94,19 +95,46 @@ def is_single(options: "Options") -> bool:
     return checkpoint and set(options.baselines) <= {"noisy"}
 
 
-def _evaluate(benchmark: "Benchmark", folder: Path, console: "Console", resume: bool) -> "Report":
+class _FirstPicture:
+    """Keeps what the picture shows: the first image of the first set, by noise level."""
+
+    def __init__(self, benchmark: "Benchmark"):
+        self.set, one = next(iter(benchmark.sets.items()))
+        self.image = one.source.names[0]
+        self.checkpoints = {name for name, run in benchmark.runs.items() if run.network is not None}
+        self.known: dict[float, tuple[Tensor, Tensor]] = {}
+
+    def __call__(self, run: str, name: str, image: str, sigma: float, *tensors: "Tensor") -> None:
+        """Keep noisy and restored image of a checkpoint."""
+        if run in self.checkpoints and (name, image) == (self.set, self.image):
+            self.known[sigma] = (tensors[0], tensors[1])
+
+
+def _evaluate(
+    benchmark: "Benchmark",
+    folder: Path,
+    console: "Console",
+    resume: bool,
+    first: _FirstPicture,
+) -> "Report":
     from restoration import distributed
     from restoration.evaluate.benchmark import run_benchmark
 
     single = is_single(benchmark.options)
     writer = _image_writer(folder / "visualization", by_run=not single)
+
+    def on_result(*result) -> None:
+        first(*result)
+        if benchmark.options.val.save_img:
+            writer(*result)
+
     try:
         with Work(console, "evaluating", visible=distributed.rank() == 0) as work:
             return run_benchmark(
                 benchmark,
                 folder,
                 resume,
-                on_result=writer if benchmark.options.val.save_img else None,
+                on_result=on_result,
                 on_progress=work.update,
             )
     except KeyboardInterrupt:
@@ -114,7 +142,13 @@ def _evaluate(benchmark: "Benchmark", folder: Path, console: "Console", resume: 
         raise
 
 
-def _write(benchmark: "Benchmark", report: "Report", folder: Path, console: "Console") -> None:
+def _write(
+    benchmark: "Benchmark",
+    report: "Report",
+    folder: Path,
+    console: "Console",
+    shown: _FirstPicture,
+) -> None:
     """Write the result files, and print the table."""
     from restoration.evaluate import benchmark as benchmarks
     from restoration.evaluate import recipe
@@ -133,7 +167,7 @@ def _write(benchmark: "Benchmark", report: "Report", folder: Path, console: "Con
         (network,) = [run.network for run in benchmark.runs.values() if run.network is not None]
         first = next(iter(benchmark.sets.values()))
         tiles = (options.val.tile, options.val.tile_overlap)
-        recipe.draw_picture(folder / "picture.png", network, first, device, *tiles)
+        recipe.draw_picture(folder / "picture.png", network, first, device, *tiles, shown.known)
         names.append("picture.png")
     print_report(report, console, only_average=not single)
     logger.info("written: %s (%s)", folder, ", ".join(names))

@@ -5,6 +5,7 @@ sample, so it does not depend on the batch or the rank (kinds of devices do diff
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -68,8 +69,19 @@ def evaluation_noise(image: np.ndarray, sigma: float, seed: int = 0) -> np.ndarr
         raise ValueError(f"expected (H, W, C) float32, got {image.shape} {image.dtype}")
     if sigma < 0:
         raise ValueError(f"expected sigma >= 0, got {sigma}")
-    noise = np.random.RandomState(seed).normal(0, sigma / 255, image.shape)
+    noise = _unit_noise(image.shape, seed) * (sigma / 255)
     return (image + noise).astype(np.float32)
+
+
+@lru_cache(maxsize=2)
+def _unit_noise(shape: tuple[int, ...], seed: int) -> np.ndarray:
+    """Noise of deviation 1, which NumPy's `normal(0, scale)` multiplies by the scale; read-only.
+
+    Kept from one noise level to the next, and for both orientations of a set's pictures.
+    """
+    noise = np.random.RandomState(seed).standard_normal(shape)
+    noise.setflags(write=False)
+    return noise
 
 
 def _to_unit(crops: torch.Tensor, device: torch.device | str) -> torch.Tensor:

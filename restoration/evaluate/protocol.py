@@ -58,9 +58,12 @@ def to_batch(image: np.ndarray, device: torch.device | str) -> Tensor:
     return torch.from_numpy(image).to(device).permute(2, 0, 1).unsqueeze(0).contiguous()
 
 
-def measure(metrics: Mapping[str, Metric], prediction: Tensor, target: Tensor) -> dict[str, float]:
-    """Evaluate every metric on one image, (1, 3, H, W) each."""
-    return {name: float(metric(prediction, target)) for name, metric in metrics.items()}
+def measure(metrics: Mapping[str, Metric], prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """Evaluate every metric on one image, (1, 3, H, W) each; values stay on the device, unread.
+
+    Whoever reads a value waits for a GPU, which could have begun with the next image.
+    """
+    return {name: metric(prediction, target) for name, metric in metrics.items()}
 
 
 def noisy_and_restored(
@@ -245,4 +248,6 @@ def _measure_image(
             restored = denoise(noisy, sigma)
             rows[run].append({"run": run, **head, **measure(metrics, restored, clean)})
             on_result(run, name, head["image"], sigma, noisy, restored, clean)
+    for row in (row for own in rows.values() for row in own):
+        row.update({metric: float(row[metric]) for metric in metrics})
     return rows

@@ -282,14 +282,28 @@ def draw_picture(
     device: torch.device,
     tile: int | None = None,
     overlap: int = 32,
+    known: Mapping[float, tuple[Tensor, Tensor]] | None = None,
 ) -> None:
-    """Draw the first image of a set at its noise levels (four at most)."""
+    """Draw the first image of a set at its noise levels (four at most).
+
+    Args:
+        path: PNG to write.
+        network: on the device.
+        one: the set.
+        device: where to compute.
+        tile: side of overlapping tiles, or None for whole images.
+        overlap: pixels that tiles share.
+        known: noisy and restored image by noise level, where the evaluation has them already.
+    """
     mask_of = losses.EnhancedMAE().mask
     clean_image = one.source.read_float(0)
     clean = to_batch(clean_image, device)
     rows: list[tuple[str, Tensor, Tensor, Tensor, Tensor]] = []
     for sigma in one.sigmas[:PICTURE_SIGMAS]:
-        noisy, restored = noisy_and_restored(network, clean_image, sigma, device, tile, overlap)
+        found = (known or {}).get(sigma)
+        noisy, restored = found or noisy_and_restored(
+            network, clean_image, sigma, device, tile, overlap
+        )
         mask = mask_of(as_rgb(restored), as_rgb(clean))
         rows.append((f"sigma {sigma:g}", noisy, restored, clean, mask))
     denoising_figure(path, rows)

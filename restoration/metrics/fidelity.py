@@ -2,8 +2,8 @@
 
 SSIM is the MATLAB variant: 11x11 Gaussian of 1.5, valid region, each channel by itself, then the
 mean. The data range is an argument, never guessed: a guess from the maximum makes one pixel at
-1.0001 worth 48 dB. Maps of float32 images are float32 (float64 images: float64), sums over pixels
-always float64: against float64 throughout, SSIM is off by 1e-7 at most, in half the time.
+1.0001 worth 48 dB. Maps of float32 images are float32 (float64 images: float64), sums of their
+rows float64: against float64 throughout, SSIM is off by 1e-7 at most, in half the time.
 """
 
 import torch
@@ -13,7 +13,7 @@ from losses.functional import check_pair
 
 WINDOW_SIZE, WINDOW_SIGMA = 11, 1.5
 K1, K2 = 0.01, 0.03
-STRIP_ROWS = 48  # on a CPU faster than whole photographs at once: the maps stay in the cache
+STRIP_ROWS = 64  # on a CPU faster than whole photographs at once: the maps stay in the cache
 
 
 def psnr(
@@ -35,7 +35,8 @@ def psnr(
     """
     x, y = check_images(prediction, target, data_range, crop_border)
     difference = _maps_type(x) - _maps_type(y)
-    mse = difference.square_().sum((1, 2, 3), dtype=torch.float64) / difference[0].numel()
+    squares = difference.square_().flatten(1, 2)  # (B, CH, W)
+    mse = _sum(squares) / squares[0].numel()
     return 10 * torch.log10(float(data_range) ** 2 / mse)
 
 
@@ -111,10 +112,15 @@ def ssim_parts(x: Tensor, y: Tensor, data_range: float) -> tuple[Tensor, Tensor]
         luminance, structure = _ssim_maps(
             _maps_type(x[:, strip]), _maps_type(y[:, strip]), data_range
         )
-        sums[0] += (luminance * structure).sum((1, 2), dtype=torch.float64)
-        sums[1] += structure.sum((1, 2), dtype=torch.float64)
+        sums[0] += _sum(luminance * structure)
+        sums[1] += _sum(structure)
     whole, structure = sums / (rows * columns)
     return whole, structure
+
+
+def _sum(x: Tensor) -> Tensor:
+    """Sum of (N, H, W) over rows in their own type, then in float64 -> (N,)."""
+    return x.sum(2).sum(1, dtype=torch.float64)
 
 
 def _maps_type(x: Tensor) -> Tensor:

@@ -280,6 +280,20 @@ def test_results_explain_themselves(whole):
     assert picture.std() > 10
 
 
+def test_the_picture_shows_what_was_evaluated(whole, monkeypatch):
+    """Byte for byte the picture of an image restored once more, without restoring it."""
+    _, folder, _ = whole()
+    shown = read_image(folder / "picture.png")
+    again = recipe.noisy_and_restored
+    monkeypatch.setattr(recipe, "noisy_and_restored", lambda *_: pytest.fail("restored again"))
+    whole()
+    monkeypatch.setattr(recipe, "noisy_and_restored", again)
+    draw = recipe.draw_picture
+    monkeypatch.setattr(recipe, "draw_picture", lambda *a: draw(*a[:-1]))  # nothing is known
+    _, folder, _ = whole()
+    np.testing.assert_array_equal(read_image(folder / "picture.png"), shown)
+
+
 def test_existing_results_are_archived(whole):
     _, folder, _ = whole()
     (folder / "mine.txt").write_text("kept")
