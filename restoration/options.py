@@ -55,8 +55,9 @@ class TrainSet(Strict):
         "GaussianDenoising", description="Clean images; the noise is made while training."
     )
     dataroot_gt: str = Field(
-        description="Folder of clean images, a `.lmdb` folder, or `skimage:NAME,NAME` for "
-        "photographs that ship inside scikit-image (`NAME@128` for all its crops of 128 pixels)."
+        description="Folder of clean images (or of the decoded ones of `restoration data prepare "
+        "--decoded`, the fastest), a `.lmdb` folder, or `skimage:NAME,NAME` for photographs that "
+        "ship inside scikit-image (`NAME@128` for all its crops of 128 pixels)."
     )
     sigma_type: Literal["random", "constant", "choice"] = Field(
         "random",

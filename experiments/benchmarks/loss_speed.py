@@ -2,22 +2,15 @@
 
     python experiments/benchmarks/loss_speed.py --threads 2 --rounds 15 --out speed.json
 
-VGG-16 with random weights (the time does not depend on them), five taps. All arms run in turn in
-one process, so that a busy machine slows them alike. A ratio is the median over rounds of the
-ratio within a round, by the clock and by the CPU time of the process; beside it stands the ratio
-of the shortest times, which a busy machine disturbs least.
+VGG-16 with random weights (the time does not depend on them), five taps.
 """
 
 import argparse
 import copy
-import json
-import os
-import platform
-import statistics
-import time
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 
+import harness
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -65,11 +58,11 @@ class Straightforward(nn.Module):
         return (total / sum(self.backbone.channels)).mean()
 
 
-def build_arms() -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
+def build_arms(device: str) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
     """Build every arm on one backbone and one mask bank."""
     torch.manual_seed(0)
-    backbone = losses.build_backbone("vgg16", weights="random")
-    masks = freeze(losses.MaskBank(backbone.channels))
+    backbone = losses.build_backbone("vgg16", weights="random").to(device)
+    masks = freeze(losses.MaskBank(backbone.channels)).to(device)
     plain, enhanced = losses.FeatureLoss(backbone), losses.FeatureLoss(backbone, masks)
     both = Criterion({"VGG": plain, "E-VGG": enhanced}, {"VGG": 1.0, "E-VGG": 1.0})
     return {
@@ -91,96 +84,58 @@ def check_values(arms: dict[str, Callable], x: Tensor, y: Tensor) -> float:
     return max(abs(value - wanted) / wanted for value in found.values())
 
 
-def measure(arm: Callable, x: Tensor, y: Tensor) -> tuple[float, float]:
-    """Milliseconds of one forward and backward, by the clock and of CPU."""
+def measure(arm: Callable, x: Tensor, y: Tensor) -> harness.Timing:
+    """Time one forward and backward."""
     x = x.clone().requires_grad_()
     if isinstance(arm, nn.Module):
         arm.zero_grad(set_to_none=True)
-    clock, cpu = time.perf_counter(), time.process_time()
-    arm(x, y).backward()
-    return 1e3 * (time.perf_counter() - clock), 1e3 * (time.process_time() - cpu)
+    return harness.timed(lambda: arm(x, y).backward(), x.device)
 
 
-def summary(times: dict[str, list[tuple[float, float]]]) -> dict:
+def summary(times: dict[str, list[harness.Timing]]) -> dict:
     """Median and minimum of each arm, and the ratios."""
-    columns = {"clock": 0, "cpu": 1}
-    arms = {
-        name: {
-            f"{kind}_{what}_ms": round(function(t[column] for t in values), 2)
-            for kind, column in columns.items()
-            for what, function in (("median", statistics.median), ("min", min))
-        }
-        for name, values in times.items()
-    }
-    ratios = {
-        name: {
-            **{
-                kind: round(
-                    statistics.median(
-                        a[column] / b[column] for a, b in zip(times[arm], times[base], strict=True)
-                    ),
-                    3,
-                )
-                for kind, column in columns.items()
-            },
-            "of_minima": round(min(t[0] for t in times[arm]) / min(t[0] for t in times[base]), 3),
-            "wanted": wanted,
-        }
-        for name, (arm, base, wanted) in RATIOS.items()
-    }
-    return {"arms": arms, "ratios": ratios}
-
-
-def machine() -> dict[str, str | int]:
-    """Describe what the numbers were taken on."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return {
-        "processor": models[0] if models else platform.processor(),
-        "cores": os.cpu_count() or 0,
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "load": round(os.getloadavg()[0], 1),
+        "arms": {name: harness.describe(values) for name, values in times.items()},
+        "ratios": {
+            name: {**harness.ratio(times[arm], times[base]), "wanted": wanted}
+            for name, (arm, base, wanted) in RATIOS.items()
+        },
     }
 
 
 def main() -> None:
-    """Run the benchmark and print a table; write JSON where asked."""
+    """Run the benchmark, print tables, and write files where asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--side", type=int, default=128)
     parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--out", type=Path)
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    arms = build_arms()
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    given = harness.arguments(parser, rounds=15)
+    arms = build_arms(given.device)
     generator = torch.Generator().manual_seed(0)
     y = torch.rand(given.batch, 3, given.side, given.side, generator=generator)
     x = (y + 0.1 * torch.randn(y.shape, generator=generator)).clamp(0, 1)
+    x, y = x.to(given.device), y.to(given.device)
     difference = check_values(arms, x, y)
-    for arm in arms.values():  # warm up
-        measure(arm, x, y)
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in arms}
-    for _ in range(given.rounds):
-        for name, arm in arms.items():
-            times[name].append(measure(arm, x, y))
+    turns = {name: partial(measure, arm, x, y) for name, arm in arms.items()}
     result = {
         "input": list(y.shape),
         "rounds": given.rounds,
         "largest_relative_difference": difference,
-        "machine": machine(),
-        **summary(times),
+        **summary(harness.interleave(turns, given.rounds)),
     }
-    for name, row in result["arms"].items():
-        print(f"{name:24s}", "  ".join(f"{key} {value:9.2f}" for key, value in row.items()))
-    for name, row in result["ratios"].items():
-        print(f"{name:34s}", "  ".join(f"{key} {value}" for key, value in row.items()))
-    print(f"largest relative difference of values {difference:.1e};", result["machine"])
-    if given.out:
-        given.out.write_text(json.dumps(result, indent=2) + "\n")
+    tables = {
+        key: [{key[:-1]: name, **row} for name, row in result[key].items()]
+        for key in ("arms", "ratios")
+    }
+    shape = "x".join(map(str, y.shape))
+    harness.finish(
+        f"E-VGG against plain perceptual losses, forward and backward, input {shape}",
+        tables,
+        result,
+        given.out,
+        given.device,
+        [f"largest relative difference of values that should agree: {difference:.1e}"],
+    )
 
 
 if __name__ == "__main__":

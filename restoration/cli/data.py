@@ -38,7 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     prepare.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="new folder, or *.lmdb with --lmdb"
     )
-    prepare.add_argument("--lmdb", action="store_true", help="write one LMDB in BasicSR's layout")
+    kinds = prepare.add_mutually_exclusive_group()
+    kinds.add_argument("--lmdb", action="store_true", help="write one LMDB in BasicSR's layout")
+    kinds.add_argument(
+        "--decoded",
+        action="store_true",
+        help="write pixels instead of PNG: about twice the space, and training, which maps them "
+        "into memory, has nothing to decode",
+    )
     prepare.add_argument("--size", type=int, default=512, help="side of a patch (%(default)s)")
     prepare.add_argument(
         "--overlap", type=int, default=96, help="pixels that patches share (%(default)s)"
@@ -131,7 +138,7 @@ def some(names: list[str]) -> str:
 def _prepare(arguments: argparse.Namespace, console: "Console") -> None:
     from restoration.data.prepare import Cutting, prepare
 
-    cutting = Cutting(arguments.size, arguments.overlap, arguments.whole)
+    cutting = Cutting(arguments.size, arguments.overlap, arguments.whole, decoded=arguments.decoded)
     folders = [_folder_of(name, arguments.root) for name in arguments.sets]
     try:
         with Work(console, "cutting") as work:

@@ -3,15 +3,20 @@
 OpenCV decodes, and its BGR order never leaves this file. Files are read whole and decoded from
 memory, so that names may hold any characters. Orientation tags (EXIF) are ignored and an alpha
 channel is dropped, not blended: both leave the stored colours as they are.
+
+A `.npy` file is a picture that was decoded once and for all (`restoration data prepare --decoded`).
+It is mapped into memory, which all processes share, and only what is cut from it is ever read.
 """
 
+import io
 from os import PathLike
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+DECODED = ".npy"
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", DECODED)
 
 
 def read_image(source: str | PathLike[str] | bytes, name: str | None = None) -> np.ndarray:
@@ -23,7 +28,7 @@ def read_image(source: str | PathLike[str] | bytes, name: str | None = None) -> 
 
     Returns:
         RGB, (H, W, 3), uint8, or uint16 for a file of 16 bits per channel. Grey becomes three
-        equal channels, alpha is dropped, a palette is looked up.
+        equal channels, alpha is dropped, a palette is looked up. Read-only for a `.npy` file.
 
     Raises:
         FileNotFoundError: the file is not there.
@@ -35,6 +40,8 @@ def read_image(source: str | PathLike[str] | bytes, name: str | None = None) -> 
         path = Path(source)
         if not path.is_file():
             raise FileNotFoundError(f"expected an image file, got {path}, which is not one")
+        if path.suffix.lower() == DECODED:
+            return _map_array(path)
         data, name = path.read_bytes(), name or str(path)
     buffer = np.frombuffer(data, np.uint8)
     image = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED) if buffer.size else None
@@ -136,6 +143,39 @@ def encode_png(image: np.ndarray) -> bytes:
     done, data = cv2.imencode(".png", stored)
     assert done
     return data.tobytes()
+
+
+def encode_array(image: np.ndarray) -> bytes:
+    """Encode a picture as a `.npy` file, which `read_image` maps instead of decoding.
+
+    Args:
+        image: RGB (H, W, 3), uint8 or uint16.
+
+    Returns:
+        The content of a file.
+    """
+    _check_array(image, "the picture")
+    file = io.BytesIO()
+    np.save(file, np.ascontiguousarray(image), allow_pickle=False)
+    return file.getvalue()
+
+
+def _map_array(path: Path) -> np.ndarray:
+    """A picture of a `.npy` file, (H, W, 3), read-only."""
+    try:
+        image = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"expected a readable image, got {path}: {error}") from error
+    _check_array(image, str(path))
+    return image
+
+
+def _check_array(image: np.ndarray, name: str) -> None:
+    kind = (image.ndim, image.shape[-1:], image.dtype.name)
+    if kind not in ((3, (3,), "uint8"), (3, (3,), "uint16")):
+        raise ValueError(
+            f"expected RGB (H, W, 3) of 8 or 16 bits, got {image.shape} {image.dtype} in {name}"
+        )
 
 
 def _as_rgb(image: np.ndarray) -> np.ndarray:

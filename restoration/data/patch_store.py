@@ -1,4 +1,4 @@
-"""Where patches go: a folder of PNG files, or an LMDB in BasicSR's layout."""
+"""Where patches go: a folder of files, or an LMDB in BasicSR's layout."""
 
 import os
 from abc import ABC, abstractmethod
@@ -50,7 +50,7 @@ class PatchStore(ABC):
 
 
 class FolderStore(PatchStore):
-    """One PNG file per patch."""
+    """One file per patch, PNG or decoded."""
 
     def put(self, patches: Sequence[Patch], data: Sequence[bytes]) -> None:
         """Write the files, each whole or not at all."""

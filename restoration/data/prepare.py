@@ -19,28 +19,35 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from restoration.data.images import encode_png, read_rgb8
+from restoration.data.images import DECODED, encode_array, encode_png, read_rgb8
 from restoration.data.patch_store import STORES, Patch, PatchStore
 from restoration.data.sources import FolderSource
 
 RECORD = "prepared.jsonl"  # settings, then one line per finished picture
 
-Encoded = tuple[int, int, bytes]  # height, width and PNG of a patch
+Encoded = tuple[int, int, bytes]  # height, width and file of a patch
 
 
 @dataclass(frozen=True)
 class Cutting:
-    """How pictures are cut.
+    """How pictures are cut, and what is made of the parts.
 
     Args:
         size: side of the patches.
         overlap: pixels that neighbours share, at least; the last one ends where the picture ends.
         whole: pictures with a side up to this are not cut.
+        decoded: patches become pixels (`.npy`) instead of PNG: larger, but nothing to decode.
     """
 
     size: int = 512
     overlap: int = 96
     whole: int = 800
+    decoded: bool = False
+
+    @property
+    def suffix(self) -> str:
+        """Kind of file of a patch."""
+        return DECODED if self.decoded else ".png"
 
     def __post_init__(self) -> None:
         if self.size < 1 or not 0 <= self.overlap < self.size <= self.whole + 1:
@@ -106,11 +113,11 @@ def prepare(
     skip_unreadable: bool = False,
     on_progress: Callable[[int, int, str], None] | None = None,
 ) -> Prepared:
-    """Cut all pictures of some folders into one folder of PNG files, or into one LMDB.
+    """Cut all pictures of some folders into one folder of files, or into one LMDB.
 
     Args:
         folders: the pictures; searched with their subfolders. Patches are named after them:
-            `<folder>/<picture>-<number>.png`.
+            `<folder>/<picture>-<number>.png`, or `.npy`.
         target: what to make; `*.lmdb` for an LMDB.
         cutting: how to cut.
         as_lmdb: write an LMDB in BasicSR's layout.
@@ -126,12 +133,16 @@ def prepare(
         ValueError: two pictures of one name, a target that was made otherwise, or pictures that
             cannot be decoded; those that can are kept for the next run.
     """
+    if as_lmdb and cutting.decoded:
+        raise ValueError("expected an LMDB or decoded pictures, got both")
     if as_lmdb != (target.suffix == ".lmdb"):
         raise ValueError(f"expected *.lmdb for an LMDB and no such name else, got {target}")
     if workers is not None and workers < 0:
         raise ValueError(f"expected workers >= 0, got {workers}")
     pictures = _find(folders)
     settings = {**asdict(cutting), "lmdb": as_lmdb}
+    if not cutting.decoded:  # what was begun before there was a choice goes on
+        del settings["decoded"]
     if target.exists():
         return _already_there(target, settings, pictures)
     part = target.with_name(f"{target.name}.part")
@@ -143,7 +154,7 @@ def prepare(
             if images is None:
                 unreadable.append(picture)
             else:
-                done[picture.key] = _keep(store, record, picture, images)
+                done[picture.key] = _keep(store, record, picture, images, cutting.suffix)
             if on_progress is not None:
                 on_progress(len(done) + len(unreadable), len(pictures), picture.key)
         if unreadable and not skip_unreadable:
@@ -234,10 +245,10 @@ def _already_there(
 
 
 def _keep(
-    store: PatchStore, record: TextIO, picture: _Picture, images: list[Encoded]
+    store: PatchStore, record: TextIO, picture: _Picture, images: list[Encoded], suffix: str
 ) -> list[list[Any]]:
     patches = [
-        Patch(f"{picture.key}-{number:03d}.png", height, width)
+        Patch(f"{picture.key}-{number:03d}{suffix}", height, width)
         for number, (height, width, _) in enumerate(images)
     ]
     store.put(patches, [data for _, _, data in images])
@@ -248,12 +259,13 @@ def _keep(
 
 
 def _cut_file(path: Path, cutting: Cutting) -> list[Encoded] | None:
-    """Height, width and PNG of every patch of a file; None if it cannot be decoded."""
+    """Height, width and file of every patch of a picture; None if it cannot be decoded."""
+    encode = encode_array if cutting.decoded else encode_png
     try:
         patches = cut(read_rgb8(path), cutting)
     except (ValueError, OSError):
         return None
-    return [(*patch.shape[:2], encode_png(patch)) for patch in patches]
+    return [(*patch.shape[:2], encode(patch)) for patch in patches]
 
 
 def _cut_all(

@@ -55,7 +55,7 @@ class Journal(Protocol):
 
 def to_batch(image: np.ndarray, device: torch.device | str) -> Tensor:
     """(H, W, 3) float32 -> (1, 3, H, W) on the device."""
-    return torch.from_numpy(image).permute(2, 0, 1).unsqueeze(0).to(device)
+    return torch.from_numpy(image).to(device).permute(2, 0, 1).unsqueeze(0).contiguous()
 
 
 def measure(metrics: Mapping[str, Metric], prediction: Tensor, target: Tensor) -> dict[str, float]:

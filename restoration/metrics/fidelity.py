@@ -2,7 +2,8 @@
 
 SSIM is the MATLAB variant: 11x11 Gaussian of 1.5, valid region, each channel by itself, then the
 mean. The data range is an argument, never guessed: a guess from the maximum makes one pixel at
-1.0001 worth 48 dB. Sums run in float64.
+1.0001 worth 48 dB. Maps of float32 images are float32 (float64 images: float64), sums over pixels
+always float64: against float64 throughout, SSIM is off by 1e-7 at most, in half the time.
 """
 
 import torch
@@ -12,7 +13,7 @@ from losses.functional import check_pair
 
 WINDOW_SIZE, WINDOW_SIGMA = 11, 1.5
 K1, K2 = 0.01, 0.03
-STRIP_ROWS = 32  # 4 times as fast on a CPU as whole photographs at once
+STRIP_ROWS = 48  # on a CPU faster than whole photographs at once: the maps stay in the cache
 
 
 def psnr(
@@ -33,7 +34,8 @@ def psnr(
         ValueError: shapes differ, integer images, a range or border that makes no sense.
     """
     x, y = check_images(prediction, target, data_range, crop_border)
-    mse = (x.double() - y.double()).square().mean((1, 2, 3))
+    difference = _maps_type(x) - _maps_type(y)
+    mse = difference.square_().sum((1, 2, 3), dtype=torch.float64) / difference[0].numel()
     return 10 * torch.log10(float(data_range) ** 2 / mse)
 
 
@@ -60,7 +62,11 @@ def ssim(
             f"expected at least {WINDOW_SIZE}x{WINDOW_SIZE} pixels for SSIM, "
             f"got {x.shape[-2]}x{x.shape[-1]}"
         )
-    return torch.stack([_ssim_of_image(a, b, data_range) for a, b in zip(x, y, strict=True)])
+    batch, channels = x.shape[:2]
+    at_once = channels if x.is_cpu else batch * channels  # one image stays in a CPU's cache
+    planes = (image.contiguous().flatten(0, 1).split(at_once) for image in (x, y))
+    parts = [ssim_parts(a, b, data_range)[0] for a, b in zip(*planes, strict=True)]
+    return torch.cat(parts).view(batch, channels).mean(1)
 
 
 def check_images(
@@ -84,15 +90,10 @@ def check_images(
     return prediction[:, :, rows, columns], target[:, :, rows, columns]
 
 
-def _ssim_of_image(x: Tensor, y: Tensor, data_range: float) -> Tensor:
-    """SSIM of one (C, H, W) pair -> ()."""
-    return ssim_parts(x, y, data_range)[0].mean()
-
-
 def ssim_parts(x: Tensor, y: Tensor, data_range: float) -> tuple[Tensor, Tensor]:
     """Mean of SSIM, and mean of its contrast times structure, by channel.
 
-    The image is taken by strips of rows, whose maps stay in the cache.
+    On a CPU the image is taken by strips of rows, whose maps stay in the cache.
 
     Args:
         x: (C, H, W), at least 11 pixels on a side.
@@ -104,32 +105,50 @@ def ssim_parts(x: Tensor, y: Tensor, data_range: float) -> tuple[Tensor, Tensor]
     """
     channels, rows, columns = x.shape[0], x.shape[1] - WINDOW_SIZE + 1, x.shape[2] - WINDOW_SIZE + 1
     sums = x.new_zeros(2, channels, dtype=torch.float64)
-    for top in range(0, rows, STRIP_ROWS):
-        strip = slice(top, top + STRIP_ROWS + WINDOW_SIZE - 1)
-        luminance, structure = _ssim_maps(x[:, strip].double(), y[:, strip].double(), data_range)
-        sums[0] += (luminance * structure).sum((1, 2))
-        sums[1] += structure.sum((1, 2))
+    step = STRIP_ROWS if x.is_cpu else rows
+    for top in range(0, rows, step):
+        strip = slice(top, top + step + WINDOW_SIZE - 1)
+        luminance, structure = _ssim_maps(
+            _maps_type(x[:, strip]), _maps_type(y[:, strip]), data_range
+        )
+        sums[0] += (luminance * structure).sum((1, 2), dtype=torch.float64)
+        sums[1] += structure.sum((1, 2), dtype=torch.float64)
     whole, structure = sums / (rows * columns)
     return whole, structure
+
+
+def _maps_type(x: Tensor) -> Tensor:
+    """In the type that maps are computed in: float64 stays, all others become float32."""
+    return x if x.dtype == torch.float64 else x.float()
 
 
 def _ssim_maps(x: Tensor, y: Tensor, data_range: float) -> tuple[Tensor, Tensor]:
     """Luminance, and contrast times structure, at every pixel with a whole window.
 
+    Written in the sum s and the difference d of the images: 2 xy = (s^2 - d^2) / 2 and
+    x^2 + y^2 = (s^2 + d^2) / 2. Variances do not depend on the mean, which is taken off first:
+    that, and d being small, is what float32 needs to be exact enough. Equal images have d = 0 and
+    so exactly 1.
+
     (C, H, W) x 2 -> (C, H - 10, W - 10) x 2.
     """
     c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
-    maps = torch.stack([x, y, x.square() + y.square(), x * y])  # (4, C, H, W)
-    mean_x, mean_y, squares, products = _gaussian(_gaussian(maps, dim=-1), dim=-2)
-    mean_xy = mean_x * mean_y
-    mean_squares = mean_x.square() + mean_y.square()
-    luminance = (2 * mean_xy + c1) / (mean_squares + c1)
-    structure = (2 * (products - mean_xy) + c2) / (squares - mean_squares + c2)
+    total, difference = x + y, x - y
+    centre = total.mean((1, 2), keepdim=True)  # (C, 1, 1)
+    total.sub_(centre)
+    maps = torch.stack([total, difference, total.square(), difference.square()])  # (4, C, H, W)
+    mean_s, mean_d, squares_s, squares_d = _gaussian(_gaussian(maps, dim=-2), dim=-1)
+    mean_d2 = mean_d.square()
+    bright = (mean_s + centre).square().add_(2 * c1)
+    luminance = (bright - mean_d2).div_(bright + mean_d2)
+    variance_s = torch.addcmul(squares_s, mean_s, mean_s, value=-1).add_(2 * c2)
+    variance_d = squares_d - mean_d2
+    structure = (variance_s - variance_d).div_(variance_s + variance_d)
     return luminance, structure
 
 
 def _gaussian(x: Tensor, dim: int) -> Tensor:
-    """Valid Gaussian filter along one dimension: 8 times as fast as conv2d in float64 on a CPU."""
+    """Valid Gaussian filter along one dimension: on a CPU as fast as conv2d, in float64 faster."""
     half = WINDOW_SIZE // 2
     offset = torch.arange(-half, half + 1, dtype=torch.float64)
     taps = torch.exp(-0.5 * (offset / WINDOW_SIGMA).square())

@@ -14,6 +14,8 @@ from torch import Tensor
 import losses
 
 E_MAE_SCALE = 100  # the publication prints E-MAE times 100
+MASK_REACH = 3  # pixels that the mask network's three 3x3 convolutions see around each
+STRIP_ROWS = 64  # twice as fast on a CPU as whole photographs at once
 LPIPS_MIN_SIDE = {"alex": 31, "vgg": 16}  # less, and the last pool has nothing left
 
 
@@ -81,8 +83,25 @@ class EMae:
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Compare (B, 3 or 1, H, W) images in [0, 1] -> (B,) in [0, 100], lower is better."""
+        x, y = as_rgb(prediction), as_rgb(target)
         with torch.no_grad():
-            return E_MAE_SCALE * self.loss(as_rgb(prediction), as_rgb(target))
+            if not x.is_cpu or x.ndim != 4 or x.shape[-2] <= STRIP_ROWS or x.shape != y.shape:
+                return E_MAE_SCALE * self.loss(x, y)
+            return E_MAE_SCALE * self._by_strips(x, y)
+
+    def _by_strips(self, x: Tensor, y: Tensor) -> Tensor:
+        """Mean masked error, strip of rows by strip: the mask's features stay in the cache."""
+        total = torch.zeros(len(x), dtype=torch.float64)
+        height = x.shape[-2]
+        for top in range(0, height, STRIP_ROWS):
+            bottom = min(top + STRIP_ROWS, height)
+            first = max(top - MASK_REACH, 0)
+            seen = slice(first, min(bottom + MASK_REACH, height))
+            mask = self.loss.mask(x[:, :, seen], y[:, :, seen])  # (B, 1, h, W)
+            error = (x[:, :, top:bottom] - y[:, :, top:bottom]).abs()
+            inside = mask[:, :, top - first : bottom - first]
+            total += (inside * error).sum((1, 2, 3), dtype=torch.float64)
+        return (total / x[0].numel()).to(torch.promote_types(x.dtype, torch.float32))
 
 
 def as_rgb(x: Tensor) -> Tensor:

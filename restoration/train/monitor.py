@@ -187,7 +187,10 @@ class Monitor:
             wait,
         )
         if rate and wait * rate > DATA_HINT:
-            logger.info("the loader is the bottleneck: raise num_worker_per_gpu or cache_gb")
+            logger.info(
+                "the loader is the bottleneck: raise num_worker_per_gpu or cache_gb, or decode the "
+                "images once (restoration data prepare --decoded)"
+            )
         self.data_seconds = 0.0
         row = {"step": done, "lr": result.learning_rate, **means}
         if self.curves is not None:

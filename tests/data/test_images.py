@@ -115,6 +115,35 @@ def test_unreadable_file_is_named(tmp_path, rgb, content):
         images.read_image(content, name="key 7")
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_decoded_picture_reads_back(tmp_path, dtype):
+    image = np.arange(5 * 4 * 3).reshape(5, 4, 3).astype(dtype) * 3
+    (tmp_path / "a.npy").write_bytes(images.encode_array(image[::-1]))
+    read = images.read_image(tmp_path / "a.npy")
+    assert read.dtype == dtype and type(read) is np.ndarray
+    np.testing.assert_array_equal(read, image[::-1])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (np.zeros((4, 5), np.uint8), r"got \(4, 5\) uint8 in .*a.npy"),
+        (np.zeros((4, 5, 3)), r"got \(4, 5, 3\) float64 in .*a.npy"),
+        (np.array([{}], dtype=object), "expected a readable image, got .*a.npy"),
+        (None, "expected a readable image, got .*a.npy"),
+    ],
+)
+def test_decoded_picture_refuses(tmp_path, content, message):
+    if content is None:
+        (tmp_path / "a.npy").write_bytes(b"")
+    else:
+        np.save(tmp_path / "a.npy", content)
+    with pytest.raises(ValueError, match=message):
+        images.read_image(tmp_path / "a.npy")
+    with pytest.raises(ValueError, match="expected RGB"):
+        images.encode_array(np.zeros((4, 5), np.uint8))
+
+
 def test_missing_file_and_wrong_depth(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nothing\.png"):
         images.read_image(tmp_path / "nothing.png")

@@ -6,9 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from restoration.cli import main
-from restoration.data import FolderSource, LmdbSource, make_lmdb, patch_store, write_png
+from restoration.data import (
+    DenoisingDataset,
+    FolderSource,
+    LmdbSource,
+    make_lmdb,
+    patch_store,
+    write_png,
+)
 from restoration.data import prepare as module
 from restoration.data.prepare import Cutting, cut, prepare
 
@@ -74,6 +82,24 @@ def test_folder(folder, tmp_path):
     again = prepare([folder], tmp_path / "out", SMALL, workers=0)
     assert again.reused == again.pictures == 4
     assert again.patches == result.patches
+
+
+def test_decoded_patches_are_the_same_pixels(folder, tmp_path, capsys):
+    sizes = ["--size", 16, "--overlap", 3, "--whole", 24, "--workers", 0]
+    for name, flags in (("files", []), ("decoded", ["--decoded"])):
+        assert run([folder, "--out", tmp_path / name, *sizes, *flags], capsys)[0] == 0
+    files, decoded = FolderSource(tmp_path / "files"), FolderSource(tmp_path / "decoded")
+    assert [Path(name).stem for name in files.names] == [Path(name).stem for name in decoded.names]
+    assert {Path(name).suffix for name in decoded.names} == {".npy"}
+    streams = [DenoisingDataset(source, 0, 25) for source in (files, decoded)]
+    for index in range(len(files)):
+        np.testing.assert_array_equal(files.read(index), decoded.read(index))
+        assert files.size(index) == decoded.size(index)
+        assert not decoded.read(index).flags.writeable
+        a, b = (stream[index, 8]["crop"] for stream in streams)
+        assert torch.equal(a, b)
+    with pytest.raises(ValueError, match="an LMDB or decoded pictures, got both"):
+        prepare([folder], tmp_path / "x.lmdb", Cutting(16, 3, 24, decoded=True), as_lmdb=True)
 
 
 def test_processes_make_the_same(folder, tmp_path):

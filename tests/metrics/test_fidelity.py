@@ -7,7 +7,7 @@ from scipy.signal import convolve2d
 from skimage.metrics import peak_signal_noise_ratio
 
 from restoration import basicsr_compat
-from restoration.metrics import psnr, ssim, to_uint8_range
+from restoration.metrics import fidelity, psnr, ssim, to_uint8_range
 
 
 def pair_of_images(seed: int = 0, shape: tuple[int, ...] = (2, 40, 33, 3)):
@@ -65,6 +65,25 @@ def test_ssim_parity_with_numpy(height):
     ]
     got = ssim(to_tensor(noisy).double() * 255, to_tensor(clean).double() * 255, data_range=255)
     np.testing.assert_allclose(got.numpy(), expected, atol=1e-6)
+
+
+def test_float32_maps_are_exact_enough():
+    """Flat and bright: the variances are small differences of large squares."""
+    generator = torch.Generator().manual_seed(0)
+    for level, spread in ((0.9, 1e-3), (0.5, 0.1), (0.02, 0.01)):
+        clean = level + spread * torch.rand(1, 3, 150, 140, generator=generator)
+        noisy = clean + spread * torch.randn(clean.shape, generator=generator)
+        for function, tolerance in ((psnr, 1e-5), (ssim, 1e-7)):
+            exact = function(noisy.double(), clean.double())
+            torch.testing.assert_close(function(noisy, clean), exact, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 10**6])
+def test_ssim_does_not_depend_on_the_strips(rows, monkeypatch):
+    noisy, clean = (to_tensor(i) for i in pair_of_images(3, (1, 90, 33, 3)))
+    expected = ssim(noisy, clean)
+    monkeypatch.setattr(fidelity, "STRIP_ROWS", rows)
+    torch.testing.assert_close(ssim(noisy, clean), expected, rtol=0, atol=1e-7)
 
 
 @pytest.mark.parametrize("function", [psnr, ssim])
