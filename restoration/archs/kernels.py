@@ -11,10 +11,13 @@ Letters: B images, C channels, H x W pixels.
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cache
+from inspect import signature
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+NUM_VARIANTS = 64  # of one compiled kernel: types, memory formats, with and without gradients
 
 
 def is_channels_last(x: Tensor) -> bool:
@@ -162,10 +165,15 @@ EAGER = Kernels()
 
 @cache
 def compiled() -> Kernels:
-    """The kernels through `torch.compile`; the work is done when each first runs."""
+    """The kernels through `torch.compile`; the work is done when each first runs.
+
+    A torch without `recompile_limit` runs kinds of input beyond its own limit eagerly.
+    """
+    known = signature(torch.compile).parameters
+    limit = {"recompile_limit": NUM_VARIANTS} if "recompile_limit" in known else {}
     return Kernels(
         **{
-            one.name: torch.compile(getattr(EAGER, one.name), dynamic=True, recompile_limit=64)
+            one.name: torch.compile(getattr(EAGER, one.name), dynamic=True, **limit)
             for one in fields(Kernels)
         }
     )
