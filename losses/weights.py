@@ -77,6 +77,11 @@ MANIFEST: dict[str, Weights] = {
         "pseudo-opinion on BSDS500 train and test",
         "f89d1a2267862aa1abe52cc513cd4a3804dfbe1e",
     ),
+    "masks_e_vgg_vgg19": _shipped(
+        "masks_e_vgg_vgg19.safetensors",
+        "pseudo-opinion on BSDS500 train and test",
+        "f0294369b6f65fd7bf1478512480c1d03ca88c51",
+    ),
     "E_VGG": _authors("E_VGG", "9c2cd40cb95a39dae792bb7cc6079d7bbbbd7041"),
     "E_LPIPS": _authors("E_LPIPS", "081775fb3a7f4c9ce27103d7b7332924a348bd23"),
     "E_DISTS": _authors("E_DISTS", "ff9630fac4c044cb1b7bf2342bc8a1ad94c2e926"),
