@@ -75,7 +75,7 @@ MANIFEST: dict[str, Weights] = {
     "pixel_mask_e_psnr": _shipped(
         "pixel_mask_e_psnr.safetensors",
         "pseudo-opinion on BSDS500 train and test",
-        "f89d1a2267862aa1abe52cc513cd4a3804dfbe1e",
+        "1e9823f79d42faf56b6edee14c919219528ade64",
     ),
     "masks_e_vgg_vgg19": _shipped(
         "masks_e_vgg_vgg19.safetensors",
