@@ -65,7 +65,7 @@ MANIFEST: dict[str, Weights] = {
     "masks_e_vgg_embedded": _shipped(
         "masks_e_vgg_embedded.safetensors",
         "pseudo-opinion on BSDS500 train and test",
-        "dbd16cfb76d6bfcb49f010271f76bd4f092cae57",
+        "07531a73fb5b9553e125cff97e87f51d76b7a4c6",
     ),
     "pixel_mask_e_mae": _shipped(
         "pixel_mask_e_mae.safetensors",
