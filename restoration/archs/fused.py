@@ -27,11 +27,23 @@ Context = Any
 Convolution = tuple[Tensor, Tensor | None]
 GROUP = 2**23  # numbers in one hidden map of a group, without gradients
 SMALLEST_GROUP = 64
+REDUCED = (torch.bfloat16, torch.float16)
 
 
 def depthwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Convolve every channel of (B, C, H, W) with a 3x3 kernel of its own, zeros around."""
     return F.conv2d(x, weight, bias, padding=1, groups=x.shape[1])
+
+
+def _depthwise_backward(
+    grad: Tensor, x: Tensor, weight: Tensor, biased: bool
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """Gradients of `depthwise`: x; weight and bias."""
+    if x.is_cuda or x.dtype not in REDUCED:
+        return _conv_backward(grad, x, weight, biased)
+    # on a CPU the library's own gradient of the input is slower than one more convolution
+    by_rest = _conv_backward(grad, x, weight, biased, (False, True))[1:]
+    return depthwise(grad, weight.flip(2, 3), None), *by_rest
 
 
 def _conv_backward(
@@ -134,32 +146,33 @@ class _GatedProject(Function):
         *convolutions: Tensor | None,
     ) -> Tensor:
         gate_weight, gate_bias, content_weight, content_bias, weight, bias = convolutions
-        ctx.save_for_backward(gate, content, *convolutions)
-        ctx.kernels = kernels
-        product = kernels.gate(
-            depthwise(gate, gate_weight, gate_bias),
-            depthwise(content, content_weight, content_bias),
+        gated = depthwise(gate, gate_weight, gate_bias)
+        filled = depthwise(content, content_weight, content_bias)
+        ctx.save_for_backward(
+            *(gate, content, gated, filled if gate.dtype in REDUCED else None), *convolutions
         )
+        ctx.kernels = kernels
+        product = kernels.gate(gated, filled)
         return F.conv2d(product, weight, bias).add_(residual)
 
     @staticmethod
     @without_autocast
     def backward(ctx: Context, grad: Tensor) -> tuple[Tensor | None, ...]:
-        gate, content, *convolutions = ctx.saved_tensors
+        gate, content, gated, filled, *convolutions = ctx.saved_tensors
         gate_weight, gate_bias, content_weight, content_bias, weight, bias = convolutions
-        gated = depthwise(gate, gate_weight, gate_bias)
-        filled = depthwise(content, content_weight, content_bias)
+        if filled is None:
+            filled = depthwise(content, content_weight, content_bias)
         # the input's values do not matter for its own gradient: any map of its shape serves
         inner = _conv_backward(grad, gated, weight, False, (True, False))[0]
         product, by_gated, by_filled = ctx.kernels.gate_backward(inner, gated, filled)
         del inner, gated, filled
         by_output = _conv_backward(grad, product, weight, bias is not None, (False, True))[1:]
         del product
-        by_content, *by_second = _conv_backward(
+        by_content, *by_second = _depthwise_backward(
             by_filled, content, content_weight, content_bias is not None
         )
         del by_filled
-        by_gate, *by_first = _conv_backward(by_gated, gate, gate_weight, gate_bias is not None)
+        by_gate, *by_first = _depthwise_backward(by_gated, gate, gate_weight, gate_bias is not None)
         return (None, grad, by_gate, by_content, *by_first, *by_second, *by_output)
 
 
