@@ -189,7 +189,7 @@ class TransformerBlock(nn.Module):
         return self._refine(x)
 
     def _refine(self, x: Tensor) -> Tensor:
-        if torch.compiler.is_compiling():  # it fuses the plain maths by itself
+        if torch.compiler.is_compiling() or x.is_meta:  # it fuses by itself; shapes alone
             x = x + self.attn(self.norm1(x))
             return x + self.ffn(self.norm2(x))
         kind, attn = x.device.type, self.attn
