@@ -1,10 +1,10 @@
 """Restormer's parts with gradients of their own: they keep less for the backward pass.
 
 Autograd keeps the input and the output of nearly every operation. These functions keep what cannot
-be made again cheaply: the normalised features, the depthwise convolutions of the feed-forward and
-the gated product are made a second time instead. Everything runs in any memory format; in
-channels-last the 1x1 convolutions are plain matrix products and no map is copied. Gradients of
-gradients are refused.
+be made again cheaply: the normalised features, the gated product and, except in half precision, one
+of the feed-forward's two depthwise convolutions are made a second time instead. Everything runs in
+any memory format; in channels-last the 1x1 convolutions are plain matrix products and no map is
+copied. Gradients of gradients are refused.
 
 A weight and a bias that may be None always go together as a `Convolution`.
 
@@ -39,7 +39,7 @@ def _depthwise_backward(
     grad: Tensor, x: Tensor, weight: Tensor, biased: bool
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """Gradients of `depthwise`: x; weight and bias."""
-    if x.is_cuda or x.dtype not in REDUCED:
+    if not x.is_cpu or x.dtype not in REDUCED:
         return _conv_backward(grad, x, weight, biased)
     # on a CPU the library's own gradient of the input is slower than one more convolution
     by_rest = _conv_backward(grad, x, weight, biased, (False, True))[1:]
@@ -185,7 +185,9 @@ def gated_project(
     projection: Convolution,
     kernels: Kernels = EAGER,
 ) -> Tensor:
-    """GDFN behind its first projection; keeps its inputs and makes the rest again.
+    """GDFN behind its first projection; keeps its inputs and the depthwise output that gates.
+
+    In half precision it keeps the other depthwise output too; the product is made again.
 
     residual + project(gelu(depthwise(gate)) * depthwise(content))
 

@@ -155,6 +155,27 @@ def test_checkpointing_changes_no_gradient(which):
         network.checkpoint("some")
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_gradients_of_half_precision_by_the_same_maths(layout, monkeypatch):
+    """Where both depthwise outputs are kept and the kernel is flipped, taken in float64."""
+    monkeypatch.setattr("restoration.archs.fused.REDUCED", (torch.float64,))
+    test_gated_project(layout, biased=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_gradients_under_autocast_are_those_of_float32(dtype):
+    torch.manual_seed(0)
+    network, x = Restormer(**TINY), torch.rand(2, 3, 16, 16)
+    found = []
+    for lowered in (False, True):
+        network.zero_grad()
+        with torch.autocast("cpu", dtype, enabled=lowered):
+            out = network(x)
+        out.float().square().mean().backward()
+        found.append(torch.cat([p.grad.flatten() for p in network.parameters()]))
+    assert F.cosine_similarity(*found, dim=0) > 0.999
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_autocast(dtype):
     torch.manual_seed(0)
