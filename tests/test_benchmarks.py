@@ -121,19 +121,9 @@ def test_scaling(tmp_path):
 
 @pytest.mark.slow
 def test_network_without_upstream(tmp_path):
-    script = ROOT / "experiments" / "benchmarks" / "network.py"
-    small = ["--side", "16", "--dim", "8", "--rounds", "1", "--threads", "1", "--no-compile"]
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, script, *small, "--out", str(tmp_path / "x.json")],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "only ours is measured" in done.stdout
-    result = json.loads((tmp_path / "x.json").read_text())
+    small = ["--side", 16, "--dim", 8, "--no-compile"]
+    result, text = run("network.py", tmp_path / "x.json", *small)
+    assert "only ours is measured" in text
     assert not result["upstream"]
     kept = {name: row["kept_gb"] for name, row in result["memory"].items()}
     assert kept["ours, checkpointed"] < kept["ours"]

@@ -12,12 +12,13 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from restoration.memory import keep_freed
 
@@ -106,6 +107,24 @@ def peak_memory(function: Callable[[], object], device: torch.device | str = "cp
     before = _resident("VmRSS")
     function()
     return round((_resident("VmHWM") - before) / 1024, 1)
+
+
+def saved_memory(work: Callable[[], object], weights: Iterable[Tensor] = ()) -> int:
+    """Bytes that autograd keeps of a forward pass: each storage once, without the weights'."""
+    own = {weight.untyped_storage().data_ptr() for weight in weights}
+    sizes: dict[int, int] = {}
+    held = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            sizes[storage.data_ptr()] = storage.nbytes()
+            held.append(tensor)  # an address stays its own only while somebody holds it
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        work()
+    return sum(sizes.values())
 
 
 def _resident(key: str) -> int:

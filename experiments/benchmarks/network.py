@@ -2,23 +2,18 @@
 
     python experiments/benchmarks/network.py --upstream DIR --threads 2 --rounds 5 --out speed.json
 
-DIR is a checkout of swz30/Restormer; without it only ours is measured. All arms run in turn in one
-process, so that a busy machine slows them alike. A ratio is upstream over ours: of the medians and
-of the minima, which a busy machine disturbs least. The memory of a step is what autograd keeps
-between forward and backward, storages counted once and weights not at all.
+DIR is a checkout of swz30/Restormer; without it only ours is measured. A ratio is upstream over
+ours. The memory of a step is what autograd keeps between forward and backward, storages counted
+once and weights not at all. `first_s` is the first call, which compiles.
 """
 
 import argparse
 import importlib.util
-import json
-import os
-import platform
-import statistics
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import harness
 import torch
 from torch import Tensor, nn
 
@@ -85,66 +80,34 @@ def step(network: nn.Module, x: Tensor, lowered: bool) -> None:
     loss(network, x, lowered).backward()
 
 
-@contextmanager
-def counted(network: nn.Module) -> Iterator[dict[int, int]]:
-    """Bytes of every storage that autograd keeps inside, weights left out."""
-    weights = {p.untyped_storage().data_ptr() for p in network.parameters()}
-    sizes, held = {}, []
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in weights:
-            sizes[storage.data_ptr()] = storage.nbytes()
-            held.append(tensor)  # an address stays its own only while somebody holds it
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        yield sizes
-
-
-def kept(network: nn.Module, x: Tensor, lowered: bool) -> int:
-    """Bytes that autograd keeps for the backward pass."""
-    with counted(network) as sizes:
-        loss(network, x, lowered)
-    return sum(sizes.values())
-
-
-def seconds(function: Callable, *arguments: object) -> float:
-    """Time of one call, what a GPU still has to do included."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    began = time.perf_counter()
-    function(*arguments)
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - began
-
-
-def measure(arms: dict, x: Tensor, function: Callable, rounds: int) -> dict:
+def measure(arms: dict, x: Tensor, function: Callable, rounds: int) -> dict[str, harness.Row]:
     """Times of every arm in turn: first call, median, minimum, and ratios to upstream."""
-    firsts = {name: seconds(function, arm[0], x, arm[1]) for name, arm in arms.items()}
-    times: dict[str, list[float]] = {name: [] for name in arms}
-    for _ in range(rounds):
-        for name, (network, lowered) in arms.items():
-            times[name].append(seconds(function, network, x, lowered))
-    rows = {
-        name: {
-            "first_s": round(firsts[name], 2),
-            "median_ms": round(1e3 * statistics.median(values), 1),
-            "min_ms": round(1e3 * min(values), 1),
-        }
-        for name, values in times.items()
+    turns = {
+        name: partial(harness.timed, partial(function, network, x, lowered), x.device)
+        for name, (network, lowered) in arms.items()
     }
-    for row in rows.values():
-        if UPSTREAM in rows:
-            row["ratio"] = round(rows[UPSTREAM]["median_ms"] / row["median_ms"], 2)
-            row["ratio_of_minima"] = round(rows[UPSTREAM]["min_ms"] / row["min_ms"], 2)
+    firsts = {name: turn() for name, turn in turns.items()}
+    times = harness.interleave(turns, rounds, warm_up=0)
+    rows = {}
+    for name, own in times.items():
+        about = harness.describe(own)
+        rows[name] = {
+            "first_s": round(firsts[name].clock / 1e3, 2),
+            "median_ms": about["clock_median_ms"],
+            "min_ms": about["clock_min_ms"],
+        }
+        if UPSTREAM in times:
+            found = harness.ratio(times[UPSTREAM], own)
+            rows[name] |= {"ratio": found["clock"], "ratio_of_minima": found["of_minima"]}
     return rows
 
 
-def memory(arms: dict, x: Tensor) -> dict:
+def memory(arms: dict, x: Tensor) -> dict[str, harness.Row]:
     """Memory of a step of every arm, in GB and as a share of upstream's."""
-    sizes = {name: kept(network, x, lowered) for name, (network, lowered) in arms.items()}
+    sizes = {
+        name: harness.saved_memory(partial(loss, network, x, lowered), network.parameters())
+        for name, (network, lowered) in arms.items()
+    }
     whole = sizes.get(UPSTREAM)
     return {
         name: {
@@ -155,62 +118,50 @@ def memory(arms: dict, x: Tensor) -> dict:
     }
 
 
-def show(title: str, rows: dict[str, dict]) -> None:
-    """Print one section as a table."""
-    print(title)
-    for name, row in rows.items():
-        print(f"  {name:28s}", "  ".join(f"{key} {value}" for key, value in row.items()))
-
-
 def main() -> None:
-    """Run the sections and print them; write JSON where asked."""
+    """Run the sections, print tables, and write files where asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--upstream", type=Path, help="checkout of swz30/Restormer")
     parser.add_argument("--side", type=int, default=128)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--dim", type=int, default=48)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--no-compile", action="store_true", help="leave out the compiled arms")
-    parser.add_argument("--out", type=Path)
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    given = harness.arguments(parser, rounds=5)
     chosen = [name for name, (made, *_) in ARMS.items() if not (made and given.no_compile)]
     arms = build_arms(given.upstream, {"dim": given.dim}, chosen)
     for network, _ in arms.values():
-        network.to(device)
+        network.to(given.device)
     generator = torch.Generator().manual_seed(0)
-    x = torch.rand(given.batch, 3, given.side, given.side, generator=generator).to(device)
+    x = torch.rand(given.batch, 3, given.side, given.side, generator=generator).to(given.device)
+    plain = {name: arm for name, arm in arms.items() if "checkpointed" not in name}
+    sections = {
+        "forward": measure(plain, x, forward, given.rounds),
+        "step": measure(arms, x, step, given.rounds),
+        "memory": memory(arms, x),
+    }
+    outputs = {
+        name: forward(plain[name][0], x, False) for name in ("ours", UPSTREAM) if name in plain
+    }
     result = {
         "input": list(x.shape),
         "dim": given.dim,
         "rounds": given.rounds,
         "upstream": given.upstream is not None,
-        "machine": {
-            "device": torch.cuda.get_device_name() if device == "cuda" else platform.processor(),
-            "cores": os.cpu_count(),
-            "threads": torch.get_num_threads(),
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "load": round(os.getloadavg()[0], 1),
-        },
-        "memory": memory(arms, x),
-        "step": measure(arms, x, step, given.rounds),
+        **sections,
     }
-    plain = {name: arm for name, arm in arms.items() if "checkpointed" not in name}
-    outputs = {name: forward(network, x, lowered) for name, (network, lowered) in plain.items()}
-    result["forward"] = measure(plain, x, forward, given.rounds)
+    notes = ["no --upstream: only ours is measured, and no ratio is known"]
     if UPSTREAM in outputs:
         difference = (outputs["ours"] - outputs[UPSTREAM]).abs().max().item()
         result["largest_difference"] = difference
-    else:
-        print("no --upstream: only ours is measured, and no ratio is known")
-    for title in ("forward", "step", "memory"):
-        show(title, result[title])
-    print({k: v for k, v in result.items() if k not in ("forward", "step", "memory")})
-    if given.out:
-        given.out.write_text(json.dumps(result, indent=2) + "\n")
+        notes = [f"largest difference of the forward to upstream: {difference:.1e}"]
+    tables = {
+        title: [{"network": name, **row} for name, row in rows.items()]
+        for title, rows in sections.items()
+    }
+    shape = "x".join(map(str, x.shape))
+    title = f"Restormer of width {given.dim}, input {shape}"
+    harness.finish(title, tables, result, given.out, given.device, notes)
 
 
 if __name__ == "__main__":

@@ -61,20 +61,6 @@ def operations(work: Callable[[], object]) -> float:
     return round(counter.get_total_flops() / 1e9, 2)
 
 
-def saved_megabytes(network: nn.Module, noisy: Tensor) -> float:
-    """Bytes that the forward pass keeps for the backward pass, each tensor once."""
-    kept: dict[int, int] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        network(noisy)
-    return round(sum(kept.values()) / harness.MEGABYTE, 1)
-
-
 def measure(work: Callable[[], object], rounds: int, device: str) -> harness.Row:
     """Time and peak memory of one kind of work."""
     work()
@@ -105,7 +91,8 @@ def of_training(
         noisy = torch.rand(batch, 3, patch, patch, device=device)
         work = partial(train_step, network, noisy)
         row = {"patch": patch, "batch": batch, **measure(work, rounds, device)}
-        row["saved_mb"] = saved_megabytes(network, noisy)
+        saved = harness.saved_memory(partial(network, noisy), network.parameters())
+        row["saved_mb"] = round(saved / harness.MEGABYTE, 1)
         rows.append(with_rate(row, PASSES * operations(partial(network, noisy))))
     network.zero_grad(set_to_none=True)
     return rows
