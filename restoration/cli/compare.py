@@ -29,7 +29,7 @@ RECIPES = "recipes"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    session.add_option_file(parser)
+    session.add_basicsr_flags(parser)
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the comparison")
     parser.add_argument(
         "--auto_resume",

@@ -22,7 +22,7 @@ VARIANTS = "variants"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    masks_train.add_option_file(parser)
+    session.add_option_file(parser)
     parser.add_argument(
         "--auto_resume",
         action="store_true",
@@ -113,8 +113,7 @@ def measure(
 
         def row(metric: "EnhancedMetric", masked: bool, name: str, training: str) -> "Row":
             found = distances(lambda r, d: metric(r, d, masked), test, advance)
-            families = agreement(found, test, by_family=True)[1]
-            return Row(name, training, agreement(found, test)[0], families)
+            return Row(name, training, *agreement(found, test, by_family=True))
 
         for name, options in plan.variants.items():
             where = folder / VARIANTS / name

@@ -23,21 +23,9 @@ MASKS, SCORES, STATES = "masks.safetensors", "scores.json", "training_states"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    add_option_file(parser)
+    session.add_option_file(parser)
     parser.add_argument(
         "--auto_resume", action="store_true", help="go on from the newest state, if there is one"
-    )
-
-
-def add_option_file(parser: argparse.ArgumentParser) -> None:
-    """Add the option file, and what overrides it."""
-    parser.add_argument("-opt", "--opt", required=True, metavar="FILE", help="YAML option file")
-    parser.add_argument(
-        "--force_yml",
-        nargs="+",
-        default=[],
-        metavar="KEY:KEY=VALUE",
-        help="override options, such as train:total_iter=300",
     )
 
 
@@ -234,7 +222,7 @@ class Report:
     def add(self, step: int, terms: "dict[str, torch.Tensor]", norm: "torch.Tensor") -> None:
         """Report one step."""
         from restoration.masking.train import learning_rate
-        from restoration.train.monitor import clock, describe
+        from restoration.train.monitor import clock, describe, record
 
         total = self.settings.num_steps
         self.means.add({"total": sum(terms.values()), **terms, "grad_norm": norm})
@@ -246,10 +234,7 @@ class Report:
         left = clock((total - step) / rate)
         logger.info("[%d/%d] %s  %.2f it/s  eta %s", step, total, shown, rate, left)
         row = {"lr": learning_rate(self.settings, step - 1), **means}
-        self.curves.add({"step": step, **row})
-        if self.tb is not None:
-            for name, value in row.items():
-                self.tb.add_scalar(f"train/{name}", value, step)
+        record(self.curves, self.tb, step, row)
 
     def close(self) -> None:
         """Close the files."""

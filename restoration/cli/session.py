@@ -22,8 +22,20 @@ logger = logging.getLogger("restoration")
 
 
 def add_option_file(parser: argparse.ArgumentParser) -> None:
-    """Add BasicSR's flags."""
+    """Add the option file, and what overrides it."""
     parser.add_argument("-opt", "--opt", required=True, metavar="FILE", help="YAML option file")
+    parser.add_argument(
+        "--force_yml",
+        nargs="+",
+        default=[],
+        metavar="KEY:KEY=VALUE",
+        help="override options, such as train:total_iter=300",
+    )
+
+
+def add_basicsr_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the option file and BasicSR's flags."""
+    add_option_file(parser)
     parser.add_argument(
         "--launcher",
         choices=("none", "pytorch"),
@@ -34,13 +46,6 @@ def add_option_file(parser: argparse.ArgumentParser) -> None:
         "--debug",
         action="store_true",
         help="short run: a few steps, or the first image of each set",
-    )
-    parser.add_argument(
-        "--force_yml",
-        nargs="+",
-        default=[],
-        metavar="KEY:KEY=VALUE",
-        help="override options, such as train:total_iter=300",
     )
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
 

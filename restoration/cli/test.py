@@ -23,7 +23,7 @@ logger = logging.getLogger("restoration")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    session.add_option_file(parser)
+    session.add_basicsr_flags(parser)
     parser.add_argument(
         "--auto_resume",
         action="store_true",

@@ -16,7 +16,7 @@ DEBUG_STEPS = 8
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    session.add_option_file(parser)
+    session.add_basicsr_flags(parser)
     parser.add_argument(
         "--auto_resume", action="store_true", help="go on from the newest state, if there is one"
     )

@@ -17,6 +17,7 @@ from torch import Tensor
 
 import losses
 from restoration.evaluate.error_figure import CELL, DPI, TEXT_HEIGHT, TOP_SHARE
+from restoration.evaluate.tables import markdown
 from restoration.masking.metrics import EnhancedMetric
 
 COLUMNS = 4  # error maps beside each other
@@ -53,19 +54,17 @@ def table_cells(rows: Sequence[Row]) -> list[list[str]]:
     return cells
 
 
-def markdown(cells: Sequence[Sequence[str]], about: str) -> str:
-    """The table as Markdown, the best of each column in bold."""
-    lines = [about, "", f"| {' | '.join(cells[0])} |"]
-    lines.append(f"|---|{'---:|' * (len(cells[0]) - 2)}---|")
+def _with_best(cells: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The rows below the heading, the best number of each column in bold."""
     columns = list(zip(*cells[1:], strict=True))
     best = [max((c for c in column if c != "-"), key=_number, default="") for column in columns]
-    for row in cells[1:]:
-        marked = [
+    return [
+        [
             f"**{cell}**" if 0 < place < len(row) - 1 and cell == best[place] else cell
             for place, cell in enumerate(row)
         ]
-        lines.append(f"| {' | '.join(marked)} |")
-    return "\n".join(lines) + "\n"
+        for row in cells[1:]
+    ]
 
 
 def _number(cell: str) -> float:
@@ -78,7 +77,8 @@ def _number(cell: str) -> float:
 def write_table(folder: Path, rows: Sequence[Row], about: str) -> None:
     """Write ablation.md, rounded, and ablation.csv in full precision."""
     cells = table_cells(rows)
-    (folder / "ablation.md").write_text(markdown(cells, about), encoding="utf-8")
+    text = f"{about}\n\n{markdown(cells[0], _with_best(cells), []).strip()}\n"
+    (folder / "ablation.md").write_text(text, encoding="utf-8")
     with (folder / "ablation.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(cells[0])

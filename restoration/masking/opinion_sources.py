@@ -16,10 +16,11 @@ from PIL import Image
 
 from restoration.data import open_source
 from restoration.data.images import read_rgb8
-from restoration.masking.distortions import DISTORTIONS, HELD_OUT, distort
+from restoration.masking.distortions import DISTORTIONS, HELD_OUT
 from restoration.masking.opinion_data import OpinionData
 from restoration.masking.opinion_data.table import listed
 from restoration.masking.opinion_table import ImageFiles, OpinionTable
+from restoration.masking.pseudo import LEVELS, probe_digest
 
 if TYPE_CHECKING:
     from restoration.masking.opinion import Teacher
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 ENSEMBLE, HELD_OUT_TEACHER = "ensemble", "held-out"
 WITH_LEVELS = ("kadid10k", "tid2013", "csiq")  # names of files end in the level
 LEVEL_OF = re.compile(r"[_.]0?([1-5])$")
-PROBE_SIDE = 48
 
 
 def choose_teachers(names: Sequence[str] | str | None) -> "dict[str, Teacher]":
@@ -139,7 +139,7 @@ def draw_opinions(
         "num_versions": num_versions,
         "size": size,
         "seed": seed,
-        "distortions": {kind: _digest_of_kind(kind) for kind in kinds},
+        "distortions": {kind: [probe_digest(kind, level) for level in LEVELS] for kind in kinds},
         "levels": None if levels is None else list(levels),
         "teachers": fingerprints(chosen),
     }
@@ -174,11 +174,6 @@ def _digest(*parts: Any) -> str:
     for part in parts:
         digest.update(part.encode() if isinstance(part, str) else np.ascontiguousarray(part).data)
     return digest.hexdigest()[:12]
-
-
-def _digest_of_kind(kind: str) -> str:
-    probe = np.random.default_rng(0).integers(0, 256, (PROBE_SIDE, PROBE_SIDE, 3), np.uint8)
-    return _digest(*(distort(probe, kind, level) for level in (1, 2, 3, 4, 5)))
 
 
 def table_of_people(

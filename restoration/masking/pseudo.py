@@ -108,7 +108,7 @@ class PseudoPairs:
     def fingerprint(self, index: int) -> str:
         """Digest of the photograph, the seed, and what kind and level make of a fixed probe."""
         number, kind, level = self._rows[index]
-        parts = f"{self._seed} {number}", self._photograph(number), _probe_digest(kind, level)
+        parts = f"{self._seed} {number}", self._photograph(number), probe_digest(kind, level)
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:12]
 
     def _digest_of_photograph(self, number: int) -> str:
@@ -117,7 +117,7 @@ class PseudoPairs:
 
 
 @cache
-def _probe_digest(kind: str, level: float) -> str:
+def probe_digest(kind: str, level: float) -> str:
     """Digest of a distorted probe: it changes with the formula and the table of strengths."""
     probe = np.random.default_rng(0).integers(0, 256, (PROBE_SIDE, PROBE_SIDE, 3), np.uint8)
     return hashlib.sha256(distort(probe, kind, level).tobytes()).hexdigest()

@@ -192,13 +192,7 @@ class Monitor:
                 "images once (restoration data prepare --decoded)"
             )
         self.data_seconds = 0.0
-        row = {"step": done, "lr": result.learning_rate, **means}
-        if self.curves is not None:
-            self.curves.add(row)
-        if self.tb is not None:
-            for name, value in row.items():
-                if name != "step":
-                    self.tb.add_scalar(f"train/{name}", value, done)
+        record(self.curves, self.tb, done, {"lr": result.learning_rate, **means})
 
     def validated(self, done: int, values: dict[str, float], images: dict[str, Tensor]) -> None:
         """Report a validation: metric values by name, and (3, H, W) pictures by name."""
@@ -209,6 +203,17 @@ class Monitor:
                 self.tb.add_scalar(f"val/{name}", value, done)
             for name, image in images.items():
                 self.tb.add_image(f"val/{name}", image, done)
+
+
+def record(
+    curves: Curves | None, tb: SummaryWriter | None, step: int, values: dict[str, float]
+) -> None:
+    """Write the values of a step to curves.csv and to TensorBoard, where there are such."""
+    if curves is not None:
+        curves.add({"step": step, **values})
+    if tb is not None:
+        for name, value in values.items():
+            tb.add_scalar(f"train/{name}", value, step)
 
 
 def describe(values: dict[str, float]) -> str:

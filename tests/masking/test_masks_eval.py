@@ -254,9 +254,9 @@ def test_other_strengths_are_measured_again(tmp_path, monkeypatch):
     PairValues(pairs(), {"mae": mean_error}, tmp_path).measure()
     changed = replace(DISTORTIONS["gaussian_blur"], strengths=(0.5, 0.8, 1.5, 2.2, 4.0))
     monkeypatch.setitem(DISTORTIONS, "gaussian_blur", changed)
-    pseudo._probe_digest.cache_clear()
+    pseudo.probe_digest.cache_clear()
     assert PairValues(pairs(), {"mae": mean_error}, tmp_path).num_missing == 2  # level 3 of both
-    pseudo._probe_digest.cache_clear()
+    pseudo.probe_digest.cache_clear()
 
 
 def test_a_value_that_is_not_finite_names_metric_and_pair():
