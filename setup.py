@@ -52,5 +52,5 @@ setup(
         "torchmetrics>=1.9",
     ],
     extras_require={"test": TEST + MASKS, "masks": MASKS, "dev": TEST + MASKS},
-    entry_points={"console_scripts": ["restoration = restoration.cli:main"]},
+    entry_points={"console_scripts": ["restoration = restoration.cli:run_and_exit"]},
 )

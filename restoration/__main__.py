@@ -1,7 +1,5 @@
 """`python -m restoration`, the same as the console script."""
 
-import sys
+from restoration.cli import run_and_exit
 
-from restoration.cli import main
-
-sys.exit(main())
+run_and_exit()

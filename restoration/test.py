@@ -2,7 +2,7 @@
 
 import sys
 
-from restoration.cli import main
+from restoration.cli import run_and_exit
 
 if __name__ == "__main__":
-    sys.exit(main(["test", *sys.argv[1:]]))
+    run_and_exit(["test", *sys.argv[1:]])

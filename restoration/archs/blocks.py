@@ -210,6 +210,9 @@ class TransformerBlock(nn.Module):
 def _parts(module: nn.Module, dtype: torch.dtype | None = None) -> Convolution:
     """Weight and bias of a layer, of another type where one is given."""
     weight, bias = module.weight, module.bias
+    if weight.shape[1:2] == (1,):
+        # the same numbers, but gradients in the weight's own strides: DDP copies others
+        weight = weight.flatten(1).unflatten(1, weight.shape[1:])
     if dtype is None:
         return weight, bias
     return weight.to(dtype), None if bias is None else bias.to(dtype)

@@ -8,6 +8,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 COMMANDS = {
     "train": "train a network as an option file describes",
@@ -73,3 +74,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write("restoration: interrupted\n")
         return 130
     return 0
+
+
+def run_and_exit(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and end the process with `main`'s exit code.
+
+    A process of torchrun's ends without Python's finalization: gloo's threads outlive the process
+    group once DistributedDataParallel used it, and one of them that still frees a tensor while
+    Python finalizes aborts the process (pytorch/pytorch, pull request 179291).
+    """
+    code = main(arguments)
+    if "WORLD_SIZE" not in os.environ:
+        sys.exit(code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -2,6 +2,6 @@
 
 import sys
 
-from restoration.cli import main
+from restoration.cli import run_and_exit
 
-sys.exit(main(["train", *sys.argv[1:]]))
+run_and_exit(["train", *sys.argv[1:]])
