@@ -120,6 +120,8 @@ class EnhancedSSIM(EnhancedLoss):
     value above 0 (at most 0.0218, in flat regions).
     """
 
+    shipped = "pixel_mask_e_ssim"
+
     def compare(self, mask: Tensor, x: Tensor, y: Tensor) -> Tensor:
         """Mean dissimilarity of M * x and M * y per image."""
         return (1 - functional.ssim_map_same(mask * x, mask * y)).mean((1, 2, 3))

@@ -82,6 +82,11 @@ MANIFEST: dict[str, Weights] = {
         "pseudo-opinion on BSDS500 train and test",
         "f0294369b6f65fd7bf1478512480c1d03ca88c51",
     ),
+    "pixel_mask_e_ssim": _shipped(
+        "pixel_mask_e_ssim.safetensors",
+        "pseudo-opinion on BSDS500 train and test",
+        "31c311740d9c09d41d02e68216cb3c380a404bc9",
+    ),
     "E_VGG": _authors("E_VGG", "9c2cd40cb95a39dae792bb7cc6079d7bbbbd7041"),
     "E_LPIPS": _authors("E_LPIPS", "081775fb3a7f4c9ce27103d7b7332924a348bd23"),
     "E_DISTS": _authors("E_DISTS", "ff9630fac4c044cb1b7bf2342bc8a1ad94c2e926"),

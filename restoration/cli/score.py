@@ -179,14 +179,15 @@ def read_pictures(reference: Path, distorted: list[Path]) -> dict[Path, "np.ndar
 def load_scalers(names: list[str], weights: dict[str, str]) -> dict[str, Callable]:
     """Scaler networks by metric: of mask files that carry one, and of files given for a plain one.
 
-    The shipped mask of e-mae carries one too; e-ssim borrows that mask, but its errors are others.
+    The shipped masks of e-mae and e-ssim carry one each.
 
     Raises:
         ValueError: a file given for a plain metric has no scaler network.
     """
     import losses
 
-    scalers, files = {}, {"e-mae": losses.EnhancedMAE.shipped, **weights}
+    shipped = {"e-mae": losses.EnhancedMAE.shipped, "e-ssim": losses.EnhancedSSIM.shipped}
+    scalers, files = {}, shipped | weights
     for key in map(_canonical, names):
         if key in files and key.removeprefix("e-") in SCALED:
             try:
