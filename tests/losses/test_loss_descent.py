@@ -98,6 +98,26 @@ def test_e_vgg_removes_noise(images):
     assert (tap_masks(term, result, clean) > 0.5 * tap_masks(term, clean, clean)).all()
 
 
+def test_e_ssim_removes_noise(images):
+    need("pixel_mask_e_ssim")
+    noisy, clean = images
+    term = losses.EnhancedSSIM()
+    result = descend(term, images)
+    assert psnr(result, clean) > psnr(noisy, clean) + 3
+    assert term.mask(result, clean).mean() > 0.5 * term.mask(clean, clean).mean()
+
+
+def test_e_vgg_of_vgg19_removes_more_noise_than_vgg(images, vgg19_file):
+    need("masks_e_vgg_vgg19")
+    noisy, clean = images
+    own = {"weights": vgg19_file, "taps": ("relu1_2", "relu2_2", "relu3_4")}
+    term = losses.EVGG("vgg19", masks="masks_e_vgg_vgg19", **own)
+    result = descend(term, images, steps=40)
+    plain = descend(losses.VGG("vgg19", **own), images, steps=40)
+    assert psnr(result, clean) > psnr(plain, clean) > psnr(noisy, clean) + 0.5
+    assert (tap_masks(term, result, clean) > 0.5 * tap_masks(term, clean, clean)).all()
+
+
 def test_vgg_of_the_embedded_backbone_removes_noise(images):
     need("embedded_backbone")
     noisy, clean = images
