@@ -22,7 +22,10 @@ MASK_ARGUMENTS = {
     "e-mse": "weights",
     "e-psnr": "weights",
     "e-ssim": "weights",
+    "e-flip": "weights",
     "e-vgg": "masks",
+    "e-lpips": "masks",
+    "e-dists": "masks",
 }
 WITH_BACKBONE = ("vgg", "e-vgg")
 

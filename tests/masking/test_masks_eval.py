@@ -1,5 +1,6 @@
 import csv
 import json
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -15,8 +16,9 @@ from restoration.masking.agreement_report import ALL, compare, gain_table, table
 from restoration.masking.contact_sheet import contact_sheet, visibility
 from restoration.masking.distortions import DISTORTIONS, distort
 from restoration.masking.measure import PairValues, fingerprint
-from restoration.masking.named_metrics import NamedMetric, build_named
+from restoration.masking.named_metrics import MASK_ARGUMENTS, NamedMetric, build_named
 from restoration.masking.pseudo import PseudoPairs
+from restoration.options_masks import MaskMetric
 
 KINDS = "gaussian_blur,white_noise"
 
@@ -186,6 +188,12 @@ def test_names_masks_and_arguments():
     assert [m.higher_is_better for m in metrics] == [False, False, False, True, False]
     x, y = torch.rand(2, 1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     assert float(metrics[1].function(x, y)) == float(metrics[2].function(x, y))
+
+
+def test_every_enhanced_metric_stands_beside_its_plain_one():
+    """Of all that can be trained here; flip is quick to build, the others need VGG-16."""
+    assert set(MASK_ARGUMENTS) == set(get_args(MaskMetric.model_fields["type"].annotation))
+    assert [m.plain for m in build_named(["flip", "e-flip"])] == [None, "flip"]
 
 
 def test_masks_for_all_and_for_one():
