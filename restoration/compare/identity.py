@@ -15,7 +15,7 @@ import torch
 from restoration import distributed
 from restoration.data import DenoisingDataset, PatchSchedule
 from restoration.evaluate import EvaluationSet
-from restoration.evaluate.runs import plain_digest
+from restoration.evaluate.runs import digest_tensors, plain_digest
 from restoration.options import Options
 from restoration.options_compare import Plan, ResolvedRecipe
 from restoration.options_file import plain
@@ -25,16 +25,6 @@ LOSS_KEYS = ("losses", "pixel_opt", "perceptual_opt")
 SPEED_KEYS = ("name", "num_worker_per_gpu", "cache_gb")  # change no sample
 PROBES = 8  # samples of the stream that are cut and hashed
 ABSENT = "absent"
-
-
-def digest_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
-    """SHA-256 of named tensors: names, types, shapes and bytes."""
-    total = hashlib.sha256()
-    for name, tensor in tensors.items():
-        array = tensor.detach().cpu().contiguous()
-        total.update(f"{name} {array.dtype} {tuple(array.shape)}\n".encode())
-        total.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return total.hexdigest()
 
 
 def conditions(options: Options) -> dict[str, Any]:

@@ -87,13 +87,19 @@ def file_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
+def digest_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 of named tensors: names, types, shapes and bytes."""
+    digest = hashlib.sha256()
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
 def weights_digest(module: nn.Module) -> str:
     """SHA-256 of all parameters and buffers of a module, with their names."""
-    digest = hashlib.sha256()
-    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} ".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()
+    return digest_tensors(dict([*module.named_parameters(), *module.named_buffers()]))
 
 
 def plain_digest(content: Any) -> str:
