@@ -139,6 +139,16 @@ def test_scaling(tmp_path):
 
 
 @pytest.mark.slow
+def test_scaling_of_large_images(tmp_path):
+    small = ["--tile", 32, "--limit", 0, "--megapixels"]
+    result, text = run("scaling.py", tmp_path / "x.json", *small, "0.004,0.002")
+    (row,) = result["tiles"]
+    assert (row["megapixels"], row["side"]) == (0.002, 45)
+    assert row["s_per_megapixel"] > 0
+    assert "left out, longer than 0 s by the rate before: 0.004" in text
+
+
+@pytest.mark.slow
 def test_network_without_upstream(tmp_path):
     small = ["--side", 16, "--dim", 8, "--no-compile", "--inference-side", 64]
     result, text = run("network.py", tmp_path / "x.json", *small)
