@@ -158,8 +158,8 @@ def main() -> None:
         "memory": memory(arms, x.clone(), y),
     }
     tables = {
-        key: [{key.removesuffix("s"): name, **row} for name, row in result[key].items()]
-        for key in ("arms", "ratios", "memory")
+        key: [{head: name, **row} for name, row in result[key].items()]
+        for key, head in (("arms", "arm"), ("ratios", "ratio"), ("memory", "arm"))
     }
     shape = "x".join(map(str, y.shape))
     harness.finish(
