@@ -2,7 +2,9 @@
 
 VGG taps are the ReLUs before each pool (Simonyan & Zisserman 2015). E-VGG of arXiv:2305.19858
 replaces the max-pools by 2x2 average pools and feeds RGB in [0, 1] without ImageNet
-normalisation; both are arguments, with the paper's choice as the default of vgg16.
+normalisation; both are arguments, with the paper's choice as the default of vgg16. In bf16 the
+convolutions behind the first compute in half precision: bf16 has 8 bits of mantissa, so that an
+image rounded to it would lose the differences that a loss is about.
 """
 
 import difflib
@@ -26,6 +28,7 @@ from losses.weights import load_state_dict
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 HUB_FILE = "model.safetensors"
+PRECISIONS = ("float32", "bf16")
 POOLINGS: dict[str, Callable[[], nn.Module]] = {
     "max": partial(nn.MaxPool2d, 2, 2),
     "avg": partial(nn.AvgPool2d, 2, 2),
@@ -53,6 +56,18 @@ BACKBONES: dict[str, BackboneSpec] = {
 }
 
 
+def _to_bf16(module: nn.Module, inputs: tuple[Tensor, ...], out: Tensor) -> Tensor:
+    return out.to(torch.bfloat16)
+
+
+def _lower(body: nn.Module) -> None:
+    """Let all convolutions but the first compute in bfloat16, on maps with channels last."""
+    first, *others = (module for module in body.modules() if isinstance(module, nn.Conv2d))
+    first.register_forward_hook(_to_bf16)
+    for conv in others:
+        conv.to(torch.bfloat16, memory_format=torch.channels_last)
+
+
 class Backbone(nn.Module):
     """A frozen feature extractor for RGB images in [0, 1].
 
@@ -62,6 +77,12 @@ class Backbone(nn.Module):
         normalize: whether to apply ImageNet mean and standard deviation first.
         min_side: height and width below which an image would lose its last pixel in a pool.
         taps: name of each map; None to number them.
+        precision: "float32" (in truth the image's own type), or "bf16": every convolution but the
+            first in bfloat16, channels last. Maps are returned in the image's type either way.
+        compile: run the body through `torch.compile`, which works when it first runs.
+
+    Raises:
+        ValueError: an unknown precision.
     """
 
     def __init__(
@@ -71,9 +92,17 @@ class Backbone(nn.Module):
         normalize: bool,
         min_side: int = 1,
         taps: Sequence[str] | None = None,
+        precision: str = "float32",
+        compile: bool = False,
     ):
         super().__init__()
+        _check_name("precision", precision, PRECISIONS)
         self.body = freeze(body)
+        self.precision, self.compiled = precision, compile
+        if precision == "bf16":
+            _lower(self.body)
+        if compile:
+            self.body.compile(dynamic=True)
         self.channels = tuple(channels)
         self.taps = tuple(taps or (f"tap{n}" for n in range(1, len(self.channels) + 1)))
         self.normalize = normalize
@@ -85,8 +114,15 @@ class Backbone(nn.Module):
         """Stay in evaluation mode: the backbone is frozen."""
         return super().train(False)
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Backbone":
+        """Move and change the type as asked; a body in bf16 follows to the device alone."""
+        if self.precision == "float32":
+            return super()._apply(fn, recurse)
+        self.body._apply(lambda tensor: tensor.to(fn(tensor.new_empty(0)).device), recurse)
+        return super()._apply(fn, recurse=False)
+
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) in [0, 1] -> one (B, C_k, H_k, W_k) per tap.
+        """(B, 3, H, W) in [0, 1] -> one (B, C_k, H_k, W_k) per tap, of the type of x.
 
         Raises:
             ValueError: an image too small for the pools.
@@ -94,13 +130,19 @@ class Backbone(nn.Module):
         check_side(x, self.min_side, "the taps of the backbone")
         if self.normalize:
             x = (x - self.mean) / self.std
-        return list(self.body(x))
+        if self.precision == "float32":
+            return list(self.body(x))
+        single = x.to(torch.float32, memory_format=torch.channels_last)
+        return [tap.to(x.dtype) for tap in self.body(single)]
+
+    def _settings(self) -> tuple[object, ...]:
+        return str(self), self.taps, self.normalize, self.precision, self.compiled
 
     def equals(self, other: "Backbone") -> bool:
-        """Whether the other one computes the same: layers, taps, input and every weight."""
+        """Whether the other one computes the same: layers, taps, input, precision, weights."""
         mine, its = self.state_dict(), other.state_dict()
         return (
-            (str(self), self.taps, self.normalize) == (str(other), other.taps, other.normalize)
+            self._settings() == other._settings()
             and mine.keys() == its.keys()
             and all(torch.equal(mine[name], its[name]) for name in mine)
         )
@@ -223,6 +265,8 @@ def build_backbone(
     weights: str | Path | None = None,
     pooling: str | None = None,
     normalize: bool | None = None,
+    precision: str = "float32",
+    compile: bool = False,
 ) -> Backbone:
     """Build a frozen backbone.
 
@@ -233,15 +277,18 @@ def build_backbone(
             a local file with torchvision's key names, or "random" for an untrained network.
         pooling: "avg", "max" or "l2" (of DISTS); None for the backbone's custom.
         normalize: apply ImageNet mean and std to the [0, 1] input; None for the custom.
+        precision: "float32" or "bf16" of the convolutions, see Backbone.
+        compile: run the body through `torch.compile`.
 
     Returns:
         A Backbone, frozen and in evaluation mode.
 
     Raises:
         FileNotFoundError: the weights are not here and cannot be downloaded.
-        ValueError: an unknown name, tap or pooling, or a file that does not fit.
+        ValueError: an unknown name, tap, pooling or precision, or a file that does not fit.
     """
     check_backbone(name)
+    _check_name("precision", precision, PRECISIONS)
     spec = BACKBONES[name]
     normalize = spec.normalize if normalize is None else normalize
     if name == "embedded":
@@ -251,10 +298,11 @@ def build_backbone(
         if weights != "random":
             body.load_state_dict(load_state_dict(weights or "embedded_backbone"))
         least = 2 ** (len(body.channels) - 1)
-        return Backbone(body, body.channels, False, least)  # the body normalises by itself
+        # the body normalises by itself
+        return Backbone(body, body.channels, False, least, None, precision, compile)
     body, channels, taps = _build_vgg(name, spec, taps, weights)
     pools = sum(isinstance(module, nn.MaxPool2d) for module in body.modules())
     pooling = pooling or spec.pooling
     _replace_pools(body, pooling)
     least = 1 if pooling == "l2" else 2**pools  # l2 pooling pads: it never loses the last pixel
-    return Backbone(body, channels, normalize, least, taps)
+    return Backbone(body, channels, normalize, least, taps, precision, compile)

@@ -61,6 +61,8 @@ class VGG(FeatureLoss):
         pooling: "avg" or "max"; None for the backbone's custom.
         normalize: ImageNet normalisation of the input; None for the custom.
         reduction: "mean", "sum" or "none".
+        precision: of the backbone, "float32" or "bf16"; the distance is float32 either way.
+        compile: run the backbone through `torch.compile`: a wait, then somewhat faster steps.
     """
 
     def __init__(
@@ -71,10 +73,11 @@ class VGG(FeatureLoss):
         pooling: str | None = None,
         normalize: bool | None = None,
         reduction: str = "mean",
+        precision: str = "float32",
+        compile: bool = False,
     ):
-        super().__init__(
-            build_backbone(backbone, taps, weights, pooling, normalize), reduction=reduction
-        )
+        body = build_backbone(backbone, taps, weights, pooling, normalize, precision, compile)
+        super().__init__(body, reduction=reduction)
 
 
 class EVGG(FeatureLoss):
@@ -94,10 +97,13 @@ class EVGG(FeatureLoss):
         normalize: ImageNet normalisation of the input; None for the custom.
         mask_gradient: whether gradients also flow through the masks.
         reduction: "mean", "sum" or "none".
+        precision: of the backbone, "float32" or "bf16"; masks and distance are float32 either
+            way, but what they read has been rounded by bf16.
+        compile: run the backbone through `torch.compile`: a wait, then somewhat faster steps.
 
     Raises:
         FileNotFoundError: weights or masks are not on this machine.
-        ValueError: masks for another backbone or other taps.
+        ValueError: masks for another backbone or other taps, or an unknown precision.
     """
 
     def __init__(
@@ -111,6 +117,8 @@ class EVGG(FeatureLoss):
         normalize: bool | None = None,
         mask_gradient: bool = False,
         reduction: str = "mean",
+        precision: str = "float32",
+        compile: bool = False,
     ):
         check_backbone(backbone)
         if masks is None:
@@ -118,5 +126,5 @@ class EVGG(FeatureLoss):
         masks = resolve(masks)  # before the backbone, which may be a long download
         if order is None:
             order = MASK_ORDERS.get(masks.stem, "reference_first")
-        body = build_backbone(backbone, taps, weights, pooling, normalize)
+        body = build_backbone(backbone, taps, weights, pooling, normalize, precision, compile)
         super().__init__(body, load_masks(masks, body.channels, order), mask_gradient, reduction)

@@ -287,6 +287,14 @@ class LossTerm(BaseModel):
     type: str = Field(description="MAE, MSE, Charbonnier, PSNR, SSIM, VGG, E-VGG, E-MAE, ...")
     weight: float = Field(1.0, description="Factor in the total.")
     name: str | None = Field(None, description="Name in the log; the type if absent.")
+    precision: Literal["float32", "bf16"] | None = Field(
+        None,
+        description="VGG and E-VGG: of the backbone, float32 if absent; masks and distances stay "
+        "float32.",
+    )
+    compile: bool | None = Field(
+        None, description="VGG and E-VGG: run the backbone through torch.compile; no if absent."
+    )
 
 
 class Train(Strict):

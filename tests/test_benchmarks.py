@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ROOT / "experiments" / "benchmarks"
@@ -77,11 +78,29 @@ def test_peak_memory_is_what_a_call_touches(harness):
     assert 60 < megabytes < 80
 
 
+def test_live_memory_is_what_tensors_hold_at_once(harness):
+    count = harness.MEGABYTE // 4  # of float32 in a megabyte
+    before = torch.ones(count)
+
+    def work():
+        view = torch.zeros(2 * count).view(2, -1)  # 2, held by a view alone
+        view = view.add_(1) + 1  # 2 + 2
+        del view
+        first = torch.cat([before, before])  # 2
+        return first * 2 + before.sum()  # 2 + 2 + 2 and two numbers
+
+    assert harness.live_memory(work) == 6
+    assert harness.live_memory(lambda: torch.zeros(count)[:10]) == 1
+
+
 @pytest.mark.slow
 def test_loss_speed(tmp_path):
     result, _ = run("loss_speed.py", tmp_path / "x.json", "--side", 32)
     assert result["largest_relative_difference"] < 1e-5
-    assert set(result["arms"]) >= {"plain", "e-vgg", "straightforward"}
+    assert set(result["arms"]) >= {"plain", "e-vgg", "straightforward", "e-vgg, bf16, compiled"}
+    assert result["relative_difference_of_bf16"] < 2e-2
+    shares = {name: row["share"] for name, row in result["memory"].items()}
+    assert shares["e-vgg, bf16"] < shares["e-vgg"] < shares["straightforward"] == 1
 
 
 @pytest.mark.slow
@@ -120,10 +139,35 @@ def test_scaling(tmp_path):
 
 
 @pytest.mark.slow
+def test_scaling_of_large_images(tmp_path):
+    small = ["--tile", 32, "--limit", 0, "--megapixels"]
+    result, text = run("scaling.py", tmp_path / "x.json", *small, "0.004,0.002")
+    (row,) = result["tiles"]
+    assert (row["megapixels"], row["side"]) == (0.002, 45)
+    assert row["s_per_megapixel"] > 0
+    assert "left out, longer than 0 s by the rate before: 0.004" in text
+
+
+@pytest.mark.slow
 def test_network_without_upstream(tmp_path):
-    small = ["--side", 16, "--dim", 8, "--no-compile"]
+    small = ["--side", 16, "--dim", 8, "--no-compile", "--inference-side", 64]
     result, text = run("network.py", tmp_path / "x.json", *small)
     assert "only ours is measured" in text
     assert not result["upstream"]
     kept = {name: row["kept_gb"] for name, row in result["memory"].items()}
     assert kept["ours, checkpointed"] < kept["ours"]
+    peaks = {name: row["live_mb"] for name, row in result["inference"].items()}
+    assert 0 < peaks["ours, bf16"] < peaks["ours"]
+    assert "cold" not in result, "nothing is compiled"
+
+
+@pytest.mark.slow
+def test_sections_of_network(tmp_path):
+    small = ["--side", 16, "--dim", 8, "--inference-side", 32]
+    result, _ = run("network.py", tmp_path / "x.json", *small, "--sections", "inference")
+    assert "inference" in result
+    assert not {"forward", "step", "memory", "cold"} & set(result)
+    wrong = [sys.executable, SCRIPTS / "network.py", "--sections", "forward,stepp"]
+    done = subprocess.run(wrong, capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.returncode == 2
+    assert "expected --sections among forward,step,memory,inference,cold, got stepp" in done.stderr

@@ -19,6 +19,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from restoration.memory import keep_freed
 
@@ -107,6 +110,36 @@ def peak_memory(function: Callable[[], object], device: torch.device | str = "cp
     before = _resident("VmRSS")
     function()
     return round((_resident("VmHWM") - before) / 1024, 1)
+
+
+class _LiveStorages(TorchDispatchMode):
+    """Counts the bytes of the storages that operations made and somebody still holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: dict[StorageWeakRef, int] = {}
+        self.peak = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # noqa: ANN001, ANN204
+        out = func(*args, **(kwargs or {}))
+        self.sizes = {ref: size for ref, size in self.sizes.items() if not ref.expired()}
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, Tensor):
+                storage = tensor.untyped_storage()
+                self.sizes[StorageWeakRef(storage)] = storage.nbytes()
+        self.peak = max(self.peak, sum(self.sizes.values()))
+        return out
+
+
+def live_memory(function: Callable[[], object]) -> float:
+    """Megabytes of the tensors that a call holds at its peak, each storage once.
+
+    What a library takes inside an operation, and what an allocator adds, is not in it: compare
+    `peak_memory`. An operation that returns a tensor made before the call counts it too.
+    """
+    with _LiveStorages() as storages:
+        function()
+    return round(storages.peak / MEGABYTE, 1)
 
 
 def saved_memory(work: Callable[[], object], weights: Iterable[Tensor] = ()) -> int:

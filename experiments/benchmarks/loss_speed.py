@@ -1,8 +1,9 @@
-"""Time of E-VGG against plain perceptual losses: forward and backward to the prediction.
+"""Time and memory of E-VGG against plain perceptual losses: forward, backward to the prediction.
 
     python experiments/benchmarks/loss_speed.py --threads 2 --rounds 15 --out speed.json
 
-VGG-16 with random weights (the time does not depend on them), five taps.
+VGG-16 with random weights (the time does not depend on them), five taps. The memory is what
+autograd keeps between forward and backward, storages counted once and weights not at all.
 """
 
 import argparse
@@ -24,7 +25,10 @@ RATIOS = {  # name: (arm, arm it is divided by, what is wanted)
     "E-VGG with mask gradient / plain": ("e-vgg, mask gradient", "plain", "<= 1.40"),
     "straightforward E-VGG / E-VGG": ("straightforward", "e-vgg", ">= 1.80"),
     "VGG + E-VGG / E-VGG": ("vgg + e-vgg", "e-vgg", "<= 1.10"),
+    "E-VGG bf16 / plain": ("e-vgg, bf16", "plain", ""),
+    "E-VGG bf16, compiled / plain": ("e-vgg, bf16, compiled", "plain", "<= 0.80"),
 }
+LOWERED = {"e-vgg, bf16": False, "e-vgg, bf16, compiled": True}  # name: whether compiled
 
 
 class PlainPerceptual(nn.Module):
@@ -58,6 +62,14 @@ class Straightforward(nn.Module):
         return (total / sum(self.backbone.channels)).mean()
 
 
+def in_bf16(backbone: losses.Backbone, compile: bool) -> losses.Backbone:
+    """Copy a backbone, with its weights, into bf16."""
+    body, settings = copy.deepcopy(backbone.body), (backbone.min_side, backbone.taps)
+    return losses.Backbone(
+        body, backbone.channels, backbone.normalize, *settings, precision="bf16", compile=compile
+    )
+
+
 def build_arms(device: str) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
     """Build every arm on one backbone and one mask bank."""
     torch.manual_seed(0)
@@ -65,6 +77,7 @@ def build_arms(device: str) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
     masks = freeze(losses.MaskBank(backbone.channels)).to(device)
     plain, enhanced = losses.FeatureLoss(backbone), losses.FeatureLoss(backbone, masks)
     both = Criterion({"VGG": plain, "E-VGG": enhanced}, {"VGG": 1.0, "E-VGG": 1.0})
+    lowered = {name: in_bf16(backbone, compile) for name, compile in LOWERED.items()}
     return {
         "plain": PlainPerceptual(backbone),
         "vgg": plain,
@@ -72,6 +85,7 @@ def build_arms(device: str) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
         "e-vgg, mask gradient": losses.FeatureLoss(backbone, masks, mask_gradient=True),
         "vgg + e-vgg": lambda x, y: both(x, y)[0],
         "straightforward": Straightforward(backbone, masks),
+        **{name: losses.FeatureLoss(own, masks) for name, own in lowered.items()},
     }
 
 
@@ -90,6 +104,22 @@ def measure(arm: Callable, x: Tensor, y: Tensor) -> harness.Timing:
     if isinstance(arm, nn.Module):
         arm.zero_grad(set_to_none=True)
     return harness.timed(lambda: arm(x, y).backward(), x.device)
+
+
+def memory(arms: dict[str, Callable], x: Tensor, y: Tensor) -> dict[str, harness.Row]:
+    """Memory that each module's autograd graph keeps, and its share of the straightforward one."""
+    sizes = {
+        name: harness.saved_memory(lambda arm=arm: arm(x.requires_grad_(), y), arm.parameters())
+        for name, arm in arms.items()
+        if isinstance(arm, nn.Module)
+    }
+    return {
+        name: {
+            "kept_mb": round(size / harness.MEGABYTE, 2),
+            "share": round(size / sizes["straightforward"], 3),
+        }
+        for name, size in sizes.items()
+    }
 
 
 def summary(times: dict[str, list[harness.Timing]]) -> dict:
@@ -116,16 +146,20 @@ def main() -> None:
     x = (y + 0.1 * torch.randn(y.shape, generator=generator)).clamp(0, 1)
     x, y = x.to(given.device), y.to(given.device)
     difference = check_values(arms, x, y)
+    with torch.no_grad():
+        exact, rounded = (float(arms[name](x, y)) for name in ("e-vgg", "e-vgg, bf16"))
     turns = {name: partial(measure, arm, x, y) for name, arm in arms.items()}
     result = {
         "input": list(y.shape),
         "rounds": given.rounds,
         "largest_relative_difference": difference,
+        "relative_difference_of_bf16": abs(rounded - exact) / exact,
         **summary(harness.interleave(turns, given.rounds)),
+        "memory": memory(arms, x.clone(), y),
     }
     tables = {
-        key: [{key[:-1]: name, **row} for name, row in result[key].items()]
-        for key in ("arms", "ratios")
+        key: [{head: name, **row} for name, row in result[key].items()]
+        for key, head in (("arms", "arm"), ("ratios", "ratio"), ("memory", "arm"))
     }
     shape = "x".join(map(str, y.shape))
     harness.finish(
@@ -134,7 +168,11 @@ def main() -> None:
         result,
         given.out,
         given.device,
-        [f"largest relative difference of values that should agree: {difference:.1e}"],
+        [
+            f"largest relative difference of values that should agree: {difference:.1e}",
+            f"of E-VGG in bf16 to float32: {result['relative_difference_of_bf16']:.1e}",
+            "memory: share of what the straightforward E-VGG keeps, wanted <= 0.60",
+        ],
     )
 
 

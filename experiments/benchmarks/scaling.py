@@ -1,6 +1,9 @@
 """How time and memory grow: with patch, batch, image (in tiles), threads and processes.
 
     python experiments/benchmarks/scaling.py --network restormer_xs --out scaling.json
+    python experiments/benchmarks/scaling.py --megapixels 1,4,12,48 --out scaling_large.json
+
+The second measures nothing but large images in tiles, a quarter of an hour at most.
 
 Beside every measurement stands arithmetic: operations by torch's counter (two per multiplication
 and addition; a training step counts three times its forward pass, since the counter takes too many
@@ -20,6 +23,7 @@ from pathlib import Path
 
 import harness
 import torch
+from large_images import measure_large
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -239,6 +243,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--sides", type=int, nargs="+", default=[256, 384, 512])
     parser.add_argument("--tile", type=int, default=128)
+    parser.add_argument(
+        "--megapixels",
+        type=lambda text: [float(part) for part in text.split(",")],
+        metavar="A,B",
+        help="large images in tiles instead of everything else",
+    )
+    parser.add_argument("--limit", type=float, default=600, help="seconds that one may take")
     parser.add_argument("--counts", type=int, nargs="+", default=cores, help="threads, processes")
     parser.add_argument("--utilisation", type=float, nargs="+", default=[0.02, 0.05, 0.1])
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -251,6 +262,9 @@ def main() -> None:
     torch.manual_seed(0)
     began = time.perf_counter()
     network = build(given.network).to(given.device)
+    if given.megapixels:
+        measure_large(network, given)
+        return
     smallest, common = min(given.patches), (network, given.rounds, given.device)
     train = partial(of_training, common[0], rounds=common[1], device=common[2])
     tables = {

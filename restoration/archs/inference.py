@@ -50,9 +50,10 @@ def restore(
             restored = _run_padded(network, image, multiple)
         else:
             restored = _run_tiles(network, image, multiple, tile, overlap)
-    if grey:
-        restored = restored.mean(1, keepdim=True)
-    return restored.clamp(0, 1)
+        if grey:
+            restored = restored.mean(1, keepdim=True)
+        # in place where the memory is ours: a large image is held once, not three times
+        return restored.clamp(0, 1) if tile is None else restored.clamp_(0, 1)
 
 
 def pad_reflect(image: Tensor, multiple: int) -> Tensor:
@@ -129,7 +130,7 @@ def _run_tiles(network: nn.Module, image: Tensor, multiple: int, tile: int, over
             weight = ramp[:rows, None] * ramp[:columns]  # (h, w)
             total[..., top : top + rows, left : left + columns] += restored * weight
             weights[top : top + rows, left : left + columns] += weight
-    return total / weights
+    return total.div_(weights)
 
 
 def _starts(size: int, tile: int, overlap: int) -> list[int]:

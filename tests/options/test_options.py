@@ -131,6 +131,12 @@ def test_several_mistakes_at_once():
         ("train.losses", [], "no loss"),
         ("train.losses.0.weight", "x", "`train.losses.0.weight`"),
         ("train.losses", [{"weight": 1.0}], "`train.losses.0.type` is missing"),
+        (
+            "train.losses.0.precision",
+            "fp8",
+            "`train.losses.0.precision`: .*'float32' or 'bf16', got 'fp8'",
+        ),
+        ("train.losses.0.compile", "perhaps", "`train.losses.0.compile`"),
         ("train.pixel_opt", {"loss_weight": 1.0}, "needs a `type`"),
         ("train.pixel_opt", {"type": "L1Loss", "reduction": "sum"}, "reduction: mean"),
         ("train.optim_g.type", "Lion", "`train.optim_g.type`: .*'AdamW', 'Adam' or 'SGD'"),
@@ -152,6 +158,12 @@ def test_wrong_value_is_refused(path, value, message):
     with pytest.raises(ValueError, match=message) as caught:
         validate(with_value(path, value))
     assert str(caught.value).count("; ") == 0, "one mistake, one phrase"
+
+
+def test_precision_of_a_term_reaches_it_only_where_it_is_given():
+    own = {"type": "VGG", "weight": 1.0, "precision": "bf16", "compile": True}
+    options = validate(with_value("train.losses", [{"type": "MAE"}, own]))
+    assert options.train.terms() == [{"type": "MAE", "weight": 1.0}, own]
 
 
 def test_missing_key():
