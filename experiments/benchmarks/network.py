@@ -190,9 +190,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--sections",
         type=lambda text: text.split(","),
-        default=list(SECTIONS),
+        default=list(SECTIONS[:-1]),
         metavar="A,B",
-        help=f"which of {','.join(SECTIONS)} (default: all)",
+        help=f"which of {','.join(SECTIONS)} (default: all but cold)",
     )
     parser.add_argument(
         "--inference-side", type=int, default=512, help="of its image (default: %(default)s)"
