@@ -110,18 +110,24 @@ def _build(spec: str, backbone: str, files: Mapping[str, str]) -> NamedMetric:
     name, arguments = _canonical(name), dict(map(_argument, options))
     if equals and name not in MASK_ARGUMENTS:
         raise ValueError(f"expected masks for {', '.join(MASK_ARGUMENTS)}, got {spec!r}")
-    notes = [option for option in options]
+    notes = [_short(option) for option in options]
     if name in MASK_ARGUMENTS:
         file = own or arguments.get(MASK_ARGUMENTS[name]) or files.get(name) or files.get("")
         if file:
             arguments[MASK_ARGUMENTS[name]] = file
-            notes = [Path(file).stem, *(o for o in options if not o.startswith("masks="))]
+            notes = [Path(file).stem, *(note for note in notes if not note.startswith("masks="))]
     if name in WITH_BACKBONE:
         arguments.setdefault("backbone", backbone)
     label = f"{name} ({', '.join(notes)})" if notes else name
     plain = name.removeprefix("e-") if name in MASK_ARGUMENTS else None
     higher, function = _function(name, arguments)
     return NamedMetric(label, plain, higher, function)
+
+
+def _short(option: str) -> str:
+    """An option as a label shows it: a file without its folder."""
+    key, equals, value = option.partition("=")
+    return f"{key}{equals}{Path(value).name or value}"
 
 
 def _argument(option: str) -> tuple[str, Any]:

@@ -186,6 +186,8 @@ def test_names_masks_and_arguments():
     ]  # fmt: skip
     assert [m.plain for m in metrics] == [None, "mae", "mae", None, None]
     assert [m.higher_is_better for m in metrics] == [False, False, False, True, False]
+    backbone = losses.weights.resolve("embedded_backbone")
+    assert build_named([f"vgg:weights={backbone}"])[0].label == f"vgg (weights={backbone.name})"
     x, y = torch.rand(2, 1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     assert float(metrics[1].function(x, y)) == float(metrics[2].function(x, y))
 
