@@ -288,7 +288,7 @@ def build_backbone(
         ValueError: an unknown name, tap, pooling or precision, or a file that does not fit.
     """
     check_backbone(name)
-    _check_name("precision", precision, PRECISIONS)
+    _check_name("precision", precision, PRECISIONS)  # before a long download
     spec = BACKBONES[name]
     normalize = spec.normalize if normalize is None else normalize
     if name == "embedded":
