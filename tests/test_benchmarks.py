@@ -158,6 +158,8 @@ def test_network_without_upstream(tmp_path):
     assert kept["ours, checkpointed"] < kept["ours"]
     peaks = {name: row["live_mb"] for name, row in result["inference"].items()}
     assert 0 < peaks["ours, bf16"] < peaks["ours"]
+    assert set(result["as-used"]) == {"ours", "ours, bf16"}
+    assert all(row["step_min_ms"] > row["forward_min_ms"] for row in result["as-used"].values())
     assert "cold" not in result, "nothing is compiled"
 
 
@@ -170,4 +172,5 @@ def test_sections_of_network(tmp_path):
     wrong = [sys.executable, SCRIPTS / "network.py", "--sections", "forward,stepp"]
     done = subprocess.run(wrong, capture_output=True, text=True, check=False)  # noqa: S603
     assert done.returncode == 2
-    assert "expected --sections among forward,step,memory,inference,cold, got stepp" in done.stderr
+    known = "forward,step,memory,inference,as-used,cold"
+    assert f"expected --sections among {known}, got stepp" in done.stderr

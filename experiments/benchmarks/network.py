@@ -6,102 +6,29 @@ DIR is a checkout of swz30/Restormer; without it only ours is measured. A ratio 
 ours. The memory of a step is what autograd keeps between forward and backward, storages counted
 once and weights not at all; that of inference is the peak of a forward without gradients: of the
 tensors that live at once, and of what the process or the GPU's allocator takes for it. `first_s`
-is the first call, which compiles, as a rule from a cache; `cold` is a process of its own whose
-cache is empty.
+is the first call, which compiles, as a rule from a cache.
+
+`forward` and `step` compare the networks alone, in one process with one allocator. `as-used` gives
+each a process of its own, which take turns: upstream's keeps the C library's allocator as it is,
+ours keeps freed memory as our command line does. `cold` compiles in processes whose cache is empty.
 """
 
 import argparse
-import importlib.util
-import json
 import os
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import harness
 import torch
-from torch import Tensor, nn
+from network_arms import ARMS, UPSTREAM, build_arm, forward, image, loss, step
+from network_worker import Worker, workers
+from torch import Tensor
 
-from restoration.archs import Restormer
-
-UPSTREAM = "upstream"
-ARMS = {  # name: (compiled, checkpointing, autocast)
-    "ours": (False, "none", False),
-    "ours, compiled": (True, "none", False),
-    "ours, bf16": (False, "none", True),
-    "ours, bf16, compiled": (True, "none", True),
-    "ours, checkpointed level 1": (False, "level1", False),
-    "ours, checkpointed": (False, "all", False),
-}
-SECTIONS = ("forward", "step", "memory", "inference", "cold")
+SECTIONS = ("forward", "step", "memory", "inference", "as-used", "cold")
 INFERENCE_ARMS = (UPSTREAM, "ours", "ours, bf16")
-WARM_SIDE = 64  # of the image that goes first, for what is made once only
-COLD = """
-import json, sys
-import network as benchmark, harness, torch
-from functools import partial
-from restoration.archs import Restormer
-name, side, dim, threads, device = sys.argv[1], *map(int, sys.argv[2:5]), sys.argv[5]
-torch.set_num_threads(threads)
-model, x = Restormer(dim=dim).to(device), torch.rand(1, 3, side, side, device=device)
-model.compile_parts()
-lowered = benchmark.ARMS[name][2]
-calls = [partial(kind, model, x, lowered) for kind in (benchmark.forward, benchmark.step)]
-print(json.dumps([harness.timed(call, device).clock / 1e3 for call in calls]))
-"""
-
-
-def build_upstream(folder: Path, settings: dict) -> nn.Module:
-    """Build the network of the authors' checkout."""
-    path = folder / "basicsr" / "models" / "archs" / "restormer_arch.py"
-    if not path.is_file():
-        raise SystemExit(f"expected a checkout of swz30/Restormer, got no {path}")
-    spec = importlib.util.spec_from_file_location("upstream_restormer", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.Restormer(LayerNorm_type="BiasFree", **settings)
-
-
-def build_arms(upstream: Path | None, settings: dict, chosen: list[str]) -> dict:
-    """Build every arm with one set of weights: name -> (network, autocast)."""
-    torch.manual_seed(0)
-    first = Restormer(**settings)
-    arms = {}
-    if upstream is not None:
-        theirs = build_upstream(upstream, settings)
-        theirs.load_state_dict(first.state_dict())
-        arms[UPSTREAM] = (theirs, False)
-    for name in chosen:
-        compiled, checkpointing, lowered = ARMS[name]
-        network = Restormer(**settings)
-        network.load_state_dict(first.state_dict())
-        network.checkpoint(checkpointing)
-        if compiled:
-            network.compile_parts()
-        arms[name] = (network, lowered)
-    return arms
-
-
-def forward(network: nn.Module, x: Tensor, lowered: bool) -> Tensor:
-    """One forward without gradients."""
-    with torch.no_grad(), torch.autocast(x.device.type, torch.bfloat16, enabled=lowered):
-        return network(x)
-
-
-def loss(network: nn.Module, x: Tensor, lowered: bool) -> Tensor:
-    """L1 of one forward with gradients."""
-    with torch.autocast(x.device.type, torch.bfloat16, enabled=lowered):
-        out = network(x)
-    return (out.float() - x).abs().mean()
-
-
-def step(network: nn.Module, x: Tensor, lowered: bool) -> None:
-    """One forward and backward; the optimiser is the same for all arms and left out."""
-    network.zero_grad(set_to_none=True)
-    loss(network, x, lowered).backward()
+PASSED_ON = ("upstream", "side", "batch", "dim", "threads", "device")
 
 
 def measure(arms: dict, x: Tensor, function: Callable, rounds: int) -> dict[str, harness.Row]:
@@ -112,14 +39,18 @@ def measure(arms: dict, x: Tensor, function: Callable, rounds: int) -> dict[str,
     }
     firsts = {name: turn() for name, turn in turns.items()}
     times = harness.interleave(turns, rounds, warm_up=0)
-    rows = {}
+    return {
+        name: {"first_s": round(firsts[name].clock / 1e3, 2), **about}
+        for name, about in against_upstream(times).items()
+    }
+
+
+def against_upstream(times: Mapping[str, Sequence[harness.Timing]]) -> dict[str, harness.Row]:
+    """Median and minimum of every arm, and ratios to upstream where that is among them."""
+    rows: dict[str, harness.Row] = {}
     for name, own in times.items():
         about = harness.describe(own)
-        rows[name] = {
-            "first_s": round(firsts[name].clock / 1e3, 2),
-            "median_ms": about["clock_median_ms"],
-            "min_ms": about["clock_min_ms"],
-        }
+        rows[name] = {"median_ms": about["clock_median_ms"], "min_ms": about["clock_min_ms"]}
         if UPSTREAM in times:
             found = harness.ratio(times[UPSTREAM], own)
             rows[name] |= {"ratio": found["clock"], "ratio_of_minima": found["of_minima"]}
@@ -142,41 +73,58 @@ def memory(arms: dict, x: Tensor) -> dict[str, harness.Row]:
     }
 
 
-def inference(arms: dict, image: Tensor) -> dict[str, harness.Row]:
-    """Peak memory of a forward of one image, of tensors and in all, in MB and against upstream."""
+def inference(arms: dict, given: argparse.Namespace) -> dict[str, harness.Row]:
+    """Peak memory of a forward of one image in MB, and as a share of upstream's.
+
+    Of the tensors, and of what a process of its own takes: with freed memory kept, and with the
+    allocator as it is, which is one and the same on a GPU.
+    """
+    picture = image(1, given.inference_side, given.device)
+    settings = {**process_settings(given), "batch": 1, "side": given.inference_side}
     rows: dict[str, harness.Row] = {}
     for name in (name for name in INFERENCE_ARMS if name in arms):
         network, lowered = arms[name]
-        forward(network, image[..., :WARM_SIDE, :WARM_SIDE], lowered)
-        work = partial(forward, network, image, lowered)
-        sizes = {"peak": harness.peak_memory(work, image.device), "live": harness.live_memory(work)}
-        rows[name] = {}
-        for kind in ("live", "peak"):
-            rows[name][f"{kind}_mb"] = sizes[kind]
-            if UPSTREAM in rows and sizes[kind] is not None:
-                share = round(sizes[kind] / rows[UPSTREAM][f"{kind}_mb"], 3)
-                rows[name][f"share_of_{kind}"] = share
+        sizes = {"live": harness.live_memory(partial(forward, network, picture, lowered))}
+        for kind, default in (("resident", False), ("resident_default", True)):
+            with workers({name: Worker(name, settings, default)}) as made:
+                sizes[kind] = made[name].ask("peak")
+        rows[name] = {f"{kind}_mb": size for kind, size in sizes.items()}
+        if UPSTREAM in rows:
+            for kind in (kind for kind, size in sizes.items() if size is not None):
+                rows[name][f"{kind}_share"] = round(sizes[kind] / rows[UPSTREAM][f"{kind}_mb"], 3)
     return rows
 
 
-def cold(chosen: list[str], given: argparse.Namespace) -> dict[str, harness.Row]:
-    """Seconds of the first compiled forward and step of a process whose cache is empty."""
-    rows = {}
-    for name in (name for name in chosen if ARMS[name][0]):
-        settings = map(str, (given.side, given.dim, given.threads, given.device))
-        with tempfile.TemporaryDirectory() as cache:
-            done = subprocess.run(
-                [sys.executable, "-c", COLD, name, *settings],
-                env={**os.environ, "TORCHINDUCTOR_CACHE_DIR": cache},
-                cwd=Path(__file__).parent,
-                stdout=subprocess.PIPE,
-                text=True,
-                check=True,
-            )
-        first = json.loads(done.stdout.splitlines()[-1])
-        seconds = {"forward_s": first[0], "step_s": first[1], "sum_s": sum(first)}
-        rows[name] = {what: round(value, 1) for what, value in seconds.items()}
+def as_used(names: Sequence[str], given: argparse.Namespace) -> dict[str, harness.Row]:
+    """Forward and step of every arm as its users run it, in turn, a process for each."""
+    settings = process_settings(given)
+    made = {name: Worker(name, settings, default_allocator=name == UPSTREAM) for name in names}
+    rows: dict[str, harness.Row] = {name: {} for name in names}
+    with workers(made):
+        for what in ("forward", "step"):
+            turns = {name: partial(one.timed, what) for name, one in made.items()}
+            found = against_upstream(harness.interleave(turns, given.rounds, warm_up=2))
+            for name, row in found.items():
+                rows[name] |= {f"{what}_{key}": value for key, value in row.items()}
     return rows
+
+
+def cold(names: Sequence[str], given: argparse.Namespace) -> dict[str, harness.Row]:
+    """Seconds of the first compiled forward and of the first step, each with an empty cache."""
+    rows: dict[str, harness.Row] = {name: {} for name in names}
+    for name in names:
+        for what in ("forward", "step"):
+            with tempfile.TemporaryDirectory() as cache:
+                environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": cache}
+                alone = Worker(name, process_settings(given), environment=environment)
+                with workers({name: alone}):
+                    rows[name][f"{what}_s"] = round(alone.timed(what).clock / 1e3, 1)
+    return rows
+
+
+def process_settings(given: argparse.Namespace) -> dict[str, object]:
+    """Options that a process of its own gets as well."""
+    return {key: getattr(given, key) for key in PASSED_ON}
 
 
 def parse() -> argparse.Namespace:
@@ -208,14 +156,14 @@ def parse() -> argparse.Namespace:
 def measure_sections(arms: dict, x: Tensor, given: argparse.Namespace) -> dict:
     """Run the chosen sections: name -> rows by arm."""
     plain = {name: arm for name, arm in arms.items() if "checkpointed" not in name}
-    side = given.inference_side
-    image = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)).to(x.device)
+    compiled = [name for name in plain if "compiled" in name]
     work = {
         "forward": lambda: measure(plain, x, forward, given.rounds),
         "step": lambda: measure(arms, x, step, given.rounds),
         "memory": lambda: memory(arms, x),
-        "inference": lambda: inference(arms, image),
-        "cold": lambda: cold([name for name in arms if name in ARMS], given),
+        "inference": lambda: inference(arms, given),
+        "as-used": lambda: as_used(list(plain), given),
+        "cold": lambda: cold(compiled, given),
     }
     return {name: rows for name in given.sections if (rows := work[name]())}
 
@@ -223,16 +171,15 @@ def measure_sections(arms: dict, x: Tensor, given: argparse.Namespace) -> dict:
 def main() -> None:
     """Run the sections, print tables, and write files where asked."""
     given = parse()
+    settings = {"dim": given.dim}
     chosen = [name for name, (made, *_) in ARMS.items() if not (made and given.no_compile)]
-    arms = build_arms(given.upstream, {"dim": given.dim}, chosen)
+    if given.upstream is not None:
+        chosen.insert(0, UPSTREAM)
+    arms = {name: build_arm(name, given.upstream, settings) for name in chosen}
     for network, _ in arms.values():
         network.to(given.device)
-    generator = torch.Generator().manual_seed(0)
-    x = torch.rand(given.batch, 3, given.side, given.side, generator=generator).to(given.device)
+    x = image(given.batch, given.side, given.device)
     sections = measure_sections(arms, x, given)
-    outputs = {
-        name: forward(arms[name][0], x, False) for name in ("ours", UPSTREAM) if name in arms
-    }
     result = {
         "input": list(x.shape),
         "dim": given.dim,
@@ -241,15 +188,19 @@ def main() -> None:
         **sections,
     }
     about = {
-        "inference": f"one image of {given.inference_side} pixels, wanted <= 0.48 of upstream's; "
-        "`live` are the tensors, `peak` is resident memory, which on a CPU has the libraries' "
-        "buffers in it and the holes between tensors where freed memory stays with the process",
+        "inference": f"one image of {given.inference_side} pixels; `live` are the tensors, wanted "
+        "<= 0.48 of upstream's; `resident` is a process with freed memory kept, `resident_default` "
+        "one with the C library's allocator as it is: libraries' buffers are in both, and holes "
+        "between tensors in the first",
+        "as-used": "upstream's network with the C library's allocator as it is, ours with freed "
+        "memory kept, as the command line does",
         "cold": "wanted < 30 s",
     }
     notes = [f"{name}: {text}" for name, text in about.items() if name in sections]
-    if UPSTREAM in outputs:
-        difference = (outputs["ours"] - outputs[UPSTREAM]).abs().max().item()
-        result["largest_difference"] = difference
+    if given.upstream is not None:
+        ours, theirs = (forward(arms[name][0], x, False) for name in ("ours", UPSTREAM))
+        result["largest_difference"] = (ours - theirs).abs().max().item()
+        difference = result["largest_difference"]
         notes.append(f"largest difference of the forward to upstream: {difference:.1e}")
     else:
         notes.append("no --upstream: only ours is measured, and no ratio is known")

@@ -43,6 +43,7 @@ from restoration.train.speed import arrange
 
 logger = logging.getLogger("restoration")
 GIGABYTE = 1024**3
+FUSED_DEVICES = ("cpu", "cuda")  # whose optimisers torch has in one kernel
 
 
 @dataclass
@@ -100,8 +101,9 @@ def open_stream(options: Options) -> tuple[Train, TrainSet, PatchSchedule, Denoi
 
 
 def build_optimizer(network: nn.Module, options: Optimizer) -> torch.optim.Optimizer:
-    """Build the torch optimiser that the options name."""
+    """Build the torch optimiser that the options name, in one kernel where the device has it."""
     arguments = {"lr": options.lr, "weight_decay": options.weight_decay}
+    arguments["fused"] = next(network.parameters()).device.type in FUSED_DEVICES
     if options.type != "SGD":
         arguments["betas"] = options.betas
     return getattr(torch.optim, options.type)(network.parameters(), **arguments)

@@ -15,6 +15,7 @@ from torch import nn
 import losses
 from restoration import folders
 from restoration.cli.train import for_debugging, train
+from restoration.options import Optimizer
 from restoration.options_file import validate
 from restoration.train import checkpoint
 from restoration.train import recipe as train_recipe
@@ -333,6 +334,28 @@ def one_batch(seed=0, sigma=25.0):
         "sigma": torch.full((2,), sigma),
         "noise_seed": torch.tensor([1, 2]),
     }
+
+
+@pytest.mark.parametrize("kind", ["AdamW", "Adam", "SGD"])
+def test_optimizers_in_one_kernel(kind):
+    options = Optimizer(type=kind, lr=1e-2, weight_decay=0.1)
+    extra = {} if kind == "SGD" else {"betas": options.betas}
+    ours, plain = (nn.Linear(5, 3).double() for _ in range(2))
+    plain.load_state_dict(ours.state_dict())
+    pairs = [
+        (ours, train_recipe.build_optimizer(ours, options)),
+        (plain, getattr(torch.optim, kind)(plain.parameters(), 1e-2, weight_decay=0.1, **extra)),
+    ]
+    assert pairs[0][1].defaults["fused"], "what is tested is used"
+    for step in range(4):
+        x = torch.rand(7, 5, generator=torch.Generator().manual_seed(step)).double()
+        for network, optimizer in pairs:
+            optimizer.zero_grad()
+            network(x).square().sum().backward()
+            optimizer.step()
+    assert torch.allclose(ours.weight, plain.weight, rtol=1e-12, atol=0)
+    pairs[0][1].load_state_dict(pairs[1][1].state_dict())  # as a state of before has it
+    pairs[0][1].step()
 
 
 def test_clipping_bounds_the_update():
