@@ -8,6 +8,7 @@ import contextlib
 import io
 import urllib.request
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -87,16 +88,42 @@ class LPIPS(nn.Module):
         """Stay in evaluation mode: the network is frozen."""
         return super().train(False)
 
-    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Compare (B, 3, H, W) RGB images in [0, 1]; a scalar, or (B,) with reduction "none"."""
+    def features(self, image: Tensor) -> list[Tensor]:
+        """Feature maps of (B, 3, H, W) RGB in [0, 1] with unit length over the channels."""
+        from lpips import normalize_tensor  # imports torchvision, as `_build` did
+
+        with torch.autocast(image.device.type, enabled=False):
+            image = functional.at_least_float32(image)
+            self.to(image)
+            maps = self.network.net(self.network.scaling_layer(2 * image - 1))
+            return [normalize_tensor(one) for one in maps]
+
+    def forward(
+        self, prediction: Tensor, target: Tensor, of_target: Sequence[Tensor] | None = None
+    ) -> Tensor:
+        """Compare a batch with its target.
+
+        Args:
+            prediction: (B, 3, H, W), RGB in [0, 1].
+            target: (B, 3, H, W), RGB in [0, 1].
+            of_target: what `features` returned for the target, where it is known.
+
+        Returns:
+            A scalar, or (B,) with reduction "none".
+
+        Raises:
+            ValueError: shapes differ, or images too small for the network.
+        """
         functional.check_pair(prediction, target, channels=3)
         functional.check_side(prediction, self.min_side, "LPIPS")
+        of_prediction = self.features(prediction)
+        if of_target is None:
+            with torch.no_grad():
+                of_target = self.features(target.to(of_prediction[0].dtype))
         with torch.autocast(prediction.device.type, enabled=False):
-            prediction = functional.at_least_float32(prediction)
-            target = target.detach().to(prediction.dtype)
-            self.to(prediction)
-            value = self.network(2 * prediction - 1, 2 * target - 1)
-        return functional.reduce(value.flatten(), self.reduction)
+            layers = zip(self.network.lins, of_prediction, of_target, strict=True)
+            value = sum(layer((x - y) ** 2).mean((1, 2, 3)) for layer, x, y in layers)
+        return functional.reduce(value, self.reduction)
 
 
 def _build(net: str, state: dict[str, Tensor], path: Path) -> nn.Module:

@@ -4,6 +4,7 @@ Both take RGB in [0, 1], or one grey channel, which is repeated. Weights that ca
 error that says which file goes where; random weights never stand in.
 """
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 import losses
+from losses.functional import check_pair
 
 E_MAE_SCALE = 100  # the publication prints E-MAE times 100
 MASK_REACH = 3  # pixels that the mask network's three 3x3 convolutions see around each
@@ -49,6 +51,8 @@ class Lpips:
         with weights_needed(f"LPIPS ({net})"):
             self.network = losses.LPIPS(net=net, weights=weights, reduction="none")
         self.min_side = LPIPS_MIN_SIDE[net]
+        self._known: tuple[weakref.ref[Tensor], int] | None = None  # the last target, its version
+        self._features: list[Tensor] = []
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Compare (B, 3 or 1, H, W) images in [0, 1] -> (B,), lower is better, 0 if identical.
@@ -61,8 +65,20 @@ class Lpips:
                 f"expected at least {self.min_side} pixels on a side for LPIPS, "
                 f"got {prediction.shape[-2]}x{prediction.shape[-1]}"
             )
+        x, y = as_rgb(prediction), as_rgb(target)
+        check_pair(x, y, channels=3)
         with torch.no_grad():
-            return self.network(as_rgb(prediction), as_rgb(target))
+            return self.network(x, y, self._features_of(target))
+
+    def _features_of(self, target: Tensor) -> list[Tensor]:
+        """Features of the target: once for all noise levels and networks of one clean image."""
+        if target.is_inference():  # whether it was changed since cannot be told
+            return self.network.features(as_rgb(target))
+        known = self._known and self._known[0]() is target and self._known[1] == target._version
+        if not known:
+            self._features = self.network.features(as_rgb(target))
+            self._known = weakref.ref(target), target._version
+        return self._features
 
 
 class EMae:

@@ -93,6 +93,29 @@ def test_lpips_colours_are_not_swapped(metric):
     assert not torch.allclose(metric(noisy, clean), metric(noisy.flip(1), clean.flip(1)), rtol=1e-3)
 
 
+def test_lpips_computes_the_features_of_a_target_once(metric, monkeypatch):
+    calls = []
+    features = metric.network.features
+    monkeypatch.setattr(
+        metric.network, "features", lambda image: calls.append(image) or features(image)
+    )
+    noisy, clean = images(seed=5)
+    other = images(seed=6)[1]
+    first = [metric(x, clean) for x in (noisy, clean, noisy)]
+    assert len(calls) == 4, "three predictions and one target"
+    assert torch.equal(first[0], first[2])
+    assert torch.equal(metric(noisy, other), metric(noisy, other.clone()))
+    clean.mul_(0.5)
+    changed = metric(noisy, clean)
+    assert torch.equal(changed, metric(noisy, clean.clone())), "a changed target is another one"
+    assert not torch.equal(changed, first[0])
+    with torch.inference_mode():
+        inside = clean + 0
+        before = metric(noisy, inside)
+        inside.mul_(0.5)
+        assert not torch.equal(before, metric(noisy, inside))
+
+
 def test_lpips_grey(metric):
     noisy, clean = images(channels=1)
     rgb = metric(noisy.repeat(1, 3, 1, 1), clean.repeat(1, 3, 1, 1))
