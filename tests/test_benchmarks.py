@@ -172,5 +172,5 @@ def test_sections_of_network(tmp_path):
     wrong = [sys.executable, SCRIPTS / "network.py", "--sections", "forward,stepp"]
     done = subprocess.run(wrong, capture_output=True, text=True, check=False)  # noqa: S603
     assert done.returncode == 2
-    known = "forward,step,memory,inference,as-used,cold"
+    known = "as-used,cold,forward,step,memory,inference"
     assert f"expected --sections among {known}, got stepp" in done.stderr

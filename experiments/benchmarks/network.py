@@ -26,7 +26,8 @@ from network_arms import ARMS, UPSTREAM, build_arm, forward, image, loss, step
 from network_worker import Worker, workers
 from torch import Tensor
 
-SECTIONS = ("forward", "step", "memory", "inference", "as-used", "cold")
+# those that start processes come first, while this one holds little memory
+SECTIONS = ("as-used", "cold", "forward", "step", "memory", "inference")
 INFERENCE_ARMS = (UPSTREAM, "ours", "ours, bf16")
 PASSED_ON = ("upstream", "side", "batch", "dim", "threads", "device")
 
@@ -138,7 +139,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--sections",
         type=lambda text: text.split(","),
-        default=list(SECTIONS[:-1]),
+        default=[name for name in SECTIONS if name != "cold"],
         metavar="A,B",
         help=f"which of {','.join(SECTIONS)} (default: all but cold)",
     )
@@ -158,14 +159,15 @@ def measure_sections(arms: dict, x: Tensor, given: argparse.Namespace) -> dict:
     plain = {name: arm for name, arm in arms.items() if "checkpointed" not in name}
     compiled = [name for name in plain if "compiled" in name]
     work = {
+        "as-used": lambda: as_used(list(plain), given),
+        "cold": lambda: cold(compiled, given),
         "forward": lambda: measure(plain, x, forward, given.rounds),
         "step": lambda: measure(arms, x, step, given.rounds),
         "memory": lambda: memory(arms, x),
         "inference": lambda: inference(arms, given),
-        "as-used": lambda: as_used(list(plain), given),
-        "cold": lambda: cold(compiled, given),
     }
-    return {name: rows for name in given.sections if (rows := work[name]())}
+    chosen = [name for name in SECTIONS if name in given.sections]
+    return {name: rows for name in chosen if (rows := work[name]())}
 
 
 def main() -> None:
