@@ -28,6 +28,7 @@ MASK_ARGUMENTS = {
     "e-dists": "masks",
 }
 WITH_BACKBONE = ("vgg", "e-vgg")
+TRAINED_MASKS = "masks"
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ def build_named(
     for spec in specs:
         metric = _build(spec, backbone, files)
         if metric.label in [other.label for other in metrics]:
-            raise ValueError(f"expected every metric once, got {metric.label!r} twice")
+            hint = ": tables could not tell them apart, rename one file" if metric.plain else ""
+            raise ValueError(f"expected every metric once, got {metric.label!r} twice{hint}")
         metrics.append(metric)
     if not metrics:
         raise ValueError("expected at least one metric")
@@ -115,13 +117,20 @@ def _build(spec: str, backbone: str, files: Mapping[str, str]) -> NamedMetric:
         file = own or arguments.get(MASK_ARGUMENTS[name]) or files.get(name) or files.get("")
         if file:
             arguments[MASK_ARGUMENTS[name]] = file
-            notes = [Path(file).stem, *(note for note in notes if not note.startswith("masks="))]
+            given = f"{MASK_ARGUMENTS[name]}="
+            notes = [_mask_name(file), *(note for note in notes if not note.startswith(given))]
     if name in WITH_BACKBONE:
         arguments.setdefault("backbone", backbone)
     label = f"{name} ({', '.join(notes)})" if notes else name
     plain = name.removeprefix("e-") if name in MASK_ARGUMENTS else None
     higher, function = _function(name, arguments)
     return NamedMetric(label, plain, higher, function)
+
+
+def _mask_name(file: str) -> str:
+    """A mask file in a label; `masks train` calls every one `masks`, and its folder by its name."""
+    path = Path(file)
+    return path.parent.name if path.stem == TRAINED_MASKS and path.parent.name else path.stem
 
 
 def _short(option: str) -> str:

@@ -206,6 +206,19 @@ def test_masks_for_all_and_for_one():
     assert labels == ["e-mae (pixel_mask_e_mae)", "e-psnr"]
 
 
+def test_trained_masks_are_called_by_their_folder(tmp_path):
+    shipped = losses.weights.resolve("pixel_mask_e_mae")
+    files = [tmp_path / name / "masks.safetensors" for name in ("first", "second")]
+    for file in files:
+        file.parent.mkdir()
+        file.symlink_to(shipped)
+    labels = [m.label for m in build_named([f"e-mae={file}" for file in files])]
+    assert labels == ["e-mae (first)", "e-mae (second)"]
+    assert build_named([f"e-mae:weights={files[0]}"])[0].label == "e-mae (first)"
+    with pytest.raises(ValueError, match="'e-mae \\(first\\)' twice: .*rename one"):
+        build_named([f"e-mae={files[0]}", f"e-mae={files[0]}"])
+
+
 def test_fingerprints_tell_metrics_apart():
     metrics = build_named(["mae", "e-mae", "mse", "vgg", "e-vgg"])
     prints = [fingerprint(m.function) for m in metrics]
