@@ -67,8 +67,9 @@ class Record:
         """What the values of the tables are, where there are several seeds; else empty."""
         if not self.several:
             return ""
+        named = listing([str(seed) for seed in self.plan.seeds])
         return (
-            f"Values are means over the trainings with seeds {slashes(self.plan.seeds)}; "
+            f"Values are means over the trainings with seeds {named}; "
             "\N{PLUS-MINUS SIGN} is the sample standard deviation over them"
         )
 
@@ -133,6 +134,11 @@ def signed(metric: str, value: float | None) -> str:
     digits = len(format_value(metric, 0.0).partition(".")[2]) + 1
     text = f"{value:+.{digits}f}"
     return text.lstrip("+-") if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
+
+
+def listing(items: Sequence[str]) -> str:
+    """Join words: "a", "a and b", "a, b and c"."""
+    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
 
 
 def slashes(items: Sequence[Any]) -> str:

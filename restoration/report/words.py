@@ -14,7 +14,7 @@ from restoration.compare.findings import (
     Difference,
     Sign,
 )
-from restoration.compare.record import Record, signed
+from restoration.compare.record import Record, listing, signed
 
 UNITS = {"psnr": " dB"}
 PHRASES = (
@@ -24,11 +24,6 @@ PHRASES = (
     (IDENTICAL, "equal to {reference} on every image {where}, cannot be told apart (p = 1)"),
     (TOO_FEW, "too few images for a test against {reference} {where} (mean difference {means})"),
 )
-
-
-def listing(items: Sequence[str]) -> str:
-    """Join words: "a", "a and b", "a, b and c"."""
-    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
 
 
 def at_sigmas(some: Sequence[Difference], every: Sequence[Difference]) -> str:
