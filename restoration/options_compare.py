@@ -7,11 +7,11 @@ below the shared options; its `pretrain_network_g` is a checkpoint, which is onl
 
 import difflib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from restoration.options import Options, Strict
 from restoration.options_file import merge, override, read_mapping, validate
@@ -32,7 +32,9 @@ class Recipe(Strict):
         None, description="A checkpoint that exists: benchmarked, not trained."
     )
     param_key_g: str = Field("params", description="Which weights of that checkpoint.")
-    manual_seed: int | None = Field(None, description="Overrides the shared key.")
+    manual_seed: int | None = Field(
+        None, description="Overrides the shared key; not beside `seeds`."
+    )
     datasets: dict[str, Any] | None = Field(None, description="Overrides shared keys.")
     network_g: dict[str, Any] | None = Field(None, description="Overrides shared keys.")
     path: dict[str, Any] | None = Field(None, description="Overrides shared keys.")
@@ -79,12 +81,23 @@ class Comparison(Strict):
     reference: str | None = Field(
         None, description="Recipe that the others are compared with; the first if absent."
     )
+    seeds: list[int] | None = Field(
+        None,
+        description="Train every recipe once with each of them; once with `manual_seed` if absent.",
+    )
     expected: list[Expectation] = Field([], description="Signs found before.")
     notes: list[str] = Field([], description="Sentences for the report, such as caveats.")
     picture_sigma: float | None = Field(
         None, description="Noise level of crops and scatter plots; a middle one if absent."
     )
     statistics: Statistics = Field(Statistics(), description="How differences are judged.")
+
+    @field_validator("seeds")
+    @classmethod
+    def _check_seeds(cls, seeds: list[int] | None) -> list[int] | None:
+        if seeds is not None and (not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds)):
+            raise ValueError(f"expected one or more different seeds of at least 0, got {seeds}")
+        return seeds
 
     @model_validator(mode="after")
     def _check(self) -> "Comparison":
@@ -98,6 +111,12 @@ class Comparison(Strict):
                 near = difflib.get_close_matches(name, names, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise ValueError(f"expected a recipe of {', '.join(names)}, got {name!r}{hint}")
+        for recipe in self.recipes if self.seeds is not None else []:
+            if recipe.manual_seed is not None:
+                raise ValueError(
+                    f"recipe {recipe.name}: `manual_seed` cannot stand beside the comparison's "
+                    "`seeds`, which every recipe is trained with"
+                )
         return self
 
     @property
@@ -108,11 +127,29 @@ class Comparison(Strict):
 
 @dataclass(frozen=True)
 class ResolvedRecipe:
-    """A recipe with all of its options; `trained` is False for a checkpoint that exists."""
+    """A recipe with all of its options, or one of its trainings where there are several.
+
+    Attributes:
+        name: of the recipe.
+        options: all of them.
+        trained: False for a checkpoint that exists.
+        seed: of this training, where the comparison has `seeds`.
+    """
 
     name: str
     options: Options
     trained: bool
+    seed: int | None = None
+
+    @property
+    def title(self) -> str:
+        """Name for people, with the seed."""
+        return self.name if self.seed is None else f"{self.name}, seed {self.seed}"
+
+    @property
+    def place(self) -> Path:
+        """Folder below that of all recipes."""
+        return Path(self.name) if self.seed is None else Path(self.name) / f"seed_{self.seed}"
 
 
 @dataclass(frozen=True)
@@ -137,6 +174,23 @@ class Plan:
     def challengers(self) -> list[ResolvedRecipe]:
         """The other recipes."""
         return [r for r in self.recipes if r is not self.reference]
+
+    @property
+    def seeds(self) -> list[int]:
+        """Seeds that every recipe is trained with; empty where the comparison names none."""
+        return self.settings.seeds or []
+
+    def runs_of(self, recipe: ResolvedRecipe) -> list[ResolvedRecipe]:
+        """One run per training of a recipe; the recipe itself without `seeds` or training."""
+        if not (recipe.trained and self.seeds):
+            return [recipe]
+        options = {s: recipe.options.model_copy(update={"manual_seed": s}) for s in self.seeds}
+        return [replace(recipe, options=one, seed=seed) for seed, one in options.items()]
+
+    @property
+    def runs(self) -> list[ResolvedRecipe]:
+        """Everything that is tested: the runs of all recipes."""
+        return [run for recipe in self.recipes for run in self.runs_of(recipe)]
 
     @property
     def sigmas(self) -> list[float]:
@@ -219,6 +273,10 @@ def load_comparison(path: str | Path, assignments: list[str] | None = None) -> P
         shared = {k: v for k, v in mapping.items() if k not in keys}
         if not isinstance(shared.get("name"), str):
             raise ValueError("option `name` is missing")
+        if settings.seeds is not None:
+            if any(a.partition("=")[0] == "manual_seed" for a in others):
+                raise ValueError("expected `manual_seed` or `seeds`, got both")
+            shared["manual_seed"] = settings.seeds[0]
         recipes = [_resolve(one, shared, path.parent, others) for one in settings.recipes]
         return _checked(Plan(shared["name"], settings, recipes))
     except ValueError as error:

@@ -1,4 +1,7 @@
-"""The smallest Restormer that trains, as an option file names it."""
+"""The smallest Restormer that trains, and a comparison of it, as option files name them."""
+
+from pathlib import Path
+from typing import Any
 
 TINY = {
     "type": "Restormer",
@@ -8,3 +11,25 @@ TINY = {
     "heads": [1, 1, 1, 1],
     "ffn_expansion_factor": 1.0,
 }
+
+
+def tiny_comparison(images: Path, **keys: Any) -> dict[str, Any]:
+    """Return options of a comparison on a folder of pictures, keys laid over them."""
+    return {
+        "name": "tiny",
+        "num_gpu": 0,
+        "datasets": {
+            "train": {
+                "dataroot_gt": str(images),
+                "batch_size_per_gpu": 1,
+                "gt_size": 16,
+                "num_worker_per_gpu": 0,
+            },
+            "val": {"dataroot_gt": str(images), "sigma_test": [25]},
+        },
+        "network_g": TINY,
+        "train": {"total_iter": 2, "optim_g": {"lr": 0.01}},
+        "val": {"metrics": ["psnr", "e_mae"], "val_freq": 1000},
+        "logger": {"print_freq": 1, "use_tb_logger": False},
+        "statistics": {"resamples": 99},
+    } | keys

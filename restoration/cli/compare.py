@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,22 +74,26 @@ def compare(
 ) -> "Record":
     """Check, train, benchmark, and write and print what was found."""
     from restoration import distributed
-    from restoration.compare import identity
+    from restoration.compare import identity, seeds
     from restoration.evaluate import recipe
 
     sets = recipe.open_sets(plan.shared.datasets.test)
     metrics = recipe.open_metrics(plan.shared.val.metric_specs)
-    identities = {one.name: identity.identify(one.options) for one in plan.recipes if one.trained}
+    identities = {
+        one.name: seeds.merge_identities([identity.identify(r.options) for r in plan.runs_of(one)])
+        for one in plan.recipes
+        if one.trained
+    }
     marks = identity.find_marks(plan, identities)
     if not allow_different:
         identity.refuse(plan, marks)
     _check_recipes(plan, folder, device, auto_resume)
     session.open_folder(folder, keep=auto_resume)
     console = session.make_console()
-    for number, one in enumerate(plan.recipes, start=1):
+    for heading, run in _trainings(plan):
         if distributed.rank() == 0:
-            console.print(f"Recipe {number} of {len(plan.recipes)}: {one.name}", style="bold")
-        _train(one, folder / RECIPES / one.name, device, auto_resume)
+            console.print(heading, style="bold")
+        _train(run, folder / RECIPES / run.place, device, auto_resume)
     sets_hash = identity.hash_test_sets(sets)
     with session.logging_to(console, folder / "compare.log"):
         rows = _benchmark(plan, folder, sets, sets_hash, metrics, device, console)
@@ -99,17 +104,26 @@ def compare(
     return record
 
 
+def _trainings(plan: "Plan") -> "Iterator[tuple[str, ResolvedRecipe]]":
+    """Yield every run with its heading for the terminal."""
+    count = sum(run.trained for run in plan.runs)
+    done = 0
+    for number, one in enumerate(plan.recipes, start=1):
+        for run in plan.runs_of(one):
+            done += run.trained
+            seeded = f" (training {done} of {count})" if run.seed is not None else ""
+            yield f"Recipe {number} of {len(plan.recipes)}: {run.title}{seeded}", run
+
+
 def _check_recipes(plan: "Plan", folder: Path, device, auto_resume: bool) -> None:
     """Find every mistake of every recipe before the first one is trained."""
-    from restoration.compare import identity
     from restoration.compare.benchmark import load
-    from restoration.options_file import load_options
     from restoration.train.recipe import prepare
 
+    for run in plan.runs if auto_resume else []:
+        if run.trained:
+            _check_begun(run, folder / RECIPES)
     for one in plan.recipes:
-        before = folder / RECIPES / one.name / "options.yml"
-        if auto_resume and one.trained and before.is_file():
-            identity.check_unchanged(one, load_options(before), before.parent)
         try:
             if one.trained:
                 prepare(one.options, device)
@@ -117,6 +131,28 @@ def _check_recipes(plan: "Plan", folder: Path, device, auto_resume: bool) -> Non
                 load(one.options, device)
         except (ValueError, OSError) as error:
             raise type(error)(f"recipe {one.name}: {error}") from error
+
+
+def _check_begun(run: "ResolvedRecipe", folder: Path) -> None:
+    """Refuse to go on with a training that was begun with other options or otherwise seeded."""
+    from restoration.compare import identity
+    from restoration.options_file import load_options
+
+    before, single = folder / run.place / "options.yml", folder / run.name
+    if before.is_file():
+        identity.check_unchanged(run, load_options(before), before.parent)
+    elif run.seed is not None and (single / "options.yml").is_file():
+        seed = load_options(single / "options.yml").manual_seed
+        raise ValueError(
+            f"recipe {run.name} was begun in {single} without `seeds`: to go on with it, move what "
+            f"is in it to {single / f'seed_{seed}'}; else choose another --out, or leave out "
+            "--auto_resume to begin anew"
+        )
+    elif run.seed is None and any(single.glob("seed_*")):
+        raise ValueError(
+            f"recipe {run.name} was begun in {single} with `seeds`: put them back, choose another "
+            "--out, or leave out --auto_resume to begin anew"
+        )
 
 
 def _is_finished(one: "ResolvedRecipe", folder: Path) -> bool:
@@ -148,6 +184,7 @@ def _benchmark(
     plan: "Plan", folder: Path, sets, sets_hash: str, metrics, device, console: "Console"
 ) -> list[dict[str, Any]]:
     from restoration import distributed
+    from restoration.compare import seeds
     from restoration.compare.benchmark import benchmark
 
     size, rank = distributed.world_size(), distributed.rank()
@@ -162,13 +199,13 @@ def _benchmark(
         console=console,
         disable=not (console.is_terminal and rank == 0),
     ) as bar:
-        task = bar.add_task("evaluating", total=max(1, round(each * len(plan.recipes))))
-        for number, one in enumerate(plan.recipes):
-            logger.info("evaluating %s (%d of %d)", one.name, number + 1, len(plan.recipes))
-            bar.update(task, description=f"evaluating {one.name}")
-            rows += benchmark(
-                one,
-                folder / RECIPES / one.name,
+        task = bar.add_task("evaluating", total=max(1, round(each * len(plan.runs))))
+        for number, run in enumerate(plan.runs):
+            logger.info("evaluating %s (%d of %d)", run.title, number + 1, len(plan.runs))
+            bar.update(task, description=f"evaluating {run.title}")
+            found = benchmark(
+                run,
+                folder / RECIPES / run.place,
                 sets,
                 sets_hash,
                 metrics,
@@ -176,13 +213,14 @@ def _benchmark(
                 with_noisy=number == 0,
                 on_progress=lambda: bar.advance(task),
             )
+            rows += seeds.mark(found, run.name, run.seed)
             bar.update(task, completed=round(each * (number + 1)))
     return rows
 
 
 def _record(plan: "Plan", folder: Path, rows, metrics, identities, sets_hash, marks, device):
     from restoration import distributed
-    from restoration.compare import benchmark, findings, record
+    from restoration.compare import benchmark, findings, record, seeds
     from restoration.evaluate.runs import file_digest
     from restoration.folders import environment
 
@@ -196,9 +234,19 @@ def _record(plan: "Plan", folder: Path, rows, metrics, identities, sets_hash, ma
         plan.settings.expected,
         plan.settings.statistics,
     )
-    runs = {one.name: folder / RECIPES / one.name for one in plan.recipes}
-    tested = {one.name: benchmark.tested_options(one, runs[one.name]) for one in plan.recipes}
-    networks = {name: benchmark.load(options, device) for name, options in tested.items()}
+    checkpoints, parameters, curves = {}, {}, {}
+    for one in plan.recipes:
+        runs = {run.seed: run for run in plan.runs_of(one)}
+        folders = {seed: folder / RECIPES / run.place for seed, run in runs.items()}
+        tested = {s: benchmark.tested_options(run, folders[s]) for s, run in runs.items()}
+        checkpoints[one.name] = {
+            seed: file_digest(options.path.pretrain_network_g) for seed, options in tested.items()
+        }
+        network = benchmark.load(next(iter(tested.values())), device)
+        parameters[one.name] = sum(p.numel() for p in network.parameters())
+        curves[one.name] = seeds.mean_curves(
+            [record.read_curves(path / "curves.csv") for path in folders.values()]
+        )
     return record.Record(
         plan,
         metrics,
@@ -206,9 +254,9 @@ def _record(plan: "Plan", folder: Path, rows, metrics, identities, sets_hash, ma
         identities,
         sets_hash,
         marks,
-        {n: file_digest(o.path.pretrain_network_g) for n, o in tested.items()},
-        {n: sum(p.numel() for p in network.parameters()) for n, network in networks.items()},
-        {name: record.read_curves(run / "curves.csv") for name, run in runs.items()},
+        checkpoints,
+        parameters,
+        curves,
         environment(device, distributed.world_size()),
     )
 

@@ -1,10 +1,12 @@
 """From values per image to what can be told: differences, verdicts, signs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from restoration.compare import statistics
+import numpy as np
+
+from restoration.compare import seeds, statistics
 from restoration.evaluate.protocol import NOISY, Row
 from restoration.evaluate.tables import AVERAGE, summarize
 from restoration.options_compare import Expectation, Statistics
@@ -16,7 +18,10 @@ AGREES, DISAGREES, NOT_MEASURED, EQUAL = "agrees", "disagrees", "not measured", 
 
 @dataclass(frozen=True)
 class Difference:
-    """One recipe against the reference: one metric at one noise level, all test images."""
+    """One recipe against the reference: one metric at one noise level, all test images.
+
+    `paired` is of the values averaged over the seeds; `by_seed` has every seed's mean difference.
+    """
 
     metric: str
     sigma: float
@@ -24,6 +29,7 @@ class Difference:
     reference: str
     higher_is_better: bool
     paired: statistics.Paired
+    by_seed: dict[int, float | None] = field(default_factory=dict)
     p_holm: float | None = None
     verdict: str = UNDECIDED
 
@@ -31,6 +37,17 @@ class Difference:
     def favourable(self) -> bool:
         """Whether the mean difference points to the better side."""
         return (self.paired.mean > 0) == self.higher_is_better and self.paired.mean != 0
+
+    @property
+    def identical(self) -> bool:
+        """Whether every difference is exactly zero, for every seed."""
+        return self.paired.identical and not any(v != 0 for v in self.by_seed.values())
+
+    @property
+    def seeds_agree(self) -> bool:
+        """Whether the mean differences of all seeds have one sign."""
+        values = self.by_seed.values()
+        return len({None if value is None else np.sign(value) for value in values}) <= 1
 
 
 @dataclass(frozen=True)
@@ -48,9 +65,18 @@ class Sign:
 
 @dataclass(frozen=True)
 class Findings:
-    """Everything that a comparison found."""
+    """Everything that a comparison found.
+
+    Attributes:
+        rows: values per image, averaged over the seeds.
+        trainings: those of every single training, with its seed; the rows where there are no seeds.
+        summary: means over images and sets, with their spread over several seeds.
+        differences: of every recipe to the reference.
+        signs: found before, and whether they are here.
+    """
 
     rows: list[Row]
+    trainings: list[Row]
     summary: list[Row]
     differences: list[Difference]
     signs: list[Sign]
@@ -67,10 +93,14 @@ class Findings:
 
     def mean(self, run: str, metric: str, sigma: float, of_set: str = AVERAGE) -> float | None:
         """Value of the table: mean over images, then over sets."""
+        return self.summary_of(run, sigma, of_set).get(metric)
+
+    def summary_of(self, run: str, sigma: float, of_set: str = AVERAGE) -> Row:
+        """Row of the table; empty where there is none."""
         for row in self.summary:
             if (row["run"], row["sigma"], row["set"]) == (run, sigma, of_set):
-                return row.get(metric)
-        return None
+                return row
+        return {}
 
 
 def images_of(rows: Sequence[Row], run: str, sigma: float) -> dict[tuple[str, str], Row]:
@@ -84,13 +114,14 @@ def images_of(rows: Sequence[Row], run: str, sigma: float) -> dict[tuple[str, st
 
 def _difference(
     rows: Sequence[Row],
+    averaged: Sequence[Row],
     metric: str,
     sigma: float,
     pair: tuple[str, str],
     higher: bool,
     how: Statistics,
 ) -> Difference:
-    mine, others = (images_of(rows, name, sigma) for name in pair)
+    mine, others = (images_of(averaged, name, sigma) for name in pair)
     if not mine:
         return None
     paired = statistics.compare(
@@ -102,21 +133,23 @@ def _difference(
         how.seed,
         how.min_images,
     )
-    return Difference(metric, sigma, *pair, higher, paired)
+    by_seed = seeds.mean_differences(rows, metric, sigma, pair)
+    return Difference(metric, sigma, *pair, higher, paired, by_seed)
 
 
 def verdict(one: Difference, alpha: float) -> str:
     """Say what one difference means.
 
     A side wins only where the corrected test is significant and the interval of the mean excludes
-    zero; the two answer different questions, and both have to agree.
+    zero; the two answer different questions, and both have to agree. They are over images: with
+    several seeds, the mean differences of all of them must have one sign, too.
     """
     found = one.paired
-    if found.identical:
+    if one.identical:
         return IDENTICAL
     if one.p_holm is None or found.low is None or found.high is None:
         return TOO_FEW
-    if one.p_holm >= alpha or found.low <= 0 <= found.high:
+    if one.p_holm >= alpha or found.low <= 0 <= found.high or not one.seeds_agree:
         return UNDECIDED
     return BETTER if one.favourable else WORSE
 
@@ -131,7 +164,7 @@ def find_differences(
     """Compare every recipe with the reference; all tests are one family for Holm's correction.
 
     Args:
-        rows: one per run, set, image and sigma.
+        rows: one per run, seed (where there are several), set, image and sigma.
         metrics: whether higher is better, by metric.
         reference: a run.
         others: the other runs.
@@ -141,8 +174,9 @@ def find_differences(
         One Difference per recipe, metric and sigma.
     """
     sigmas = sorted({row["sigma"] for row in rows})
+    averaged = seeds.average(rows)
     found = [
-        _difference(rows, metric, sigma, (name, reference), higher, how)
+        _difference(rows, averaged, metric, sigma, (name, reference), higher, how)
         for name in others
         for metric, higher in metrics.items()
         for sigma in sigmas
@@ -199,7 +233,8 @@ def find(
     """Average, compare, test and count signs.
 
     Args:
-        rows: one per run, set, image and sigma, the noisy input among them.
+        rows: one per run, seed (where there are several), set, image and sigma, the noisy input
+            among them.
         metrics: whether higher is better, by metric that was measured.
         columns: metrics of the table, measured or not.
         reference: the run that the others are compared with.
@@ -210,10 +245,12 @@ def find(
     Returns:
         The findings.
     """
-    summary = summarize(rows, list(columns))
+    averaged = seeds.average(rows)
+    summary = seeds.add_spread(summarize(averaged, list(columns)), rows, list(columns))
     own = [row for row in rows if row["run"] != NOISY]
     sigmas = sorted({row["sigma"] for row in own})
     return Findings(
+        averaged,
         list(rows),
         summary,
         find_differences(own, metrics, reference, others, how),
@@ -224,5 +261,6 @@ def find(
 def as_plain(one: Difference) -> dict[str, Any]:
     """Return a difference as JSON's own types."""
     content = asdict(one)
-    paired = content.pop("paired")
-    return content | paired | {"win_rate": one.paired.win_rate}
+    paired, by_seed = content.pop("paired"), content.pop("by_seed")
+    content |= paired | {"win_rate": one.paired.win_rate}
+    return content | ({"mean_by_seed": by_seed} if by_seed else {})

@@ -16,6 +16,10 @@ METHOD = (
     "mean of the paired differences per image; interval: bootstrap over images (BCa, percentile "
     "where undefined); p: Wilcoxon signed ranks, two-sided, zeros by Pratt's method"
 )
+METHOD_OF_SEEDS = (
+    "every value of an image is the mean over the seeds; better or worse needs, beside test and "
+    "interval, mean differences of one sign for all seeds"
+)
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,13 @@ def differences(values: Sequence[float], reference: Sequence[float]) -> np.ndarr
         raise ValueError(f"expected two lists of one length, got {a.shape} and {b.shape}")
     with np.errstate(invalid="ignore"):
         return np.where(a == b, 0.0, a - b)
+
+
+def mean_difference(values: Sequence[float], reference: Sequence[float]) -> float | None:
+    """Mean over images of value minus reference; None where no image has a finite difference."""
+    x = differences(values, reference)
+    x = x[np.isfinite(x)]
+    return float(x.mean()) if x.size else None
 
 
 def bootstrap_interval(

@@ -11,6 +11,7 @@ from restoration.evaluate.protocol import NOISY, Row
 
 AVERAGE = "average"
 HEAD = ("run", "set", "sigma")
+SPREAD = "spread"  # of a mean over several trainings, by metric
 DIGITS = {"psnr": 2, "ssim": 4, "lpips": 4, "e_mae": 4}
 
 
@@ -59,10 +60,14 @@ def _over_sets(means: Sequence[Row], names: Sequence[str]) -> list[Row]:
 
 
 def write_per_image(path: Path, rows: Sequence[Row], names: Sequence[str]) -> None:
-    """Write every value of every image, enough to compute each figure of the tables again."""
+    """Write every value of every image, enough to compute each figure of the tables again.
+
+    Rows of trainings with several seeds have a seed; it is empty where others have none.
+    """
     present = [name for name in names if any(name in row for row in rows)]
+    seed = ["seed"] if any("seed" in row for row in rows) else []
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [*HEAD[:2], "image", "sigma", *present])
+        writer = csv.DictWriter(file, ["run", *seed, "set", "image", "sigma", *present])
         writer.writeheader()
         writer.writerows(rows)
 
@@ -70,6 +75,12 @@ def write_per_image(path: Path, rows: Sequence[Row], names: Sequence[str]) -> No
 def format_value(name: str, value: float | None) -> str:
     """Print a value with the digits that its metric is reported with."""
     return "-" if value is None else f"{value:.{DIGITS.get(name, 4)}f}"
+
+
+def format_spread(name: str, row: Row) -> str:
+    """Print how far the means of several trainings lie apart; empty where there is one."""
+    spread = row.get(SPREAD, {}).get(name)
+    return "" if spread is None else f"\N{PLUS-MINUS SIGN} {format_value(name, spread)}"
 
 
 def headings(labels: Mapping[str, str], directions: Mapping[str, bool]) -> list[str]:
@@ -88,7 +99,7 @@ def table_rows(summary: Sequence[Row], names: Sequence[str]) -> list[list[str]]:
     )
     return [
         [row["set"], f"{row['sigma']:g}", row["run"], str(row["n"])]
-        + [format_value(name, row[name]) for name in names]
+        + [f"{format_value(name, row[name])} {format_spread(name, row)}".rstrip() for name in names]
         for row in ordered
     ]
 

@@ -125,6 +125,9 @@ def _interval(axis, one: Difference, place: float, colour: str, marker: str) -> 
     told = one.verdict in (BETTER, WORSE)
     if one.paired.low is not None:
         axis.plot([one.paired.low, one.paired.high], [place, place], color=colour, linewidth=1.8)
+    seeds = [value for value in one.by_seed.values() if value is not None]
+    if len(seeds) > 1:
+        axis.plot(seeds, [place] * len(seeds), marker="|", markersize=9, color=colour, linestyle="")
     axis.plot(
         one.paired.mean,
         place,

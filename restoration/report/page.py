@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from restoration.compare import statistics
 from restoration.compare.findings import (
     AGREES,
     BETTER,
@@ -14,9 +13,17 @@ from restoration.compare.findings import (
     WORSE,
     Difference,
 )
-from restoration.compare.record import Record, interval_words, loss_words, p_words, signed
+from restoration.compare.record import (
+    Record,
+    interval_words,
+    loss_words,
+    p_words,
+    seeds_words,
+    signed,
+    slashes,
+)
 from restoration.evaluate.protocol import PROTOCOL
-from restoration.evaluate.tables import AVERAGE, format_value
+from restoration.evaluate.tables import AVERAGE, format_spread, format_value
 from restoration.options_file import dump_yaml
 from restoration.report import figures, words
 from restoration.report.pictures import Gallery, colour_stops
@@ -43,7 +50,9 @@ def _cell(record: Record, run: str, metric: str, sigma: float, of_set: str) -> d
     known = [value for value in values.values() if value is not None]
     value, base = values[run], values[record.plan.reference.name]
     higher = record.metrics.directions[metric]
-    cell = {"value": format_value(metric, value), "best": False, "gap": "", "kind": "", "word": ""}
+    cell = dict.fromkeys(("gap", "kind", "word"), "")
+    cell |= {"value": format_value(metric, value), "best": False}
+    cell["spread"] = format_spread(metric, found.summary_of(run, sigma, of_set))
     if value is None or base is None:
         return cell
     alike = len(set(known)) == 1
@@ -112,6 +121,7 @@ def _difference_row(one: Difference) -> dict[str, Any]:
         "sigma": f"{one.sigma:g}",
         "n": p.n,
         "mean": signed(one.metric, p.mean),
+        "seeds": seeds_words(one),
         "interval": interval_words(one),
         "median": signed(one.metric, p.median),
         "win_rate": f"{p.win_rate:.0%}",
@@ -198,7 +208,9 @@ def _recipes(record: Record) -> list[dict[str, Any]]:
             "number": number % len(figures.SERIES),
             "is_reference": one is record.plan.reference,
             "trained": one.trained,
-            "checkpoint": record.checkpoints[one.name],
+            "checkpoints": [
+                {"seed": seed, "hash": sha} for seed, sha in record.checkpoints[one.name].items()
+            ],
             "parameters": f"{record.parameters[one.name]:,}".replace(",", "\N{NO-BREAK SPACE}"),
             "identity": record.identities.get(one.name, {}),
             "options": dump_yaml(one.options),
@@ -250,9 +262,12 @@ def context(record: Record, gallery: Gallery) -> dict[str, Any]:
         "sets_hash": record.sets_hash,
         "marks": record.marks,
         "environment": record.environment,
-        "seed": plan.shared.manual_seed,
+        "seeds": slashes(plan.seeds or [plan.shared.manual_seed]),
+        "first_seed": plan.shared.manual_seed,
+        "several": record.several,
+        "means_words": record.means,
         "num_images": record.num_images,
-        "method": statistics.METHOD,
+        "method": record.method,
         "confidence": f"{how.confidence:.0%}",
         "how": how,
         "family": record.found.family,

@@ -12,12 +12,13 @@ from PIL import Image
 from torch import nn
 
 import losses
+from restoration.compare import seeds
 from restoration.compare.benchmark import load, tested_options
 from restoration.compare.crops import Crop, by_difference, dark_smooth
 from restoration.compare.record import Record
 from restoration.evaluate import EvaluationSet
 from restoration.evaluate.picture import to_image
-from restoration.evaluate.protocol import noisy_and_restored, to_batch
+from restoration.evaluate.protocol import Row, noisy_and_restored, to_batch
 from restoration.evaluate.tables import format_value
 from restoration.metrics import as_rgb
 
@@ -83,12 +84,16 @@ class Restorer:
     def _network(self, recipe: str) -> nn.Module:
         if recipe not in self._networks:
             one = next(r for r in self.record.plan.recipes if r.name == recipe)
-            options = tested_options(one, self.folder / recipe)
+            run = self.record.plan.runs_of(one)[0]
+            options = tested_options(run, self.folder / run.place)
             self._networks[recipe] = load(options, self.device)
         return self._networks[recipe]
 
     def restore(self, recipe: str, name: str, image: str) -> tuple[np.ndarray, ...]:
-        """Return noisy, restored and clean (H, W, C) or (H, W), error and mask (H, W)."""
+        """Return noisy, restored and clean (H, W, C) or (H, W), error and mask (H, W).
+
+        Of several trainings of a recipe, the network of the first one restores.
+        """
         key = (recipe, name, image)
         if key not in self._kept:
             source, val = self.sets[name].source, self.record.plan.shared.val
@@ -147,13 +152,19 @@ def draw_crops(
     limits = [_limit([parts[k] for group in cut for parts in group]) for k in (3, 4)]
     values = {
         (r["run"], r["set"], r["image"]): f"{label} {format_value(metric, r[metric])}"
-        for r in record.found.rows
+        for r in shown_rows(record)
         if r["sigma"] == sigma
     }
     drawn = [
         _draw(record, crop, parts, values, limits) for crop, parts in zip(crops, cut, strict=True)
     ]
     return Gallery(drawn, pair, *limits)
+
+
+def shown_rows(record: Record) -> list[Row]:
+    """Values of the networks whose pictures are shown: those of the first seed."""
+    rows, own = record.found.trainings, record.plan.seeds
+    return seeds.with_seed(rows, own[0]) if own else rows
 
 
 def _parts(restorer: Restorer, record: Record, crop: Crop) -> list[tuple[np.ndarray, ...]]:

@@ -14,7 +14,7 @@ from restoration.compare.findings import (
     Difference,
     Sign,
 )
-from restoration.compare.record import Record, signed
+from restoration.compare.record import Record, listing, signed
 
 UNITS = {"psnr": " dB"}
 PHRASES = (
@@ -24,11 +24,6 @@ PHRASES = (
     (IDENTICAL, "equal to {reference} on every image {where}, cannot be told apart (p = 1)"),
     (TOO_FEW, "too few images for a test against {reference} {where} (mean difference {means})"),
 )
-
-
-def listing(items: Sequence[str]) -> str:
-    """Join words: "a", "a and b", "a, b and c"."""
-    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
 
 
 def at_sigmas(some: Sequence[Difference], every: Sequence[Difference]) -> str:
@@ -95,6 +90,25 @@ def sign_sentence(signs: Sequence[Sign]) -> str:
     return text + (f"; {equal} differences are exactly zero." if equal else ".")
 
 
+def _trainings(record: Record, length: str) -> str:
+    """Say how often every recipe was trained, and what that tells."""
+    plan = record.plan
+    seeds = plan.seeds or sorted({r.options.manual_seed for r in plan.recipes if r.trained})
+    named = listing([str(seed) for seed in seeds])
+    if record.several:
+        return (
+            f"Every recipe was trained {len(seeds)} times, with seeds {named}, for {length}. "
+            "Values are means over the trainings; a difference counts as won or lost only where "
+            "every seed agrees on its side. Tests and intervals are over images."
+        )
+    return (
+        f"Every recipe was trained once, with seed {named}, for {length}. Tests and intervals are "
+        "over images: they do not say what another seed or longer training would change. "
+        "\N{LEFT DOUBLE QUOTATION MARK}seeds: [0, 1, 2]\N{RIGHT DOUBLE QUOTATION MARK} in the "
+        "option file trains every recipe several times."
+    )
+
+
 def caveats(record: Record) -> list[str]:
     """Say what the answer rests on, and what it does not tell."""
     images, plan = record.num_images, record.plan
@@ -104,13 +118,8 @@ def caveats(record: Record) -> list[str]:
         found.append(f"Fewer than {least} images: no test was made, only intervals are given.")
     steps = {n: one["steps"] for n, one in record.identities.items()}
     if steps:
-        seeds = sorted({r.options.manual_seed for r in plan.recipes if r.trained})
         lengths = listing([f"{count:,}".replace(",", " ") for count in sorted(set(steps.values()))])
-        found.append(
-            f"Every recipe was trained once, with seed {listing([str(s) for s in seeds])}, for "
-            f"{lengths} steps. Tests and intervals are over images: they do not say what another "
-            "seed or longer training would change."
-        )
+        found.append(_trainings(record, f"{lengths} steps"))
     outside = [one.name for one in plan.recipes if not one.trained]
     if outside:
         verb = "was" if len(outside) == 1 else "were"

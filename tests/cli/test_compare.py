@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tiny import TINY
+from tiny import tiny_comparison
 
 from restoration.cli import main
 from restoration.compare import identity
@@ -31,25 +31,7 @@ def write(images, tmp_path_factory):
     """Write a comparison's file, keys laid over a small one."""
 
     def make(**keys):
-        options = {
-            "name": "tiny",
-            "num_gpu": 0,
-            "datasets": {
-                "train": {
-                    "dataroot_gt": str(images),
-                    "batch_size_per_gpu": 1,
-                    "gt_size": 16,
-                    "num_worker_per_gpu": 0,
-                },
-                "val": {"dataroot_gt": str(images), "sigma_test": [25]},
-            },
-            "network_g": TINY,
-            "train": {"total_iter": 2, "optim_g": {"lr": 0.01}},
-            "val": {"metrics": ["psnr", "e_mae"], "val_freq": 1000},
-            "logger": {"print_freq": 1, "use_tb_logger": False},
-            "statistics": {"resamples": 99},
-            "recipes": [MAE, AGAIN, MSE],
-        } | keys
+        options = tiny_comparison(images, recipes=[MAE, AGAIN, MSE]) | keys
         file = tmp_path_factory.mktemp("options") / "compare.yml"
         file.write_text(yaml.safe_dump(options))
         return file

@@ -38,6 +38,51 @@ def test_verdicts(base):
     assert [one.paired.wins for one in found][:2] == [N, 0]
 
 
+def seeded(base, *shifts):
+    """Differences of a recipe that is ahead by one shift per seed, at most 0.01 off per image."""
+    noise = np.random.default_rng(1).normal(0, 0.01, N)
+    rows = []
+    for seed, shift in enumerate(shifts):
+        found = rows_of(ref={"psnr": base}, other={"psnr": base + shift + noise})
+        rows += [row | {"seed": seed} for row in found]
+    return findings.find_differences(rows, {"psnr": True}, "ref", ["other"], HOW)
+
+
+def test_seeds_that_disagree_are_not_told_apart(base):
+    """The values averaged over the seeds pass test and interval in all three cases."""
+    for shifts, verdict in (
+        ((0.5, 0.4, 0.6), "better"),
+        ((0.9, 0.9, -0.1), "not told apart"),
+        ((-0.9, -0.9, -0.1), "worse"),
+        ((-0.9, -0.9, 0.1), "not told apart"),
+    ):
+        (one,) = seeded(base, *shifts)
+        assert one.paired.p < 1e-4
+        assert one.p_holm < HOW.alpha
+        assert one.paired.low * one.paired.high > 0
+        assert one.verdict == verdict
+        noise = np.random.default_rng(1).normal(0, 0.01, N).mean()
+        assert one.by_seed == pytest.approx({k: s + noise for k, s in enumerate(shifts)})
+        assert one.paired.mean == pytest.approx(np.mean(shifts) + noise)
+        assert list(findings.as_plain(one)["mean_by_seed"]) == [0, 1, 2]
+
+
+def test_one_seed_is_judged_as_none(base):
+    (one,), (other,) = seeded(base, 0.5), find(base, up=0.5)
+    assert (one.paired, one.p_holm, one.verdict) == (other.paired, other.p_holm, other.verdict)
+    assert "mean_by_seed" not in findings.as_plain(other)
+
+
+def test_seeds_whose_differences_cancel_are_not_identical(base):
+    rows = []
+    for seed, values in enumerate(([1.0] * N, [2.0] * N)):
+        pair = {"ref": {"psnr": values}, "other": {"psnr": [3 - v for v in values]}}
+        rows += [row | {"seed": seed} for row in rows_of(**pair)]
+    (one,) = findings.find_differences(rows, {"psnr": True}, "ref", ["other"], HOW)
+    assert one.paired.identical
+    assert one.verdict == "not told apart"
+
+
 def test_lower_is_better_turns_the_verdict(base):
     rows = rows_of(ref={"e_mae": base}, other={"e_mae": base - 1})
     (one,) = findings.find_differences(rows, {"e_mae": False}, "ref", ["other"], HOW)
