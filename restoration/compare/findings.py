@@ -13,6 +13,7 @@ from restoration.options_compare import Expectation, Statistics
 
 BETTER, WORSE = "better", "worse"
 UNDECIDED, IDENTICAL, TOO_FEW = "not told apart", "identical", "too few images"
+SPLIT = "seeds disagree"
 AGREES, DISAGREES, NOT_MEASURED, EQUAL = "agrees", "disagrees", "not measured", "equal"
 
 
@@ -142,15 +143,18 @@ def verdict(one: Difference, alpha: float) -> str:
 
     A side wins only where the corrected test is significant and the interval of the mean excludes
     zero; the two answer different questions, and both have to agree. They are over images: with
-    several seeds, the mean differences of all of them must have one sign, too.
+    several seeds, the mean differences of all of them must have one sign, too, or the verdict is
+    that they disagree.
     """
     found = one.paired
     if one.identical:
         return IDENTICAL
     if one.p_holm is None or found.low is None or found.high is None:
         return TOO_FEW
-    if one.p_holm >= alpha or found.low <= 0 <= found.high or not one.seeds_agree:
+    if one.p_holm >= alpha or found.low <= 0 <= found.high:
         return UNDECIDED
+    if not one.seeds_agree:
+        return SPLIT
     return BETTER if one.favourable else WORSE
 
 

@@ -8,6 +8,7 @@ from restoration.compare.findings import (
     BETTER,
     DISAGREES,
     IDENTICAL,
+    SPLIT,
     TOO_FEW,
     UNDECIDED,
     WORSE,
@@ -32,6 +33,7 @@ GLYPHS = {
     BETTER: "\N{BLACK UP-POINTING TRIANGLE}",
     WORSE: "\N{BLACK DOWN-POINTING TRIANGLE}",
     UNDECIDED: "\N{ALMOST EQUAL TO}",
+    SPLIT: "\N{PLUS-MINUS SIGN}",
     IDENTICAL: "=",
     TOO_FEW: "?",
 }

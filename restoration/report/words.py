@@ -8,6 +8,7 @@ from restoration.compare.findings import (
     EQUAL,
     IDENTICAL,
     NOT_MEASURED,
+    SPLIT,
     TOO_FEW,
     UNDECIDED,
     WORSE,
@@ -21,6 +22,7 @@ PHRASES = (
     (BETTER, "better than {reference} {where} ({gap})"),
     (WORSE, "worse than {reference} {where} ({gap})"),
     (UNDECIDED, "cannot be told apart from {reference} {where}"),
+    (SPLIT, "not told apart from {reference} {where}, where the seeds disagree"),
     (IDENTICAL, "equal to {reference} on every image {where}, cannot be told apart (p = 1)"),
     (TOO_FEW, "too few images for a test against {reference} {where} (mean difference {means})"),
 )
@@ -72,7 +74,9 @@ def headline(record: Record, recipe: str) -> str:
             "is exactly the same."
         )
     said = [f"{counts[BETTER]} won", f"{counts[WORSE]} lost"]
-    said.append(f"{counts[UNDECIDED] + counts[IDENTICAL]} that cannot be told apart")
+    said.append(
+        f"{counts[UNDECIDED] + counts[SPLIT] + counts[IDENTICAL]} that cannot be told apart"
+    )
     if counts[TOO_FEW]:
         said.append(f"{counts[TOO_FEW]} with too few images to test")
     what = "comparisons" if len(every) > 1 else "comparison"
