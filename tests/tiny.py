@@ -13,10 +13,9 @@ TINY = {
 }
 
 
-def tiny_comparison(images: Path, **keys: Any) -> dict[str, Any]:
-    """Return options of a comparison on a folder of pictures, keys laid over them."""
+def tiny_options(images: Path) -> dict[str, Any]:
+    """Return the options that every small recipe on a folder of pictures shares."""
     return {
-        "name": "tiny",
         "num_gpu": 0,
         "datasets": {
             "train": {
@@ -28,8 +27,16 @@ def tiny_comparison(images: Path, **keys: Any) -> dict[str, Any]:
             "val": {"dataroot_gt": str(images), "sigma_test": [25]},
         },
         "network_g": TINY,
+    }
+
+
+def tiny_comparison(images: Path, **keys: Any) -> dict[str, Any]:
+    """Return options of a comparison on a folder of pictures, keys laid over them."""
+    own = {
+        "name": "tiny",
         "train": {"total_iter": 2, "optim_g": {"lr": 0.01}},
         "val": {"metrics": ["psnr", "e_mae"], "val_freq": 1000},
         "logger": {"print_freq": 1, "use_tb_logger": False},
         "statistics": {"resamples": 99},
-    } | keys
+    }
+    return tiny_options(images) | own | keys

@@ -17,13 +17,14 @@ import argparse
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 
 import harness
 import torch
 from network_arms import ARMS, UPSTREAM, build_arm, forward, image, loss, step
-from network_worker import Worker, workers
+from network_worker import Worker
 from torch import Tensor
 
 # those that start processes come first, while this one holds little memory
@@ -87,8 +88,8 @@ def inference(arms: dict, given: argparse.Namespace) -> dict[str, harness.Row]:
         network, lowered = arms[name]
         sizes = {"live": harness.live_memory(partial(forward, network, picture, lowered))}
         for kind, default in (("resident", False), ("resident_default", True)):
-            with workers({name: Worker(name, settings, default)}) as made:
-                sizes[kind] = made[name].ask("peak")
+            with closing(Worker(name, settings, default)) as alone:
+                sizes[kind] = alone.ask("peak")
         rows[name] = {f"{kind}_mb": size for kind, size in sizes.items()}
         if UPSTREAM in rows:
             for kind in (kind for kind, size in sizes.items() if size is not None):
@@ -99,9 +100,12 @@ def inference(arms: dict, given: argparse.Namespace) -> dict[str, harness.Row]:
 def as_used(names: Sequence[str], given: argparse.Namespace) -> dict[str, harness.Row]:
     """Forward and step of every arm as its users run it, in turn, a process for each."""
     settings = process_settings(given)
-    made = {name: Worker(name, settings, default_allocator=name == UPSTREAM) for name in names}
     rows: dict[str, harness.Row] = {name: {} for name in names}
-    with workers(made):
+    with ExitStack() as stack:
+        made = {
+            name: stack.enter_context(closing(Worker(name, settings, name == UPSTREAM)))
+            for name in names
+        }
         for what in ("forward", "step"):
             turns = {name: partial(one.timed, what) for name, one in made.items()}
             found = against_upstream(harness.interleave(turns, given.rounds, warm_up=2))
@@ -117,8 +121,8 @@ def cold(names: Sequence[str], given: argparse.Namespace) -> dict[str, harness.R
         for what in ("forward", "step"):
             with tempfile.TemporaryDirectory() as cache:
                 environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": cache}
-                alone = Worker(name, process_settings(given), environment=environment)
-                with workers({name: alone}):
+                one = Worker(name, process_settings(given), environment=environment)
+                with closing(one) as alone:
                     rows[name][f"{what}_s"] = round(alone.timed(what).clock / 1e3, 1)
     return rows
 

@@ -11,7 +11,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -66,16 +65,6 @@ class Worker:
         """End the process."""
         self.process.stdin.close()
         self.process.wait()
-
-
-@contextmanager
-def workers(made: Mapping[str, Worker]):  # noqa: ANN201
-    """End every process when the work with them is done."""
-    try:
-        yield made
-    finally:
-        for one in made.values():
-            one.close()
 
 
 def serve(given: argparse.Namespace) -> None:

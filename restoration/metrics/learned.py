@@ -18,7 +18,6 @@ from losses.functional import check_pair
 E_MAE_SCALE = 100  # the publication prints E-MAE times 100
 MASK_REACH = 3  # pixels that the mask network's three 3x3 convolutions see around each
 STRIP_ROWS = 64  # twice as fast on a CPU as whole photographs at once
-LPIPS_MIN_SIDE = {"alex": 31, "vgg": 16}  # less, and the last pool has nothing left
 
 
 class MetricUnavailable(ValueError):
@@ -50,7 +49,6 @@ class Lpips:
     def __init__(self, net: str = "alex", weights: str | Path | None = None):
         with weights_needed(f"LPIPS ({net})"):
             self.network = losses.LPIPS(net=net, weights=weights, reduction="none")
-        self.min_side = LPIPS_MIN_SIDE[net]
         self._known: tuple[weakref.ref[Tensor], int] | None = None  # the last target, its version
         self._features: list[Tensor] = []
 
@@ -60,9 +58,9 @@ class Lpips:
         Raises:
             ValueError: shapes differ, other channels, or images too small for the backbone.
         """
-        if prediction.ndim == 4 and min(prediction.shape[-2:]) < self.min_side:
+        if prediction.ndim == 4 and min(prediction.shape[-2:]) < self.network.min_side:
             raise ValueError(
-                f"expected at least {self.min_side} pixels on a side for LPIPS, "
+                f"expected at least {self.network.min_side} pixels on a side for LPIPS, "
                 f"got {prediction.shape[-2]}x{prediction.shape[-1]}"
             )
         x, y = as_rgb(prediction), as_rgb(target)

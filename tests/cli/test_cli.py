@@ -10,7 +10,7 @@ import torch
 import yaml
 from rich.console import Console
 from skimage.metrics import peak_signal_noise_ratio
-from tiny import TINY
+from tiny import TINY, tiny_options
 
 from losses import weights
 from restoration import __version__
@@ -41,19 +41,8 @@ def recipe(place, images):
     """Write an option file outside the working folder, sections laid over a small recipe."""
 
     def write(**sections):
-        options = {
+        options = tiny_options(images) | {
             "name": "run",
-            "num_gpu": 0,
-            "datasets": {
-                "train": {
-                    "dataroot_gt": str(images),
-                    "batch_size_per_gpu": 1,
-                    "gt_size": 16,
-                    "num_worker_per_gpu": 0,
-                },
-                "val": {"dataroot_gt": str(images), "sigma_test": [25]},
-            },
-            "network_g": TINY,
             "train": {"total_iter": 2, "losses": [{"type": "MAE"}]},
             "val": {"metrics": ["psnr", "ssim"]},
         }

@@ -234,6 +234,15 @@ def test_recipes_that_differ_are_refused(write, tmp_path, capsys, other, key):
         ({"expectd": []}, "did you mean `expected`"),
         ({"picture_sigma": 3}, "expected one of"),
         ({"datasets": {}}, "needs a test set"),
+        ({"seeds": [0, 1, 0]}, r"`seeds`: expected one or more different seeds.*\[0, 1, 0\]"),
+        ({"seeds": []}, r"`seeds`: expected one or more.*got \[\]"),
+        ({"seeds": [-1, 0]}, "seeds of at least 0"),
+        ({"seeds": 3}, "`seeds`: .*list, got 3"),
+        ({"seeds": ["a"]}, "seeds"),
+        (
+            {"seeds": [0], "recipes": [MAE, MSE | {"manual_seed": 0}]},
+            "recipe mse: `manual_seed` cannot stand beside",
+        ),
     ],
 )
 def test_mistakes_are_one_line(write, tmp_path, capsys, keys, message):

@@ -220,28 +220,6 @@ def test_a_training_without_seeds_is_not_trained_again(write, tmp_path, capsys):
 # ------------------------------------------------------------------ refusals
 
 
-@pytest.mark.parametrize(
-    ("keys", "message"),
-    [
-        ({"seeds": [0, 1, 0]}, r"`seeds`: expected one or more different seeds.*\[0, 1, 0\]"),
-        ({"seeds": []}, r"`seeds`: expected one or more.*got \[\]"),
-        ({"seeds": [-1, 0]}, "seeds of at least 0"),
-        ({"seeds": 3}, "`seeds`: .*list, got 3"),
-        ({"seeds": ["a"]}, "seeds"),
-        (
-            {"seeds": [0], "recipes": [MAE, MSE | {"manual_seed": 0}]},
-            "recipe mse: `manual_seed` cannot stand beside",
-        ),
-    ],
-)
-def test_mistakes_are_one_line(write, tmp_path, capsys, keys, message):
-    assert run(write(**keys), tmp_path / "out") == 2
-    told = capsys.readouterr().err
-    assert told.startswith("restoration: error: ") and told.count("\n") == 1
-    assert re.search(message, told), told
-    assert not (tmp_path / "out").exists()
-
-
 def test_forcing_seed_and_seeds_is_refused(write, tmp_path, capsys):
     assert run(write(), tmp_path / "out", "--force_yml", "seeds=[0,1]", "manual_seed=2") == 2
     assert "expected `manual_seed` or `seeds`, got both" in capsys.readouterr().err
