@@ -145,11 +145,10 @@ class FeedForward(nn.Module):
         """
         hidden = self.project_out.in_channels
         missing = -hidden % ALIGNED if hidden > ALIGNED else 0
-        halves = [slice(hidden), slice(hidden, None)]
         apart = [
-            tuple(None if t is None else _filled(t[half], missing) for t in _parts(layer, dtype))
+            tuple(_filled(t, missing) for t in half)
             for layer in (self.project_in, self.dwconv)
-            for half in halves
+            for half in _halves(layer, dtype)
         ]
         weight, bias = _parts(self.project_out, dtype)
         return (*apart, (_filled(weight, missing, dim=1), bias))
@@ -216,6 +215,12 @@ def _parts(module: nn.Module, dtype: torch.dtype | None = None) -> Convolution:
     if dtype is None:
         return weight, bias
     return weight.to(dtype), None if bias is None else bias.to(dtype)
+
+
+def _halves(module: nn.Module, dtype: torch.dtype) -> list[Convolution]:
+    """Weight and bias of the first and of the second half of a layer's output channels."""
+    parts = ((None, None) if t is None else t.chunk(2) for t in _parts(module, dtype))
+    return list(zip(*parts, strict=True))
 
 
 def _filled(tensor: Tensor | None, missing: int, dim: int = 0) -> Tensor | None:

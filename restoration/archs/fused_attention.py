@@ -89,7 +89,7 @@ class _Attend(Function):
         cosine = gram(query, key, num_heads).to(wide) / outer
         attention = (cosine * temperature).softmax(-1)  # (B, N, D, D)
         matrix = fold(weight[:, :, 0, 0].to(wide), attention).to(mixed.dtype)
-        ctx.save_for_backward(mixed, temperature, weight, lengths, cosine, attention)
+        ctx.save_for_backward(mixed, temperature, weight, lengths, cosine, attention, matrix)
         ctx.kernels, ctx.biased = kernels, bias is not None
         out = mix(value, matrix[:, None]).add_(residual)
         return out if bias is None else out.add_(bias[:, None, None])
@@ -97,12 +97,12 @@ class _Attend(Function):
     @staticmethod
     @without_autocast
     def backward(ctx: Context, grad: Tensor) -> tuple[Tensor | None, ...]:
-        mixed, temperature, weight, lengths, cosine, attention = ctx.saved_tensors
+        mixed, temperature, weight, lengths, cosine, attention, matrix = ctx.saved_tensors
         narrow, wide = mixed.dtype, attention.dtype
         query, key, value = mixed.chunk(3, 1)
         heads = attention.shape[1:3]  # (N, D)
         projection = weight[:, :, 0, 0].to(wide)
-        by_value = mix(grad, fold(projection, attention).mT[:, None].to(narrow))
+        by_value = mix(grad, matrix.mT[:, None])
         by_matrix = gram(grad, value, 1)[:, 0].to(wide)  # (B, C', C)
         by_blocks = by_matrix.unflatten(2, heads).transpose(1, 2)  # (B, N, C', D)
         by_weight = (by_blocks @ attention.mT).sum(0).transpose(0, 1).flatten(1)
