@@ -88,11 +88,10 @@ class _NormProject(Function):
         norm_bias: Tensor | None,
         *projections: Tensor | None,
     ) -> tuple[Tensor, ...]:
-        mean, scale = kernels.statistics(x, eps)
         weights, biases = projections[::2], projections[1::2]
+        features, mean, scale = kernels.norm(x, eps, norm_weight, norm_bias, weights[0].dtype)
         ctx.save_for_backward(x, mean, scale, norm_weight, norm_bias, *weights)
         ctx.kernels, ctx.biased = kernels, biases[0] is not None
-        features = kernels.normalise(x, mean, scale, norm_weight, norm_bias, weights[0].dtype)
         return tuple(F.conv2d(features, w, b) for w, b in zip(weights, biases, strict=True))
 
     @staticmethod
@@ -160,11 +159,13 @@ class _GatedProject(Function):
     def backward(ctx: Context, grad: Tensor) -> tuple[Tensor | None, ...]:
         gate, content, gated, filled, *convolutions = ctx.saved_tensors
         gate_weight, gate_bias, content_weight, content_bias, weight, bias = convolutions
+        gate_backward = ctx.kernels.gate_backward
         if filled is None:
             filled = depthwise(content, content_weight, content_bias)
+            gate_backward = ctx.kernels.gate_backward_
         # the input's values do not matter for its own gradient: any map of its shape serves
         inner = _conv_backward(grad, gated, weight, False, (True, False))[0]
-        product, by_gated, by_filled = ctx.kernels.gate_backward(inner, gated, filled)
+        product, by_gated, by_filled = gate_backward(inner, gated, filled)
         del inner, gated, filled
         by_output = _conv_backward(grad, product, weight, bias is not None, (False, True))[1:]
         del product
@@ -239,8 +240,7 @@ def feed_forward(
     if torch.is_grad_enabled():
         maps = norm_project(x, norm, gate, content, eps=eps, kernels=kernels)
         return gated_project(x, *maps, gate_kernel, content_kernel, projection, kernels)
-    mean, scale = kernels.statistics(x, eps)
-    features = kernels.normalise(x, mean, scale, *norm, gate[0].dtype)
+    features = kernels.norm(x, eps, *norm, gate[0].dtype)[0]
     weight, bias = projection
     out = x.to(weight.dtype, copy=True)
     if bias is not None:

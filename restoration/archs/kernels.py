@@ -107,6 +107,25 @@ def normalise_backward(
     return by_x.to(x.dtype), by_weight, by_bias
 
 
+def norm(
+    x: Tensor, eps: float, weight: Tensor, bias: Tensor | None, dtype: torch.dtype
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`statistics` and what `normalise` makes of them.
+
+    Args:
+        x: features (B, C, H, W).
+        eps: added to the biased variance.
+        weight: scale of each channel (C,).
+        bias: shift of each channel (C,), or None.
+        dtype: type of the normalised features.
+
+    Returns:
+        Normalised features (B, C, H, W); mean and scale (B, 1, H, W).
+    """
+    mean, scale = statistics(x, eps)
+    return normalise(x, mean, scale, weight, bias, dtype), mean, scale
+
+
 def gate(gated: Tensor, filled: Tensor) -> Tensor:
     """gelu(gated) * filled, all of one shape."""
     return F.gelu(gated).mul_(filled)
@@ -118,6 +137,13 @@ def gate_backward(grad: Tensor, gated: Tensor, filled: Tensor) -> tuple[Tensor, 
     product = activated * filled
     by_gated = torch.ops.aten.gelu_backward(grad * filled, gated)
     return product, by_gated, activated.mul_(grad)
+
+
+def gate_backward_(grad: Tensor, gated: Tensor, filled: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """`gate_backward` that writes the product over `filled` and the last gradient over `grad`."""
+    activated = F.gelu(gated)
+    by_gated = torch.ops.aten.gelu_backward(grad * filled, gated)
+    return filled.mul_(activated), by_gated, grad.mul_(activated)
 
 
 def squares(maps: Tensor) -> Tensor:
@@ -151,11 +177,12 @@ def pull_apart(
 class Kernels:
     """The functions above, as they are or compiled."""
 
-    statistics: Callable[..., tuple[Tensor, Tensor]] = statistics
+    norm: Callable[..., tuple[Tensor, Tensor, Tensor]] = norm
     normalise: Callable[..., Tensor] = normalise
     normalise_backward: Callable[..., tuple[Tensor, Tensor, Tensor | None]] = normalise_backward
     gate: Callable[..., Tensor] = gate
     gate_backward: Callable[..., tuple[Tensor, Tensor, Tensor]] = gate_backward
+    gate_backward_: Callable[..., tuple[Tensor, Tensor, Tensor]] = gate_backward_
     squares: Callable[..., Tensor] = squares
     pull_apart: Callable[..., Tensor] = pull_apart
 
