@@ -1,8 +1,9 @@
 """Restormer's transformer block (arXiv:2111.09881, section 3), plain and fast.
 
 The modules hold the weights under the released names, and their own `forward` is the paper's maths
-line by line: that is what `torch.compile` sees, and what tests compare. A block that runs eagerly
-takes the same weights through `restoration.archs.fused`, which keeps less and copies nothing.
+line by line: that is what compilers and tracers see, what runs where a layer has a hook or was
+replaced, and what tests compare. Otherwise a block takes the same weights through
+`restoration.archs.fused`, which keeps less and copies nothing.
 
 Letters: B images, C channels, H x W pixels; N heads, D channels per head.
 """
@@ -188,7 +189,7 @@ class TransformerBlock(nn.Module):
         return self._refine(x)
 
     def _refine(self, x: Tensor) -> Tensor:
-        if torch.compiler.is_compiling() or x.is_meta:  # it fuses by itself; shapes alone
+        if x.is_meta or torch.compiler.is_compiling() or torch.jit.is_tracing() or self._touched():
             x = x + self.attn(self.norm1(x))
             return x + self.ffn(self.norm2(x))
         kind, attn = x.device.type, self.attn
@@ -204,6 +205,24 @@ class TransformerBlock(nn.Module):
             del mixed
             branches = self.ffn.branches(dtype)
             return feed_forward(x, _parts(self.norm2.body), *branches, kernels=self.kernels)
+
+    def _touched(self) -> bool:
+        """Whether a layer has a hook or was replaced or parametrised: its own forward must run."""
+        attn, ffn = self.attn, self.ffn
+        layers = (
+            *(self.norm1, self.norm1.body, attn, attn.qkv, attn.qkv_dwconv, attn.project_out),
+            *(self.norm2, self.norm2.body, ffn, ffn.project_in, ffn.dwconv, ffn.project_out),
+        )
+        return any(type(layer) not in FUSED or _has_hooks(layer) for layer in layers)
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    return bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+    )
 
 
 def _parts(module: nn.Module, dtype: torch.dtype | None = None) -> Convolution:
@@ -228,6 +247,9 @@ def _filled(tensor: Tensor | None, missing: int, dim: int = 0) -> Tensor | None:
     if tensor is None or not missing:
         return tensor
     return F.pad(tensor, (0, 0) * (tensor.dim() - 1 - dim) + (0, missing))
+
+
+FUSED = (nn.Sequential, nn.Conv2d, ChannelNorm, Attention, FeedForward)  # whose forward is known
 
 
 def named(name: str, module: nn.Module) -> nn.Sequential:

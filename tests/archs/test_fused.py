@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
+import torch.nn.utils.prune
 
 from restoration.archs import Restormer
 from restoration.archs.blocks import TransformerBlock, channel_attention, channel_norm
@@ -186,3 +187,42 @@ def test_autocast(dtype):
         found.float().square().mean().backward()  # even inside
     torch.testing.assert_close(found.float(), expected, rtol=0, atol=0.05)
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+
+
+def test_hooked_layers_run_by_themselves():
+    network, image = Restormer(**TINY), torch.rand(1, 3, 16, 16)
+    expected, seen = network(image), []
+    layers = [m for m in network.modules() if type(m).__name__ in ("Conv2d", "Attention")]
+    handles = [layer.register_forward_hook(lambda *_: seen.append(1)) for layer in layers]
+    torch.testing.assert_close(network(image), expected)
+    assert len(seen) == len(layers)
+    for handle in handles:
+        handle.remove()
+    assert torch.equal(network(image), expected)
+
+
+class Doubled(torch.nn.Conv2d):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+def test_replaced_and_pruned_layers_are_used():
+    torch.manual_seed(0)
+    block, x = TransformerBlock(8, 2), torch.rand(1, 8, 5, 6)
+    original = block(x)
+    layer = Doubled(8, 24, 1, bias=False)
+    layer.load_state_dict(block.attn.qkv.state_dict())
+    block.attn.qkv = layer
+    torch.testing.assert_close(block(x), plain_block(block, x))
+    assert not torch.allclose(block(x), original)
+    pruned = TransformerBlock(8, 2)
+    torch.nn.utils.prune.l1_unstructured(pruned.ffn.project_out, "weight", amount=0.9)
+    with torch.no_grad():
+        pruned.ffn.project_out.weight_orig.mul_(2)  # the weight is masked anew by a hook
+    torch.testing.assert_close(pruned(x), plain_block(pruned, x))
+
+
+def test_tracing_keeps_no_python(tmp_path):
+    network, image = Restormer(**TINY).eval(), torch.rand(1, 3, 16, 24)
+    torch.jit.save(torch.jit.trace(network, torch.rand(1, 3, 16, 16)), tmp_path / "traced.pt")
+    torch.testing.assert_close(torch.jit.load(tmp_path / "traced.pt")(image), network(image))
