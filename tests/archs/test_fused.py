@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torch.nn.utils.prune
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from restoration.archs import Restormer
 from restoration.archs.blocks import TransformerBlock, channel_attention, channel_norm
@@ -226,3 +227,12 @@ def test_tracing_keeps_no_python(tmp_path):
     network, image = Restormer(**TINY).eval(), torch.rand(1, 3, 16, 24)
     torch.jit.save(torch.jit.trace(network, torch.rand(1, 3, 16, 16)), tmp_path / "traced.pt")
     torch.testing.assert_close(torch.jit.load(tmp_path / "traced.pt")(image), network(image))
+
+
+def test_stays_on_the_gpu():
+    """On tensors that only say where they are: another device raises, and a value that is read."""
+    with FakeTensorMode(), torch.device("cuda:0"), torch.no_grad():
+        network, image = Restormer(**TINY), torch.rand(1, 3, 16, 16)
+        assert str(network(image).device) == "cuda:0"
+        with torch.enable_grad():
+            assert network(image).requires_grad

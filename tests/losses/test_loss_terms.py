@@ -1,5 +1,6 @@
 """One template of tests for every loss term that an option file can name."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -10,6 +11,7 @@ import pytest
 import reference
 import torch
 from conftest import make_pair
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 import losses
 from losses import dists, elpips, flip, functional
@@ -467,3 +469,21 @@ def test_without_mask_gradient_the_mask_is_a_constant(make, name):
     difference = (x - y).detach()
     slope = difference.sign() if name == "E-MAE" else 2 * difference
     torch.testing.assert_close(x.grad, mask * slope / x[0].numel())
+
+
+def on_gpu(tensor):
+    return torch.empty(tensor.shape, dtype=tensor.dtype, device="cuda:0")
+
+
+@every_term
+def test_stays_on_the_gpu_without_waiting_for_it(make, name, monkeypatch):
+    """On tensors that only say where they are: a value that is read, or another device, raises."""
+    term, pair = copy.deepcopy(make(name)), pair_for(name)
+    term(*pair)  # what is made once
+    monkeypatch.setattr(torch.nn.Module, "to", lambda module, *_, **__: module)  # refuses fakes
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+        for module in term.modules():
+            for own in (module._parameters, module._buffers):
+                for key, value in own.items():
+                    own[key] = value if value is None else on_gpu(value)
+        assert str(term(*map(on_gpu, pair)).device) == "cuda:0"
