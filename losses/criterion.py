@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -73,16 +74,32 @@ def build_term(type: str, **arguments: Any) -> nn.Module:
     return TERMS[type](**arguments)
 
 
+def _check_weight(weight: Any, term: str) -> float:
+    """Return the weight of a term as a number."""
+    try:
+        number = float(weight)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"expected a finite weight of loss {term}, got {weight!r}")
+    return number
+
+
 class Criterion(nn.Module):
     """Weighted sum of loss terms.
 
     Args:
         terms: the terms by name.
         weights: the weight of each term, by the same names.
+
+    Raises:
+        ValueError: a term without a weight, or a weight without a term.
     """
 
     def __init__(self, terms: Mapping[str, nn.Module], weights: Mapping[str, float]):
         super().__init__()
+        if set(terms) != set(weights):
+            raise ValueError(f"expected one weight per term, got {list(weights)} for {list(terms)}")
         self.names = tuple(terms)
         self.weights = dict(weights)
         self.terms = nn.ModuleList(terms.values())
@@ -131,7 +148,8 @@ def build(
         Feature distances with equal backbones, such as VGG and E-VGG, share one.
 
     Raises:
-        ValueError: no terms, a term without a type, two terms of one name, an unknown name.
+        ValueError: no terms, a term without a type, two terms of one name, an unknown name, a
+            weight that is no finite number.
         FileNotFoundError: weights that a term needs are missing.
 
     Example:
@@ -142,10 +160,12 @@ def build(
     built: dict[str, nn.Module] = {}
     weights: dict[str, float] = {}
     for given in terms:
+        if not isinstance(given, Mapping) or not isinstance(given.get("type"), str):
+            raise ValueError(
+                f"expected a loss term with a `type`, such as {{'type': 'MAE'}}, got {given!r}"
+            )
         options = dict(given)
-        if "type" not in options:
-            raise ValueError(f"expected a loss term with a `type`, got {dict(given)}")
-        weight = float(options.pop("weight", 1.0))
+        weight = _check_weight(options.pop("weight", 1.0), options["type"])
         name = options.pop("name", options["type"])
         if name in built:
             raise ValueError(f"two loss terms are named {name!r}: give one of them another `name`")

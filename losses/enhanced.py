@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from losses import functional
-from losses.masks import load_masks
+from losses.masks import follow, load_masks
 
 
 class EnhancedLoss(nn.Module):
@@ -62,7 +62,7 @@ class EnhancedLoss(nn.Module):
             torch.autocast(prediction.device.type, enabled=False),
             torch.set_grad_enabled(self.mask_gradient and torch.is_grad_enabled()),
         ):
-            return self.masks.to(prediction).mask(0, target, prediction)
+            return follow(self.masks, prediction).mask(0, target, prediction)
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Compare a batch with its target.

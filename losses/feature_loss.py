@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from losses import functional
 from losses.backbones import Backbone
-from losses.masks import MaskBank
+from losses.masks import MaskBank, follow
 
 Features = tuple[list[Tensor], list[Tensor]]
 
@@ -84,7 +84,7 @@ class FeatureDistance(nn.Module):
         functional.check_pair(prediction, target, channels=3)
         with torch.autocast(prediction.device.type, enabled=False):
             prediction = functional.at_least_float32(prediction)
-            self.to(prediction)
+            follow(self, prediction)
             with torch.no_grad():
                 of_target = self.backbone(target.to(prediction.dtype))
             return self.backbone(prediction), of_target
@@ -96,7 +96,7 @@ class FeatureDistance(nn.Module):
         of_prediction, of_target = features or self.features(prediction, target)
         with torch.autocast(prediction.device.type, enabled=False):
             prediction = functional.at_least_float32(prediction)
-            self.to(prediction)
+            follow(self, prediction)
             x = self.prepare(prediction, of_prediction)
             y = self.prepare(target.detach().to(prediction.dtype), of_target)
             return x, y, self._masks_of(x, y)

@@ -44,7 +44,7 @@ def _rgb_to_xyz() -> tuple[tuple[float, ...], ...]:
 
 def _power(x: Tensor, exponent: float | Tensor, smallest: float = SMALLEST) -> Tensor:
     """x^exponent of numbers that are not negative; value and slope 0 below the smallest."""
-    seen = x > smallest
+    seen = ~(x <= smallest)  # NaN is seen: nobody may take it for a perfect image
     return torch.where(seen, x, 1).pow(exponent) * seen
 
 
@@ -91,16 +91,26 @@ def _hunt_lab(linear: Tensor) -> Tensor:
     return torch.stack([lightness, chroma * 500 * (x - y), chroma * 200 * (y - z)], dim=1)
 
 
+def _repeat_edges(x: Tensor, width: int) -> Tensor:
+    """Pad (B, C, H, W) on all sides with its outermost pixels."""
+    if not torch.compiler.is_compiling():
+        return F.pad(x, (width, width, width, width), mode="replicate")
+    for dim in (2, 3):  # torch 2.x expects another layout of the padding's gradient than it gets
+        place = torch.arange(-width, x.shape[dim] + width, device=x.device)
+        x = x.index_select(dim, place.clamp(0, x.shape[dim] - 1))
+    return x
+
+
 def _separable(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Filter channel c of (B, C, H, W) by rows[c] downwards and columns[c] across; edges repeat."""
     count, size = rows.shape
-    half = size // 2
-    x = F.pad(x, (half, half, half, half), mode="replicate")
+    x = _repeat_edges(x, size // 2)
     x = F.conv2d(x, rows.to(x).view(count, 1, size, 1), groups=count)
     return F.conv2d(x, columns.to(x).view(count, 1, 1, size), groups=count)
 
 
 @cache
+@torch.inference_mode(False)  # what is kept may be used in training
 def _sensitivity_filters(pixels_per_degree: float) -> tuple[Tensor, Tensor]:
     """Rows of four separable Gaussians (A, RG, and two of BY), and the share of each."""
     widest = max(b for _, b in ACHROMATIC + RED_GREEN + BLUE_YELLOW)
@@ -145,6 +155,7 @@ def _color_error(x: Tensor, y: Tensor, pixels_per_degree: float) -> Tensor:
 
 
 @cache
+@torch.inference_mode(False)  # what is kept may be used in training
 def _feature_filters(pixels_per_degree: float) -> tuple[Tensor, Tensor, Tensor]:
     """Lines of a Gaussian, an edge detector and a point detector; halves of each sign sum to 1."""
     deviation = 0.5 * FEATURE_WIDTH * pixels_per_degree

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from losses import functional
-from losses.masks import freeze
+from losses.masks import follow, freeze
 from losses.weights import load_state_dict
 
 BACKBONE_URLS = {
@@ -94,7 +94,7 @@ class LPIPS(nn.Module):
 
         with torch.autocast(image.device.type, enabled=False):
             image = functional.at_least_float32(image)
-            self.to(image)
+            follow(self, image)
             maps = self.network.net(self.network.scaling_layer(2 * image - 1))
             return [normalize_tensor(one) for one in maps]
 

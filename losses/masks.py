@@ -8,6 +8,7 @@ pair is concatenated differs between their scripts, so it is an argument here.
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -19,6 +20,19 @@ ORDERS = ("reference_first", "distorted_first")
 def freeze(module: nn.Module) -> nn.Module:
     """Freeze for good: no gradients to weights, evaluation mode. Returns the module."""
     return module.requires_grad_(False).eval()
+
+
+def follow(module: nn.Module, like: Tensor) -> nn.Module:
+    """Move a module to the device and type of a tensor, and return it.
+
+    Nothing is touched where both agree already: inside `torch.func` a moved weight would belong to
+    the transform and not outlive it. What is moved in inference mode can be trained with later.
+    """
+    tensors = [*module.parameters(), *module.buffers()]
+    if any(t.device != like.device or t.dtype != like.dtype for t in tensors):
+        with torch.inference_mode(False):
+            module.to(device=like.device, dtype=like.dtype)
+    return module
 
 
 class MaskNet(nn.Module):

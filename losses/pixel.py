@@ -70,12 +70,17 @@ class Charbonnier(PixelLoss):
     """Charbonnier distance, lower is better.
 
     Args:
-        eps: distance below which it acts like a squared error.
+        eps: distance below which it acts like a squared error, > 0.
         reduction: "mean", "sum" or "none" over the batch.
+
+    Raises:
+        ValueError: eps is not positive: the gradient at equal pixels would not be finite.
     """
 
     def __init__(self, eps: float = 1e-3, reduction: str = "mean"):
         super().__init__(reduction)
+        if not eps > 0:
+            raise ValueError(f"expected eps > 0, got {eps}")
         self.eps = eps
 
     def per_image(self, x: Tensor, y: Tensor) -> Tensor:

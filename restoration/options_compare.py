@@ -104,13 +104,16 @@ class Comparison(Strict):
         names = [recipe.name for recipe in self.recipes]
         if len(names) < 2 or len(set(names)) != len(names):
             raise ValueError(f"expected at least two recipes of different names, got {names}")
-        asked = [self.reference, *(e.recipe for e in self.expected)]
-        asked += [e.against for e in self.expected]
-        for name in asked:
+        asked = {"reference": self.reference}
+        for number, one in enumerate(self.expected):
+            asked |= {f"expected.{number}.recipe": one.recipe}
+            asked |= {f"expected.{number}.against": one.against}
+        for key, name in asked.items():
             if name is not None and name not in names:
                 near = difflib.get_close_matches(name, names, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise ValueError(f"expected a recipe of {', '.join(names)}, got {name!r}{hint}")
+                known = ", ".join(names)
+                raise ValueError(f"`{key}`: expected a recipe of {known}, got {name!r}{hint}")
         for recipe in self.recipes if self.seeds is not None else []:
             if recipe.manual_seed is not None:
                 raise ValueError(
@@ -219,7 +222,7 @@ def _below(recipe: Recipe, shared: dict[str, Any], folder: Path) -> dict[str, An
             f"of {recipe.base}: give shared losses or recipes with `base`, not both"
         )
     found = read_mapping(folder / recipe.base)
-    if _test_keys(shared):
+    if found.get("datasets") and _test_keys(shared):
         found["datasets"] = {k: v for k, v in found["datasets"].items() if k == "train"}
     return found
 
@@ -252,7 +255,7 @@ def load_comparison(path: str | Path, assignments: list[str] | None = None) -> P
 
     Args:
         path: the YAML file.
-        assignments: `KEY:KEY=VALUE` overrides; they hold for every recipe.
+        assignments: `KEY:KEY=VALUE` overrides; those of shared options hold for every recipe.
 
     Returns:
         The plan of the comparison.
@@ -264,7 +267,8 @@ def load_comparison(path: str | Path, assignments: list[str] | None = None) -> P
     path = Path(path)
     mapping = read_mapping(path)
     keys = list(Comparison.model_fields)
-    mine = [a for a in assignments or [] if a.partition("=")[0].split(":")[0] in keys]
+    own = ("name", *keys)  # of the comparison, not of its recipes
+    mine = [a for a in assignments or [] if a.partition("=")[0].split(":")[0] in own]
     others = [a for a in assignments or [] if a not in mine]
     mapping = override(mapping, mine)
     try:
@@ -309,6 +313,14 @@ def _checked(plan: Plan) -> Plan:
                 f"recipe {recipe.name} has other metrics than {plan.recipes[0].name}: give those "
                 "of all recipes under the comparison's own `val`"
             )
+        for key in ("tile", "tile_overlap"):
+            value, other = (getattr(one.options.val, key) for one in (recipe, plan.recipes[0]))
+            if value != other:
+                raise ValueError(
+                    f"recipe {recipe.name} is tested with val.{key} = {value}, "
+                    f"{plan.recipes[0].name} with {other}: give that of all recipes under the "
+                    "comparison's own `val`"
+                )
     given = plan.settings.picture_sigma
     if given is not None and given not in plan.sigmas:
         raise ValueError(f"picture_sigma: expected one of {plan.sigmas}, got {given:g}")

@@ -20,6 +20,7 @@ from restoration.cli import session
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from restoration.compare.begun import Begun
     from restoration.compare.record import Record
     from restoration.evaluate import EvaluationSet
     from restoration.options_compare import Plan, ResolvedRecipe
@@ -74,25 +75,35 @@ def compare(
 ) -> "Record":
     """Check, train, benchmark, and write and print what was found."""
     from restoration import distributed
-    from restoration.compare import identity, seeds
+    from restoration.compare import begun, findings, identity, seeds
     from restoration.evaluate import recipe
 
     sets = recipe.open_sets(plan.shared.datasets.test)
     metrics = recipe.open_metrics(plan.shared.val.metric_specs)
+    if not metrics.by_name:
+        raise ValueError(" ".join(["a comparison needs a metric that can be had.", *metrics.notes]))
+    findings.check_expected(plan.settings.expected, plan.shared.val.metric_specs)
+    known = begun.going_on(plan, folder, folder / RECIPES) if auto_resume else {}
+    single = begun.identities(plan, folder / RECIPES, known)
     identities = {
-        one.name: seeds.merge_identities([identity.identify(r.options) for r in plan.runs_of(one)])
+        one.name: seeds.merge_identities([single[run.place] for run in plan.runs_of(one)])
         for one in plan.recipes
         if one.trained
     }
     marks = identity.find_marks(plan, identities)
     if not allow_different:
         identity.refuse(plan, marks)
-    _check_recipes(plan, folder, device, auto_resume)
+    weights = _check_recipes(plan, device, known)
     session.open_folder(folder, keep=auto_resume)
     console = session.make_console()
+    if distributed.rank() == 0:
+        for note in metrics.notes:
+            console.print(note)
     for heading, run in _trainings(plan):
         if distributed.rank() == 0:
             console.print(heading, style="bold")
+        if run.trained:
+            begun.note(run, folder, folder / RECIPES, single[run.place], weights[run.name])
         _train(run, folder / RECIPES / run.place, device, auto_resume)
     sets_hash = identity.hash_test_sets(sets)
     with session.logging_to(console, folder / "compare.log"):
@@ -115,66 +126,47 @@ def _trainings(plan: "Plan") -> "Iterator[tuple[str, ResolvedRecipe]]":
             yield f"Recipe {number} of {len(plan.recipes)}: {run.title}{seeded}", run
 
 
-def _check_recipes(plan: "Plan", folder: Path, device, auto_resume: bool) -> None:
-    """Find every mistake of every recipe before the first one is trained."""
+def _check_recipes(plan: "Plan", device, known: "Begun") -> dict[str, str]:
+    """Find every mistake of every recipe before the first one is trained.
+
+    Returns:
+        SHA-256 of the weights of every trained recipe's loss.
+    """
+    from restoration.compare.begun import check_weights
     from restoration.compare.benchmark import load
+    from restoration.evaluate.runs import weights_digest
     from restoration.train.recipe import prepare
 
-    for run in plan.runs if auto_resume else []:
-        if run.trained:
-            _check_begun(run, folder / RECIPES)
+    weights = {}
     for one in plan.recipes:
         try:
             if one.trained:
-                prepare(one.options, device)
+                criterion = prepare(one.options, device).trainer.criterion
+                weights[one.name] = weights_digest(criterion)
             else:
                 load(one.options, device)
         except (ValueError, OSError) as error:
             raise type(error)(f"recipe {one.name}: {error}") from error
-
-
-def _check_begun(run: "ResolvedRecipe", folder: Path) -> None:
-    """Refuse to go on with a training that was begun with other options or otherwise seeded."""
-    from restoration.compare import identity
-    from restoration.options_file import load_options
-
-    before, single = folder / run.place / "options.yml", folder / run.name
-    if before.is_file():
-        identity.check_unchanged(run, load_options(before), before.parent)
-    elif run.seed is not None and (single / "options.yml").is_file():
-        seed = load_options(single / "options.yml").manual_seed
-        raise ValueError(
-            f"recipe {run.name} was begun in {single} without `seeds`: to go on with it, move what "
-            f"is in it to {single / f'seed_{seed}'}; else choose another --out, or leave out "
-            "--auto_resume to begin anew"
-        )
-    elif run.seed is None and any(single.glob("seed_*")):
-        raise ValueError(
-            f"recipe {run.name} was begun in {single} with `seeds`: put them back, choose another "
-            "--out, or leave out --auto_resume to begin anew"
-        )
-
-
-def _is_finished(one: "ResolvedRecipe", folder: Path) -> bool:
-    from restoration.train import checkpoint
-
-    state = checkpoint.latest_state(folder)
-    last = folder / "models" / f"net_g_{checkpoint.LATEST}.pth"
-    assert one.options.train is not None
-    return state is not None and last.is_file() and int(state.stem) == one.options.train.total_iter
+        for run in plan.runs_of(one) if one.trained else []:
+            check_weights(run, known.get(str(run.place), {}), weights[one.name])
+    return weights
 
 
 def _train(one: "ResolvedRecipe", folder: Path, device, auto_resume: bool) -> None:
     from restoration import distributed
     from restoration.cli.train import train
+    from restoration.compare.begun import is_finished
 
     console = session.make_console()
     if not one.trained:
         said = f"not trained: {one.options.path.pretrain_network_g} is only benchmarked"
-    elif auto_resume and _is_finished(one, folder):
+    elif auto_resume and is_finished(one, folder):
         said = "trained already"
     else:
-        train(one.options, folder, folder / "tb_logger", device, auto_resume)
+        try:
+            train(one.options, folder, folder / "tb_logger", device, auto_resume, with_notes=False)
+        except FloatingPointError as error:
+            raise FloatingPointError(f"recipe {one.title}: {error}") from error
         return
     if distributed.rank() == 0:
         console.print(said)

@@ -70,6 +70,8 @@ def read_cuts(arguments: argparse.Namespace) -> list["np.ndarray"]:
     count = arguments.images if arguments.measure else 1
     if Path(arguments.image).is_file():
         photographs = {arguments.image: read_rgb8(arguments.image)}
+    elif ":" not in arguments.image and not Path(arguments.image).exists():
+        raise FileNotFoundError(f"--image: {arguments.image} does not exist")
     else:
         source = open_source(arguments.image)
         photographs = {source.names[i]: source.read(i) for i in range(min(count, len(source)))}

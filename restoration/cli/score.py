@@ -163,6 +163,8 @@ def read_pictures(reference: Path, distorted: list[Path]) -> dict[Path, "np.ndar
 
     pictures = [reference, *distorted]
     for path in pictures:
+        if path.is_dir():
+            raise ValueError(f"expected pictures, one by one, got the folder {path}")
         if not path.is_file():
             raise FileNotFoundError(f"picture {path} does not exist")
     images = {path: read_float(path) for path in pictures}

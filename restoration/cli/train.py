@@ -46,8 +46,15 @@ def run(arguments: argparse.Namespace) -> None:
         train(options, folder, options.path.tb_root / options.name, device, arguments.auto_resume)
 
 
-def train(options: "Options", folder: Path, tb_folder: Path, device, auto_resume: bool) -> Path:
-    """Train into a folder; returns the last checkpoint."""
+def train(
+    options: "Options",
+    folder: Path,
+    tb_folder: Path,
+    device,
+    auto_resume: bool,
+    with_notes: bool = True,
+) -> Path:
+    """Train into a folder, saying which metrics cannot be had; returns the last checkpoint."""
     from restoration.train import checkpoint
     from restoration.train.recipe import prepare, run_training
 
@@ -63,7 +70,7 @@ def train(options: "Options", folder: Path, tb_folder: Path, device, auto_resume
     console = session.make_console()
     with session.logging_to(console, folder / "train.log"):
         session.note_ignored(options)
-        for note in run.metrics.notes:
+        for note in run.metrics.notes if with_notes else []:
             logger.info(note)
         if state is not None:
             logger.info("going on from %s", state)

@@ -11,7 +11,7 @@ from restoration import distributed
 from restoration.evaluate import EvaluationSet, evaluate
 from restoration.evaluate.protocol import Row
 from restoration.evaluate.recipe import Metrics, load_tested
-from restoration.evaluate.runs import file_digest, plain_digest
+from restoration.evaluate.runs import describe_metrics, file_digest, plain_digest
 from restoration.options import Options
 from restoration.options_compare import ResolvedRecipe
 from restoration.train import checkpoint
@@ -53,8 +53,8 @@ def benchmark(
         recipe: with the checkpoint that its options name or that its training left.
         folder: of the recipe; benchmark.json is kept there.
         sets: test sets by name.
-        sets_hash: of the test images; with the checkpoint's own hash, the metrics and the kind of
-            device it decides whether the kept values still hold.
+        sets_hash: of the test images; with the checkpoint's own hash, the metrics, their weights
+            and the kind of device it decides whether the kept values still hold.
         metrics: what is measured.
         device: where to compute.
         with_noisy: add the rows of the noisy input.
@@ -69,7 +69,13 @@ def benchmark(
     if not path.is_file():
         raise FileNotFoundError(f"recipe {recipe.name}: checkpoint {path} does not exist")
     asked = [options.path.param_key_g, options.network_g, val.metric_specs, val.tile]
-    asked += [list(metrics.by_name), val.tile_overlap, with_noisy, device.type, recipe.name]
+    asked += [
+        describe_metrics(metrics.by_name),
+        val.tile_overlap,
+        with_noisy,
+        device.type,
+        recipe.name,
+    ]
     key = distributed.from_main(plain_digest([file_digest(path), sets_hash, *asked]))
     kept = distributed.from_main(_read(folder / KEPT))
     if kept.get("key") == key:

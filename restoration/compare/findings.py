@@ -1,5 +1,6 @@
 """From values per image to what can be told: differences, verdicts, signs."""
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 from restoration.compare import seeds, statistics
 from restoration.evaluate.protocol import NOISY, Row
 from restoration.evaluate.tables import AVERAGE, summarize
+from restoration.metrics import known_metrics
 from restoration.options_compare import Expectation, Statistics
 
 BETTER, WORSE = "better", "worse"
@@ -215,6 +217,31 @@ def check_signs(
                 outcome = _outcome(gap, sign)
                 found.append(Sign(metric, sigma, one.recipe, against, sign, gap, outcome))
     return found
+
+
+def check_expected(
+    expected: Sequence[Expectation], specs: Sequence[str | Mapping[str, Any]]
+) -> None:
+    """Refuse signs of metrics that do not exist: they would pass as "not measured".
+
+    Args:
+        expected: what was found before.
+        specs: the metrics of the options, measured or not.
+
+    Raises:
+        ValueError: an unknown name, with the nearest known one.
+    """
+    own = [one["name"] for one in specs if isinstance(one, Mapping) and "name" in one]
+    known = list(dict.fromkeys([*own, *known_metrics()]))
+    for number, one in enumerate(expected):
+        for name in one.signs:
+            if name not in known:
+                near = difflib.get_close_matches(name.lower(), known, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise ValueError(
+                    f"`expected.{number}.signs`: unknown metric {name!r}; "
+                    f"known: {', '.join(known)}{hint}"
+                )
 
 
 def _outcome(gap: float | None, sign: str) -> str:

@@ -8,9 +8,8 @@ from typing import Any
 
 from restoration.compare import findings, statistics
 from restoration.compare.identity import Mark
-from restoration.evaluate.protocol import PROTOCOL
 from restoration.evaluate.recipe import Metrics, Report
-from restoration.evaluate.runs import plain_digest
+from restoration.evaluate.runs import plain_digest, protocol_of
 from restoration.evaluate.tables import format_value, markdown, write_per_image
 from restoration.folders import write_json
 from restoration.options_compare import Plan, ResolvedRecipe
@@ -72,6 +71,11 @@ class Record:
             f"Values are means over the trainings with seeds {named}; "
             "\N{PLUS-MINUS SIGN} is the sample standard deviation over them"
         )
+
+    @property
+    def protocol(self) -> str:
+        """How the recipes are measured, in words."""
+        return protocol_of(self.plan.shared, [])
 
     @property
     def num_images(self) -> int:
@@ -201,7 +205,7 @@ def as_plain(record: Record) -> dict[str, Any]:
             "family_of_tests": found.family,
             **plan.settings.statistics.model_dump(),
         },
-        "protocol": PROTOCOL,
+        "protocol": record.protocol,
         "metrics": {name: metric.scale for name, metric in record.metrics.by_name.items()},
         "notes": [*plan.settings.notes, *record.metrics.notes],
         "seed": plan.shared.manual_seed,
@@ -215,7 +219,7 @@ def write_files(record: Record, folder: Path) -> None:
     report = record.report
     write_json(folder / "results.json", as_plain(record))
     write_per_image(folder / "per_image.csv", record.found.trainings, list(record.metrics.labels))
-    notes = [PROTOCOL, *record.metrics.notes, *record.plan.settings.notes]
+    notes = [record.protocol, *record.metrics.notes, *record.plan.settings.notes]
     how = record.plan.settings.statistics
     tests = (
         f"{record.method}; {how.confidence:.0%} intervals, {how.resamples} resamples; Holm's "

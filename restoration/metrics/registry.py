@@ -3,7 +3,7 @@
 import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -134,14 +134,21 @@ def _build(given: str | Mapping[str, Any]) -> Metric:
     name = options.pop("name", kind)
     if kind in METRICS:
         _check_options(kind, options)
-        return METRICS[kind](name, **options)
+        return _named(METRICS[kind](name, **options), kind)
     for term in losses.TERMS:
         if _canonical(term) == kind:
-            return _loss_metric(name, term, options)
+            return _named(_loss_metric(name, term, options), kind)
     known = known_metrics()
     nearest = difflib.get_close_matches(kind, known, n=1)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
     raise ValueError(f"unknown metric {kind!r}; known: {', '.join(known)}{hint}")
+
+
+def _named(metric: Metric, kind: str) -> Metric:
+    """Write a name of the user's own into the heading, which two variants of a kind would share."""
+    if metric.name == kind:
+        return metric
+    return replace(metric, label=f"{metric.label} ({metric.name})")
 
 
 def _check_options(kind: str, options: Mapping[str, Any]) -> None:

@@ -23,7 +23,6 @@ from restoration.compare.record import (
     signed,
     slashes,
 )
-from restoration.evaluate.protocol import PROTOCOL
 from restoration.evaluate.tables import AVERAGE, format_spread, format_value
 from restoration.options_file import dump_yaml
 from restoration.report import figures, words
@@ -273,7 +272,7 @@ def context(record: Record, gallery: Gallery) -> dict[str, Any]:
         "confidence": f"{how.confidence:.0%}",
         "how": how,
         "family": record.found.family,
-        "protocol": PROTOCOL,
+        "protocol": record.protocol,
         "e_mae": "e_mae" in record.metrics.by_name,
     }
 

@@ -119,7 +119,10 @@ def caveats(record: Record) -> list[str]:
     found = [f"{images} test image{'s' if images != 1 else ''}."]
     least = plan.settings.statistics.min_images
     if images < least:
-        found.append(f"Fewer than {least} images: no test was made, only intervals are given.")
+        given = "only intervals are given" if images > 1 else "and one image has no interval"
+        found.append(
+            f"Fewer than {least} image{'s' if least != 1 else ''}: no test was made, {given}."
+        )
     steps = {n: one["steps"] for n, one in record.identities.items()}
     if steps:
         lengths = listing([f"{count:,}".replace(",", " ") for count in sorted(set(steps.values()))])

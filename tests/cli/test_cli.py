@@ -372,6 +372,10 @@ def test_score_metrics(place, pair, capsys, monkeypatch, metrics, message):
 
 def test_score_pictures(place, pair, capsys, tmp_path):
     refused(["score", pair[0], "gone.png"], "gone.png does not exist", place, capsys)
+    folder = str(tmp_path)
+    refused(["score", pair[0], folder], f"got the folder {folder}", place, capsys)
+    flags = ["masks", "distortions", "--out", "sheet.png", "--image"]
+    refused([*flags, "gone.png"], "--image: gone.png does not exist", place, capsys)
     write_png(tmp_path / "small.png", np.zeros((32, 39, 3), np.uint8))
     small = str(tmp_path / "small.png")
     refused(["score", pair[0], small], "small.png: expected 40x32 .*, got 39x32", place, capsys)

@@ -230,7 +230,16 @@ def test_recipes_that_differ_are_refused(write, tmp_path, capsys, other, key):
         ({"recipes": [MAE, MSE | {"pretrain_network_g": "x"}]}, "only benchmarked"),
         ({"recipes": [MAE, {"name": "b", "base": "gone.yml"}]}, "gone.yml does not exist"),
         ({"recipes": [MAE, MSE | {"datasets": {"val": {"sigma_test": 5}}}]}, "other test sets"),
-        ({"reference": "mae_agin"}, "did you mean 'mae_again'"),
+        ({"reference": "mae_agin"}, "`reference`: .*did you mean 'mae_again'"),
+        (
+            {"expected": [{"recipe": "mae", "against": "m", "signs": {}}]},
+            "`expected.0.against`: expected a recipe of .*got 'm'",
+        ),
+        (
+            {"expected": [{"recipe": "mse", "signs": {"psrn": "lower"}}]},
+            "`expected.0.signs`: unknown metric 'psrn'.*did you mean 'psnr'",
+        ),
+        ({"val": {"metrics": []}}, "needs a metric"),
         ({"expectd": []}, "did you mean `expected`"),
         ({"picture_sigma": 3}, "expected one of"),
         ({"datasets": {}}, "needs a test set"),
@@ -259,6 +268,21 @@ def test_shared_losses_and_bases_are_not_mixed(write, tmp_path, capsys):
     shared = {"total_iter": 2, "losses": [{"type": "MAE"}]}
     assert run(write(recipes=recipes, train=shared), tmp_path / "out") == 2
     assert "would replace the losses" in capsys.readouterr().err
+
+
+def test_a_base_may_lack_data_sets(write, tmp_path):
+    (tmp_path / "base.yml").write_text(yaml.safe_dump({"train": {"losses": [{"type": "MSE"}]}}))
+    based = {"name": "b", "base": str(tmp_path / "base.yml")}
+    assert load_comparison(write(recipes=[MAE, based])).recipes[1].options.train.losses
+
+
+def test_bases_with_other_tiles_are_refused(write, tmp_path, capsys):
+    """The same training, tested otherwise, would win or lose."""
+    base = {"train": {"losses": [{"type": "MSE"}]}, "val": {"tile": 64}}
+    (tmp_path / "base.yml").write_text(yaml.safe_dump(base))
+    recipes = [MAE, {"name": "b", "base": str(tmp_path / "base.yml")}]
+    assert run(write(recipes=recipes), tmp_path / "out") == 2
+    assert "b is tested with val.tile = 64, mae with None" in capsys.readouterr().err
 
 
 def test_allow_different_is_marked(write, ran, tmp_path):
@@ -339,7 +363,9 @@ def test_publication_has_sixteen_signs():
 
 
 def test_force_yml_holds_for_every_recipe(write):
-    plan = load_comparison(write(), ["train:total_iter=7", "reference=mse"])
+    plan = load_comparison(write(), ["train:total_iter=7", "reference=mse", "name=mine"])
+    assert plan.name == "mine"
+    assert [one.options.name for one in plan.recipes] == ["mae", "mae_again", "mse"]
     assert {one.options.train.total_iter for one in plan.recipes} == {7}
     assert plan.reference.name == "mse"
 

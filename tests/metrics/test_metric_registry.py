@@ -64,6 +64,7 @@ def test_what_a_table_learns(mask_file):
 def test_two_settings_of_one_metric(pair):
     near = {"type": "psnr", "name": "psnr_255", "data_range": 255}
     metrics = build_metrics(["psnr", near])
+    assert [m.label for m in metrics.values()] == ["PSNR", "PSNR (psnr_255)"]
     difference = metrics["psnr_255"](*pair) - metrics["psnr"](*pair)
     torch.testing.assert_close(difference, torch.full((3,), 48.1308, dtype=torch.float64))
     with pytest.raises(ValueError, match="two named 'psnr'"):
