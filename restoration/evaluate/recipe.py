@@ -50,7 +50,9 @@ class Metrics:
     def labels(self) -> dict[str, str]:
         """Column headings: always the four of the publication, then what else was asked for."""
         extra = {name: m.label for name, m in self.by_name.items() if name not in COLUMNS}
-        return COLUMNS | extra
+        heads = [*COLUMNS.values(), *extra.values()]
+        twice = {name for name, label in extra.items() if heads.count(label) > 1}
+        return COLUMNS | {n: f"{label} {n}" if n in twice else label for n, label in extra.items()}
 
     @property
     def directions(self) -> dict[str, bool]:
@@ -88,18 +90,26 @@ def open_metrics(specs: Sequence[str | dict[str, Any]]) -> Metrics:
     """Build metrics before the work starts; one marked `optional` may be missing.
 
     Raises:
-        ValueError: a metric is unknown, or its weights are missing and it is not optional.
+        ValueError: a metric is unknown or given twice under one name, or its weights are missing
+            and it is not optional.
     """
     metrics = Metrics({})
     for spec in specs:
         options = {"type": spec} if isinstance(spec, str) else dict(spec)
         optional = options.pop("optional", False)
         try:
-            metrics.by_name |= build_metrics([options])
+            (metric,) = build_metrics([options]).values()
         except MetricUnavailable as error:
             if not optional:
                 raise
             metrics.notes.append(str(error))
+            continue
+        if metric.name in metrics.by_name:
+            raise ValueError(
+                f"val.metrics: expected every metric once, got two named {metric.name!r}: "
+                "give one of them another `name`"
+            )
+        metrics.by_name[metric.name] = metric
     return metrics
 
 

@@ -337,6 +337,10 @@ def test_interrupted_equals_uninterrupted(place, bench, monkeypatch, capsys):
         (lambda b, p: b["runs"]["net b"].update(network_g={"dim": 8, "bias": False}), {"net b"}),
         (lambda b, p: b["val"].update(tile=16, tile_overlap=8), {"noisy", "nlm", "net_a", "net b"}),
         (lambda b, p: b["val"]["metrics"].append("mse"), {"noisy", "nlm", "net_a", "net b"}),
+        (
+            lambda b, p: b["val"]["metrics"][-1].update(eps=0.5),
+            {"noisy", "nlm", "net_a", "net b"},
+        ),
         (lambda b, p: b["val"].update(save_img=True), {"noisy", "nlm", "net_a", "net b"}),
         (
             lambda b, p: b["datasets"]["first"].update(sigma_test=[15.0]),
@@ -354,6 +358,7 @@ def test_what_the_journal_lets_pass(place, bench, monkeypatch, change, again):
 
     monkeypatch.setattr(benchmark, "evaluate_runs", spied)
     bench["datasets"] = {"first": bench["datasets"]["first"] | {"max_images": 1}}
+    bench["val"]["metrics"].append({"type": "Charbonnier", "eps": 0.001})
     results_of(place, bench)
     seen.clear()
     change(bench, place)
@@ -428,6 +433,7 @@ def test_two_ranks_equal_one(place, bench):
         ({"baselines": ["bm3d"]}, "noisy.*nlm"),
         ({"network_g": None}, "option `network_g` is missing"),
         ({"val": {"tile_report": True}}, "tile_report needs tile"),
+        ({"val": {"metrics": ["psnr", {"type": "psnr", "crop_border": 4}]}}, "two named 'psnr'"),
         ({"val": {"metrics": ["ms_ssim"]}}, "first: expected at least 176x176 pixels"),
         ({"val": {"metrics": [{"type": "e_mae", "weights": "gone.pth"}]}}, "gone.pth"),
     ],

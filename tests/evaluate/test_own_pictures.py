@@ -1,6 +1,5 @@
 """Folders as people have them: names that meet, links, odd shapes, and what is kept in memory."""
 
-
 import cv2
 import pytest
 import torch
