@@ -55,7 +55,11 @@ class Benchmark:
     @property
     def protocol(self) -> str:
         """The protocol in words."""
-        return protocol_of(self.options, self.runs)
+        grey = [name for name, one in self.sets.items() if isinstance(one.source, GreySource)]
+        parts = [protocol_of(self.options, self.runs)]
+        if grey:
+            parts.append(f"{', '.join(grey)}: grey, the luma of the RGB images, one channel")
+        return "; ".join(parts)
 
     def keys(self) -> Callable[[str, str, int], str]:
         """Return (run, set, number of a picture) -> checksum of what its values depend on."""

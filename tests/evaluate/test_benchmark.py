@@ -16,13 +16,20 @@ from torch import nn
 
 from restoration.archs import build, restore
 from restoration.cli import main
-from restoration.data import FolderSource, evaluation_noise, read_image, write_png
+from restoration.data import (
+    FolderSource,
+    GreySource,
+    SkimageSource,
+    evaluation_noise,
+    read_image,
+    write_png,
+)
 from restoration.evaluate import EvaluationSet, benchmark, evaluate, recipe, runs
-from restoration.evaluate.baselines import NLM_STRENGTH, non_local_means
+from restoration.evaluate.baselines import NLM_STRENGTH, NLM_STRENGTH_GREY, non_local_means
 from restoration.evaluate.journal import FileJournal
 from restoration.evaluate.protocol import as_given, evaluate_runs, to_batch
 from restoration.evaluate.publication import build_tables, latex, latex_text, wide_markdown
-from restoration.metrics import build_metrics
+from restoration.metrics import build_metrics, psnr
 from restoration.options_file import load_options, shipped_options, validate
 
 CPU = torch.device("cpu")
@@ -236,11 +243,28 @@ def test_nlm_by_hand(folders):
     restored = non_local_means(to_batch(noisy, CPU), 25.0)
     np.testing.assert_array_equal((restored[0] * 255).round().byte().permute(1, 2, 0), expected)
     grey = to_batch(noisy[:, :, :1], CPU)
-    single = cv2.fastNlMeansDenoising(eight[:, :, 0], None, h, 7, 21)
+    single = cv2.fastNlMeansDenoising(eight[:, :, 0], None, NLM_STRENGTH_GREY * 25, 7, 21)
     np.testing.assert_array_equal((non_local_means(grey, 25.0)[0, 0] * 255).round().byte(), single)
     assert non_local_means(to_batch(clean, CPU), 0.0).shape == (1, 3, 24, 24)
     with pytest.raises(ValueError, match="expected one image"):
         non_local_means(torch.zeros(2, 3, 8, 8), 25.0)
+
+
+@pytest.mark.parametrize(("sigma", "least"), [(15.0, 8), (50.0, 12)])
+def test_nlm_is_set_for_grey_images_too(sigma, least):
+    """3.5 and 9.7 dB with the strength that suits colour, on a flat part of a photograph."""
+    image = SkimageSource(["camera@192"])
+    clean = to_batch(GreySource(image).read_float(0), CPU)
+    noisy = to_batch(evaluation_noise(GreySource(image).read_float(0), sigma), CPU)
+    gain = psnr(non_local_means(noisy, sigma), clean) - psnr(noisy, clean)
+    assert gain > least
+
+
+def test_grey_sets_are_named_in_the_protocol(place, bench):
+    bench |= {"runs": {}, "network_g": None, "baselines": ["noisy", "nlm"]}
+    bench["datasets"]["second"]["in_ch"] = 1
+    said = (results_of(place, bench) / "table.md").read_text()
+    assert "second: grey, the luma of the RGB images" in said and "first: grey" not in said
 
 
 def test_results_explain_themselves(place, bench):
