@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 ERROR_LIMIT = 0.2  # absolute error that the colour scale ends at, of a range of 1
+TALLEST, WIDEST = 4.0, 0.25  # height / width of a row's pictures; beyond, they stand in white
 TITLES = ("noisy", "restored", "reference", "error", "visual mask")
 
 
@@ -34,7 +35,8 @@ def denoising_figure(
     from matplotlib import pyplot
 
     height, width = rows[0][1].shape[-2:]
-    size = (3.0 * len(TITLES) + 1.0, 3.0 * len(rows) * height / width + 0.6)
+    shape = min(max(height / width, WIDEST), TALLEST)
+    size = (3.0 * len(TITLES) + 1.0, 3.0 * len(rows) * shape + 0.6)
     figure, axes = pyplot.subplots(
         len(rows), len(TITLES), figsize=size, squeeze=False, layout="constrained"
     )

@@ -405,6 +405,15 @@ def test_figure_size_follows_the_images(tmp_path):
     assert read_image(tmp_path / "wide.png").shape == (510, 1600, 3)  # 3 rows of 1.5 inches
 
 
+@pytest.mark.parametrize("sides", [(2000, 8), (8, 2000)])
+@pytest.mark.filterwarnings("error")
+def test_figure_of_very_long_images(tmp_path, sides):
+    long, mask = torch.rand(1, 3, *sides), torch.rand(1, 1, *sides)
+    denoising_figure(tmp_path / "long.png", [("sigma 15", long, long, long, mask)] * 4)
+    height, width = read_image(tmp_path / "long.png").shape[:2]
+    assert width == 1600 and 300 < height < 5000
+
+
 def test_open_sets_names_the_unreadable_image(tmp_path, folders):
     broken = tmp_path / "broken"
     broken.mkdir()
