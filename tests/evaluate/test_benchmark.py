@@ -194,6 +194,7 @@ def test_tables_of_parts():
     text = wide_markdown([table], ["note"])
     assert "| a | **30.00** | - |" in text and text.endswith("\n\n- note\n")
     assert "a\\_b\\%" in latex([], []) + latex_text("a_b%")
+    assert latex_text("x^2~") == r"x\textasciicircum{}2\textasciitilde{}"
 
 
 # ------------------------------------------------------------------ what is measured
@@ -458,7 +459,7 @@ def test_two_ranks_equal_one(place, bench):
         ({"network_g": None}, "option `network_g` is missing"),
         ({"val": {"tile_report": True}}, "tile_report needs tile"),
         ({"val": {"metrics": ["psnr", {"type": "psnr", "crop_border": 4}]}}, "two named 'psnr'"),
-        ({"val": {"metrics": ["ms_ssim"]}}, "first: expected at least 176x176 pixels"),
+        ({"val": {"metrics": ["ms_ssim"]}}, "first/0.png: expected at least 176x176 pixels"),
         ({"val": {"metrics": [{"type": "e_mae", "weights": "gone.pth"}]}}, "gone.pth"),
     ],
 )
