@@ -231,7 +231,7 @@ def run(arguments: argparse.Namespace) -> None:
     scalers = load_scalers(names, weights)
     reference = to_batch(images[arguments.reference], "cpu")
     rows, figures = [], []
-    console = Console(stderr=True)
+    console = Console(stderr=True, **session.AS_IT_IS)
     work = list(zip(arguments.distorted, figure_names(arguments.distorted), strict=True))
     quick = not console.is_terminal or (len(work) == 1 and not arguments.maps)
     for path, name in track(work, "comparing", console=console, transient=True, disable=quick):
@@ -247,7 +247,7 @@ def run(arguments: argparse.Namespace) -> None:
     show(arguments.distorted, rows, arguments.json)
     for figure in figures:
         folder = figure.with_suffix("")
-        console.print(f"maps: {figure} and {folder}/", highlight=False, soft_wrap=True)
+        console.print(f"maps: {figure} and {folder}/", soft_wrap=True)
 
 
 def show(paths: list[Path], rows: list[dict[str, float]], as_json: bool) -> None:
@@ -261,7 +261,7 @@ def show(paths: list[Path], rows: list[dict[str, float]], as_json: bool) -> None
     table = Table(show_edge=False)
     table.add_column("picture", overflow="fold")
     for name in rows[0]:
-        table.add_column(name.upper(), justify="right")
+        table.add_column(name.upper(), justify="right", no_wrap=True)
     for path, row in zip(paths, rows, strict=True):
         table.add_row(str(path), *[f"{value:.6g}" for value in row.values()])
-    console.print(table)
+    session.print_table(console, table)

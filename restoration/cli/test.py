@@ -245,6 +245,6 @@ def print_report(report: "Report", console: "Console", only_average: bool = Fals
             table.add_section()
         table.add_row(*row)
         previous = group
-    console.print(table)
+    session.print_table(console, table)
     for note in report.metrics.notes:
         console.print(f"- {note}")
