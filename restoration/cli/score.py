@@ -152,28 +152,32 @@ def build_scores(
     return scores
 
 
-def read_pictures(reference: Path, distorted: list[Path]) -> dict[Path, "np.ndarray"]:
-    """Read all pictures, (H, W, 3) in [0, 1] by path.
+def check_pictures(reference: Path, distorted: list[Path]) -> "np.ndarray":
+    """Decode every picture once, before the work starts, and keep none but the reference.
+
+    Returns:
+        The reference, (H, W, 3) in [0, 1].
 
     Raises:
         FileNotFoundError: a picture is missing.
         ValueError: a picture cannot be read or has another size than the reference.
     """
-    from restoration.data import read_float
+    from restoration.data import read_float, read_image
 
     pictures = [reference, *distorted]
     for path in pictures:
         if not path.is_file():
             raise FileNotFoundError(f"picture {path} does not exist")
-    images = {path: read_float(path) for path in pictures}
-    wanted = images[reference].shape
-    for path, image in images.items():
-        if image.shape != wanted:
+    image = read_float(reference)
+    height, width = image.shape[:2]
+    for path in distorted:
+        found = read_image(path).shape
+        if found != image.shape:
             raise ValueError(
-                f"{path}: expected {wanted[1]}x{wanted[0]} pixels like the reference, "
-                f"got {image.shape[1]}x{image.shape[0]}"
+                f"{path}: expected {width}x{height} pixels like the reference, "
+                f"got {found[1]}x{found[0]}"
             )
-    return images
+    return image
 
 
 def load_scalers(names: list[str], weights: dict[str, str]) -> dict[str, Callable]:
@@ -201,16 +205,20 @@ def load_scalers(names: list[str], weights: dict[str, str]) -> dict[str, Callabl
 def figure_names(paths: list[Path]) -> list[str]:
     """A name for the figure of each picture; pictures of one name get a number."""
     stems = [path.stem for path in paths]
-    return [
-        stem if stems.count(stem) == 1 else f"{stem}_{number}"
-        for number, stem in enumerate(stems, start=1)
-    ]
+    names: list[str] = []
+    for number, stem in enumerate(stems, start=1):
+        name = stem if stems.count(stem) == 1 else f"{stem}_{number}"
+        while name in names or (name != stem and name in stems):
+            name += "_"
+        names.append(name)
+    return names
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     import torch
 
+    from restoration.data import read_float
     from restoration.evaluate.error_figure import write_maps
     from restoration.evaluate.error_maps import error_maps, has_maps
     from restoration.evaluate.protocol import to_batch
@@ -223,27 +231,27 @@ def run(arguments: argparse.Namespace) -> None:
     orders = pairs_of("--order", arguments.order, keys)
     if arguments.maps and not any(map(has_maps, keys)):
         raise ValueError(f"--maps: none of {', '.join(names)} has maps; mae, ssim, flip, vgg have")
-    images = read_pictures(arguments.reference, arguments.distorted)
+    image = check_pictures(arguments.reference, arguments.distorted)
     scores = build_scores(names, arguments.backbone, weights, orders)
     terms = {
         _canonical(n): f if isinstance(f, torch.nn.Module) else None for n, f in scores.items()
     }
     scalers = load_scalers(names, weights)
-    reference = to_batch(images[arguments.reference], "cpu")
+    reference = to_batch(image, "cpu")
     rows, figures = [], []
     console = Console(stderr=True, **session.AS_IT_IS)
     work = list(zip(arguments.distorted, figure_names(arguments.distorted), strict=True))
     quick = not console.is_terminal or (len(work) == 1 and not arguments.maps)
     for path, name in track(work, "comparing", console=console, transient=True, disable=quick):
-        distorted = to_batch(images[path], "cpu")
+        picture = read_float(path)
+        distorted = to_batch(picture, "cpu")
         with torch.no_grad():
             rows.append({n: float(f(distorted, reference)) for n, f in scores.items()})
         if arguments.maps:
             maps = error_maps(terms, distorted, reference, scalers)
             values = {_canonical(n): value for n, value in rows[-1].items()}
-            pair = (images[arguments.reference], images[path])
             files = (arguments.reference.name, path.name)
-            figures.append(write_maps(arguments.maps, name, *pair, maps, values, files))
+            figures.append(write_maps(arguments.maps, name, image, picture, maps, values, files))
     show(arguments.distorted, rows, arguments.json)
     for figure in figures:
         folder = figure.with_suffix("")

@@ -1,13 +1,16 @@
 """What the terminal shows: whole numbers however narrow it is, and names of files as they are."""
 
 import io
+import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 from rich.table import Table
 
-from restoration.cli import main, session
+from restoration import data
+from restoration.cli import main, score, session
 from restoration.cli.progress import Work
 from restoration.data import write_png
 
@@ -54,6 +57,30 @@ def test_score_of_many_metrics(narrow, picture):
     assert main(["score", str(picture), str(picture), "--metrics", names]) == 0
     said = narrow.getvalue()
     assert "CHARBONNIER" in said and "0.001" in said and "…" not in said
+
+
+def test_score_holds_one_picture_at_a_time(picture, monkeypatch):
+    made, read = [], data.read_float
+
+    class Watched(np.ndarray):
+        pass
+
+    def watched(path):
+        array = read(path).view(Watched)
+        made.append(weakref.ref(array))
+        held.append(sum(one() is not None for one in made))
+        return array
+
+    held: list[int] = []
+    monkeypatch.setattr(data, "read_float", watched)
+    assert main(["score", *[str(picture)] * 6, "--metrics", "psnr"]) == 0
+    assert len(held) == 6 and max(held) <= 3, "the reference, the last picture and this one"
+
+
+def test_names_of_figures_never_meet():
+    paths = [Path(name) for name in ("x/a.png", "y/a.png", "y/a_1.png", "y/b.png")]
+    names = score.figure_names(paths)
+    assert len(set(names)) == 4 and names[2:] == ["a_1", "b"]
 
 
 def test_names_of_files_are_no_markup(picture, capsys):
