@@ -3,7 +3,7 @@
 import argparse
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,8 @@ from restoration.cli import session
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
+
+    from restoration.evaluate.error_maps import ErrorMaps
 
 Scores = dict[str, Callable[..., "Tensor"]]
 
@@ -214,6 +216,32 @@ def figure_names(paths: list[Path]) -> list[str]:
     return names
 
 
+def values_of(
+    scores: Scores, distorted: "Tensor", reference: "Tensor", maps: "Iterable[ErrorMaps]" = ()
+) -> dict[str, float]:
+    """Value of every metric by name; masks that are among the maps of the pair are not made again.
+
+    Args:
+        scores: as `build_scores` returns them.
+        distorted: (1, 3, H, W) in [0, 1].
+        reference: (1, 3, H, W) in [0, 1].
+        maps: error maps of the pair, from the same scores.
+    """
+    import torch
+
+    masks = {one.enhanced_name: one.mask for one in maps if one.mask is not None and not one.tap}
+    values = {}
+    with torch.no_grad():
+        for name, score in scores.items():
+            mask = masks.get(_canonical(name))
+            if mask is None:
+                values[name] = float(score(distorted, reference))
+            else:
+                mask = torch.from_numpy(mask)[None, None]  # (1, 1, H, W)
+                values[name] = float(score.compare(mask, distorted, reference))
+    return values
+
+
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     import torch
@@ -245,10 +273,9 @@ def run(arguments: argparse.Namespace) -> None:
     for path, name in track(work, "comparing", console=console, transient=True, disable=quick):
         picture = read_float(path)
         distorted = to_batch(picture, "cpu")
-        with torch.no_grad():
-            rows.append({n: float(f(distorted, reference)) for n, f in scores.items()})
+        maps = error_maps(terms, distorted, reference, scalers) if arguments.maps else []
+        rows.append(values_of(scores, distorted, reference, maps))
         if arguments.maps:
-            maps = error_maps(terms, distorted, reference, scalers)
             values = {_canonical(n): value for n, value in rows[-1].items()}
             files = (arguments.reference.name, path.name)
             figures.append(write_maps(arguments.maps, name, image, picture, maps, values, files))

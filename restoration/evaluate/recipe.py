@@ -123,8 +123,8 @@ def build_network(options: Options) -> nn.Module:
 def _build(arguments: dict[str, Any]) -> nn.Module:
     try:
         return build(**arguments)
-    except TypeError as error:
-        raise ValueError(f"network_g: {error}") from error
+    except (TypeError, RuntimeError, AssertionError, LookupError) as error:  # BasicSR's raise all
+        raise ValueError(f"network_g: {error or type(error).__name__}") from error
 
 
 def check_network(
