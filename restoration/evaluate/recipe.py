@@ -30,7 +30,7 @@ from restoration.evaluate.tables import (
     write_per_image,
 )
 from restoration.folders import environment, write_json
-from restoration.metrics import Metric, MetricUnavailable, as_rgb, build_metrics
+from restoration.metrics import Metric, MetricUnavailable, as_rgb, build_metrics, mask_strips
 from restoration.options import Options, TestRun, TestSet
 
 COLUMNS = {"psnr": "PSNR", "ssim": "SSIM", "lpips": "LPIPS", "e_mae": "E-MAE x100"}
@@ -305,7 +305,7 @@ def draw_picture(
         overlap: pixels that tiles share.
         known: noisy and restored image by noise level, where the evaluation has them already.
     """
-    mask_of = losses.EnhancedMAE().mask
+    loss = losses.EnhancedMAE()
     clean_image = one.source.read_float(0)
     clean = to_batch(clean_image, device)
     rows: list[tuple[str, Tensor, Tensor, Tensor, Tensor]] = []
@@ -314,6 +314,7 @@ def draw_picture(
         noisy, restored = found or noisy_and_restored(
             network, clean_image, sigma, device, tile, overlap
         )
-        mask = mask_of(as_rgb(restored), as_rgb(clean))
+        strips = mask_strips(loss, as_rgb(restored), as_rgb(clean))
+        mask = torch.cat([mask for _, mask in strips], dim=2)
         rows.append((f"sigma {sigma:g}", noisy, restored, clean, mask))
     denoising_figure(path, rows)
