@@ -16,7 +16,7 @@ from losses import MaskBank, weights
 from restoration.cli import main
 from restoration.data import FolderSource, read_float, read_image
 from restoration.evaluate import EvaluationSet, evaluate, recipe, summarize
-from restoration.evaluate.picture import denoising_figure, side_by_side
+from restoration.evaluate.picture import denoising_figure, side_by_side, to_small_image
 from restoration.evaluate.tables import format_value, markdown, table_rows
 from restoration.metrics import build_metrics
 from restoration.options_file import validate
@@ -412,6 +412,16 @@ def test_figure_of_very_long_images(tmp_path, sides):
     denoising_figure(tmp_path / "long.png", [("sigma 15", long, long, long, mask)] * 4)
     height, width = read_image(tmp_path / "long.png").shape[:2]
     assert width == 1600 and 300 < height < 5000
+
+
+def test_large_images_are_drawn_from_their_means():
+    image = torch.rand(1, 3, 4, 3001)
+    found = to_small_image(image)
+    assert found.shape == (2, 1001, 3)
+    np.testing.assert_allclose(found[0, 1], image[0, :, :3, 3:6].mean((1, 2)), atol=1e-6)
+    np.testing.assert_allclose(found[1, -1], image[0, :, 3, 3000], atol=1e-6)
+    small = torch.rand(1, 1, 4, 1500)
+    np.testing.assert_array_equal(to_small_image(small), small[0, 0])
 
 
 def test_open_sets_names_the_unreadable_image(tmp_path, folders):
