@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 SIGMA_LIMIT = 255.0
+AVERAGE_NAME = "average"
 BASELINE_NAMES = ("noisy", "nlm")
 
 
@@ -149,6 +150,8 @@ class TestSet(Strict):
                 raise ValueError(f"sigma must lie in [0, 255], got {sigma:g}")
         if not sigmas:
             raise ValueError("needs at least one noise level")
+        if len(set(sigmas)) != len(sigmas):
+            raise ValueError(f"needs every noise level once, got {sigmas}")
         return sigmas
 
     @model_validator(mode="after")
@@ -170,6 +173,8 @@ class Datasets(BaseModel):
         count = len(self.__pydantic_extra__ or {})
         if len(self.test) != count:
             raise ValueError(f"{count} test sets need {count} names, got {', '.join(self.test)}")
+        if AVERAGE_NAME in self.test:
+            raise ValueError(f"{AVERAGE_NAME!r} is the mean over sets in the tables, not a set")
         return self
 
     @property

@@ -13,7 +13,9 @@ from losses import MaskBank
 from restoration import basicsr_compat
 from restoration.archs import Restormer
 from restoration.data import write_png
+from restoration.evaluate.recipe import build_network
 from restoration.metrics import build_metrics
+from restoration.options_file import validate
 
 TINY = {"dim": 8, "num_blocks": [1, 1, 1, 1], "num_refinement_blocks": 1, "heads": [1, 1, 2, 2]}
 EMBEDDED = {"backbone": "embedded", "weights": "random"}
@@ -145,6 +147,13 @@ def test_architectures_build_and_run(name, arguments, scale):
         out = network(torch.rand(1, 3, 16, 16))
     assert out.shape == (1, 3, 16 * scale, 16 * scale)
     assert torch.isfinite(out).all()
+
+
+def test_a_network_that_cannot_be_built_is_a_mistake_of_the_options():
+    """SwinIR raises a RuntimeError, whatever torch was asked for with such sizes."""
+    options = {"type": "SwinIR", "img_size": 64, "window_size": 7}
+    with pytest.raises(ValueError, match="network_g: shape"):
+        build_network(validate({"name": "x", "network_g": options}))
 
 
 def test_losses_are_found():

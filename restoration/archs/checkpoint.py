@@ -3,9 +3,11 @@
 A file that does not fit is an error that says how; nothing falls back to something else in silence.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from safetensors.torch import load_file
@@ -57,8 +59,21 @@ def _read(path: Path) -> object:
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load has no error class of its own
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ValueError(f"expected a checkpoint of tensors, got {path}: {reason}") from error
+        raise ValueError(f"expected a checkpoint of tensors, got {path}: {_why(error)}") from error
+
+
+def _why(error: Exception) -> str:
+    """What is wrong with a file, in one line; torch's own advice is to run the file's code."""
+    text = str(error).strip()
+    foreign = re.search(r"GLOBAL (\S+)", text)
+    if foreign:
+        return (
+            f"it holds objects of {foreign[1]}, which could run code and are not loaded; if you "
+            "trust the file, save its state dict alone"
+        )
+    if isinstance(error, UnpicklingError):
+        return "it was not written by torch.save"
+    return text.splitlines()[0] if text else type(error).__name__
 
 
 def _select(content: object, key: str, path: Path) -> tuple[Mapping[str, Tensor], str | None]:

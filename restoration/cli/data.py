@@ -84,7 +84,7 @@ def _list(arguments: argparse.Namespace, console: "Console") -> None:
         table.add_row(
             entry.name, entry.kind, str(entry.count), here, entry.sizes, checksum, str(folder)
         )
-    console.print(table)
+    session.print_table(console, table)
     console.print()
     for entry in manifest().values():
         console.print(f"{entry.name}: {entry.source}. Licence: {entry.licence}.")

@@ -92,7 +92,7 @@ def report(plan: "AblationPlan", folder: Path, test: "OpinionTable", console: "C
         view.add_column(name, justify="right")
     for line in lines:
         view.add_row(*line)
-    console.print(view)
+    session.print_table(console, view)
     console.print(about)
     console.print(f"{folder}: ablation.md, ablation.csv, error_maps.png")
 

@@ -257,7 +257,7 @@ def show(report: "AgreementReport", opinion: Opinion, folder: Path) -> None:
         low, high = row["srocc_low"], row["srocc_high"]
         ends = "-" if low is None else f"{low:.3f} .. {high:.3f}"
         view.add_row(metric, *[format_cell(row, name) for name in HEADINGS], ends)
-    console.print(view)
+    session.print_table(console, view)
     for note in report.notes[-1:] if not all(r["logistic"] for r in report.rows) else []:
         console.print(note)
     names = "table.md (per category), scores.csv, scores.json, per_pair.csv, scatter.png, bars.png"

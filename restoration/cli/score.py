@@ -3,7 +3,7 @@
 import argparse
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,8 @@ from restoration.cli import session
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
+
+    from restoration.evaluate.error_maps import ErrorMaps
 
 Scores = dict[str, Callable[..., "Tensor"]]
 
@@ -152,14 +154,17 @@ def build_scores(
     return scores
 
 
-def read_pictures(reference: Path, distorted: list[Path]) -> dict[Path, "np.ndarray"]:
-    """Read all pictures, (H, W, 3) in [0, 1] by path.
+def check_pictures(reference: Path, distorted: list[Path]) -> "np.ndarray":
+    """Decode every picture once, before the work starts, and keep none but the reference.
+
+    Returns:
+        The reference, (H, W, 3) in [0, 1].
 
     Raises:
         FileNotFoundError: a picture is missing.
         ValueError: a picture cannot be read or has another size than the reference.
     """
-    from restoration.data import read_float
+    from restoration.data import read_float, read_image
 
     pictures = [reference, *distorted]
     for path in pictures:
@@ -167,15 +172,16 @@ def read_pictures(reference: Path, distorted: list[Path]) -> dict[Path, "np.ndar
             raise ValueError(f"expected pictures, one by one, got the folder {path}")
         if not path.is_file():
             raise FileNotFoundError(f"picture {path} does not exist")
-    images = {path: read_float(path) for path in pictures}
-    wanted = images[reference].shape
-    for path, image in images.items():
-        if image.shape != wanted:
+    image = read_float(reference)
+    height, width = image.shape[:2]
+    for path in distorted:
+        found = read_image(path).shape
+        if found != image.shape:
             raise ValueError(
-                f"{path}: expected {wanted[1]}x{wanted[0]} pixels like the reference, "
-                f"got {image.shape[1]}x{image.shape[0]}"
+                f"{path}: expected {width}x{height} pixels like the reference, "
+                f"got {found[1]}x{found[0]}"
             )
-    return images
+    return image
 
 
 def load_scalers(names: list[str], weights: dict[str, str]) -> dict[str, Callable]:
@@ -203,16 +209,46 @@ def load_scalers(names: list[str], weights: dict[str, str]) -> dict[str, Callabl
 def figure_names(paths: list[Path]) -> list[str]:
     """A name for the figure of each picture; pictures of one name get a number."""
     stems = [path.stem for path in paths]
-    return [
-        stem if stems.count(stem) == 1 else f"{stem}_{number}"
-        for number, stem in enumerate(stems, start=1)
-    ]
+    names: list[str] = []
+    for number, stem in enumerate(stems, start=1):
+        name = stem if stems.count(stem) == 1 else f"{stem}_{number}"
+        while name in names or (name != stem and name in stems):
+            name += "_"
+        names.append(name)
+    return names
+
+
+def values_of(
+    scores: Scores, distorted: "Tensor", reference: "Tensor", maps: "Iterable[ErrorMaps]" = ()
+) -> dict[str, float]:
+    """Value of every metric by name; masks that are among the maps of the pair are not made again.
+
+    Args:
+        scores: as `build_scores` returns them.
+        distorted: (1, 3, H, W) in [0, 1].
+        reference: (1, 3, H, W) in [0, 1].
+        maps: error maps of the pair, from the same scores.
+    """
+    import torch
+
+    masks = {one.enhanced_name: one.mask for one in maps if one.mask is not None and not one.tap}
+    values = {}
+    with torch.no_grad():
+        for name, score in scores.items():
+            mask = masks.get(_canonical(name))
+            if mask is None:
+                values[name] = float(score(distorted, reference))
+            else:
+                mask = torch.from_numpy(mask)[None, None]  # (1, 1, H, W)
+                values[name] = float(score.compare(mask, distorted, reference))
+    return values
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     import torch
 
+    from restoration.data import read_float
     from restoration.evaluate.error_figure import write_maps
     from restoration.evaluate.error_maps import error_maps, has_maps
     from restoration.evaluate.protocol import to_batch
@@ -225,31 +261,30 @@ def run(arguments: argparse.Namespace) -> None:
     orders = pairs_of("--order", arguments.order, keys)
     if arguments.maps and not any(map(has_maps, keys)):
         raise ValueError(f"--maps: none of {', '.join(names)} has maps; mae, ssim, flip, vgg have")
-    images = read_pictures(arguments.reference, arguments.distorted)
+    image = check_pictures(arguments.reference, arguments.distorted)
     scores = build_scores(names, arguments.backbone, weights, orders)
     terms = {
         _canonical(n): f if isinstance(f, torch.nn.Module) else None for n, f in scores.items()
     }
     scalers = load_scalers(names, weights)
-    reference = to_batch(images[arguments.reference], "cpu")
+    reference = to_batch(image, "cpu")
     rows, figures = [], []
-    console = Console(stderr=True)
+    console = Console(stderr=True, **session.AS_IT_IS)
     work = list(zip(arguments.distorted, figure_names(arguments.distorted), strict=True))
     quick = not console.is_terminal or (len(work) == 1 and not arguments.maps)
     for path, name in track(work, "comparing", console=console, transient=True, disable=quick):
-        distorted = to_batch(images[path], "cpu")
-        with torch.no_grad():
-            rows.append({n: float(f(distorted, reference)) for n, f in scores.items()})
+        picture = read_float(path)
+        distorted = to_batch(picture, "cpu")
+        maps = error_maps(terms, distorted, reference, scalers) if arguments.maps else []
+        rows.append(values_of(scores, distorted, reference, maps))
         if arguments.maps:
-            maps = error_maps(terms, distorted, reference, scalers)
             values = {_canonical(n): value for n, value in rows[-1].items()}
-            pair = (images[arguments.reference], images[path])
             files = (arguments.reference.name, path.name)
-            figures.append(write_maps(arguments.maps, name, *pair, maps, values, files))
+            figures.append(write_maps(arguments.maps, name, image, picture, maps, values, files))
     show(arguments.distorted, rows, arguments.json)
     for figure in figures:
         folder = figure.with_suffix("")
-        console.print(f"maps: {figure} and {folder}/", highlight=False, soft_wrap=True)
+        console.print(f"maps: {figure} and {folder}/", soft_wrap=True)
 
 
 def show(paths: list[Path], rows: list[dict[str, float]], as_json: bool) -> None:
@@ -263,7 +298,7 @@ def show(paths: list[Path], rows: list[dict[str, float]], as_json: bool) -> None
     table = Table(show_edge=False)
     table.add_column("picture", overflow="fold")
     for name in rows[0]:
-        table.add_column(name.upper(), justify="right")
+        table.add_column(name.upper(), justify="right", no_wrap=True)
     for path, row in zip(paths, rows, strict=True):
         table.add_row(str(path), *[f"{value:.6g}" for value in row.values()])
-    console.print(table)
+    session.print_table(console, table)

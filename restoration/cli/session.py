@@ -6,11 +6,13 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 if TYPE_CHECKING:
     import torch
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
     from restoration.options import Options
 
 logger = logging.getLogger("restoration")
+
+# names of files may hold brackets and colons, which rich would read as markup and emoji
+AS_IT_IS: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
+NARROWEST, WIDEST = 24, 10_000  # characters: of a folding column, of a table
 
 
 def add_option_file(parser: argparse.ArgumentParser) -> None:
@@ -64,8 +70,26 @@ def process_group(options: "Options") -> Iterator["torch.device"]:
 
 def make_console() -> Console:
     """Console for people; wide where it is not a terminal, so that log lines stay whole."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=140)
+    console = Console(**AS_IT_IS)
+    return console if console.is_terminal else Console(**AS_IT_IS, width=140)
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Print a table with no number cut: where the console is too narrow, lines are longer than it.
+
+    Columns that fold give way first, down to `NARROWEST`.
+    """
+    folding = [column for column in table.columns if column.overflow == "fold"]
+    for column in folding:
+        column.max_width = NARROWEST
+    options = console.options.update(max_width=WIDEST)
+    needed = Measurement.get(console, options, table).maximum
+    for column in folding:
+        column.max_width = None
+    if needed > console.width:
+        size = {"width": needed, "height": console.height}  # a dumb terminal takes both or none
+        console = Console(**AS_IT_IS, **size, file=console.file, force_terminal=console.is_terminal)
+    console.print(table)
 
 
 @contextmanager
@@ -102,7 +126,7 @@ def open_folder(folder: Path, keep: bool = False) -> None:
     archived = make_folder(folder, keep) if distributed.rank() == 0 else None
     distributed.barrier()
     if archived is not None:
-        Console(stderr=True).print(f"{folder} exists: archived as {archived}", highlight=False)
+        Console(stderr=True, **AS_IT_IS).print(f"{folder} exists: archived as {archived}")
 
 
 def write_run_files(options: "BaseModel", folder: Path, device: "torch.device") -> None:

@@ -96,17 +96,21 @@ def is_single(options: "Options") -> bool:
 
 
 class _FirstPicture:
-    """Keeps what the picture shows: the first image of the first set, by noise level."""
+    """Keeps what the picture shows, where one is drawn: the first image of the first set."""
 
     def __init__(self, benchmark: "Benchmark"):
+        from restoration.evaluate.recipe import PICTURE_SIGMAS
+
         self.set, one = next(iter(benchmark.sets.items()))
         self.image = one.source.names[0]
+        self.sigmas = one.sigmas[:PICTURE_SIGMAS] if is_single(benchmark.options) else ()
         self.checkpoints = {name for name, run in benchmark.runs.items() if run.network is not None}
         self.known: dict[float, tuple[Tensor, Tensor]] = {}
 
     def __call__(self, run: str, name: str, image: str, sigma: float, *tensors: "Tensor") -> None:
         """Keep noisy and restored image of a checkpoint."""
-        if run in self.checkpoints and (name, image) == (self.set, self.image):
+        shown = sigma in self.sigmas and (name, image) == (self.set, self.image)
+        if shown and run in self.checkpoints:
             self.known[sigma] = (tensors[0], tensors[1])
 
 
@@ -121,7 +125,8 @@ def _evaluate(
     from restoration.evaluate.benchmark import run_benchmark
 
     single = is_single(benchmark.options)
-    writer = _image_writer(folder / "visualization", by_run=not single)
+    names = {name: picture_names(one.source.names) for name, one in benchmark.sets.items()}
+    writer = _image_writer(folder / "visualization", names, by_run=not single)
 
     def on_result(*result) -> None:
         first(*result)
@@ -189,7 +194,18 @@ def tile_notes(differences: list[dict], tile: int | None) -> list[str]:
     return notes
 
 
-def _image_writer(folder: Path, by_run: bool):
+def picture_names(names: list[str]) -> dict[str, str]:
+    """What the restored images of a set are called, by the name of the image.
+
+    That of the image without its extension; with it in the whole set where two images, such as
+    a.jpg and a.png, would be written to one file.
+    """
+    bare = {name: str(Path(name).with_suffix("")) for name in names}
+    distinct = len(set(bare.values())) == len(bare)
+    return bare if distinct else {name: name for name in names}
+
+
+def _image_writer(folder: Path, names: dict[str, dict[str, str]], by_run: bool):
     """Return a function that writes restored images, [<run>/]<set>/<folder/image>_sigma<N>.png."""
     from restoration.data import write_png
 
@@ -205,7 +221,7 @@ def _image_writer(folder: Path, by_run: bool):
         if run == "noisy" and not by_run:
             return
         below = folder / run if by_run else folder
-        path = below / name / f"{Path(image).with_suffix('')}_sigma{sigma:g}.png"
+        path = below / name / f"{names[name][image]}_sigma{sigma:g}.png"
         pixels = (restored[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
         write_png(path, pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
@@ -229,6 +245,6 @@ def print_report(report: "Report", console: "Console", only_average: bool = Fals
             table.add_section()
         table.add_row(*row)
         previous = group
-    console.print(table)
+    session.print_table(console, table)
     for note in report.metrics.notes:
         console.print(f"- {note}")

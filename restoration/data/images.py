@@ -1,8 +1,8 @@
 """Reading and writing pictures: RGB in memory, 8 or 16 bits, the same way everywhere.
 
 OpenCV decodes, and its BGR order never leaves this file. Files are read whole and decoded from
-memory, so that names may hold any characters. Orientation tags (EXIF) are ignored and an alpha
-channel is dropped, not blended: both leave the stored colours as they are.
+memory, so that names may hold any characters. Orientation tags (EXIF) are ignored, but for
+those of TIFF, and an alpha channel is dropped, not blended: the stored colours stay as they are.
 
 A `.npy` file is a picture that was decoded once and for all (`restoration data prepare --decoded`).
 It is mapped into memory, which all processes share, and only what is cut from it is ever read.

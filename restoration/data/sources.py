@@ -9,7 +9,7 @@ import os
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -83,9 +83,25 @@ class _FileSource(Source):
 
 
 def find_pictures(root: Path) -> list[Path]:
-    """Every file below a folder that is named like a picture, in natural order (2 before 10)."""
-    found = [p for p in root.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file()]
+    """Every file below a folder that is named like a picture, in natural order (2 before 10).
+
+    Links to folders are followed, and a link that leads nowhere is found, to fail when it is read:
+    pictures must not be left out in silence.
+    """
+    found = [p for p in _files_below(root) if p.suffix.lower() in EXTENSIONS]
     return sorted(found, key=lambda p: _natural(p.relative_to(root).as_posix()))
+
+
+def _files_below(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """Files of a folder and its subfolders, but for links back to where they lie in."""
+    here = folder.resolve()
+    if here in above:
+        return
+    for path in folder.iterdir():
+        if path.is_dir():
+            yield from _files_below(path, above | {here})
+        else:
+            yield path
 
 
 class FolderSource(_FileSource):

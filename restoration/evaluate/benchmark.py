@@ -55,7 +55,11 @@ class Benchmark:
     @property
     def protocol(self) -> str:
         """The protocol in words."""
-        return protocol_of(self.options, self.runs)
+        grey = [name for name, one in self.sets.items() if isinstance(one.source, GreySource)]
+        parts = [protocol_of(self.options, self.runs)]
+        if grey:
+            parts.append(f"{', '.join(grey)}: grey, the luma of the RGB images, one channel")
+        return "; ".join(parts)
 
     def keys(self) -> Callable[[str, str, int], str]:
         """Return (run, set, number of a picture) -> checksum of what its values depend on."""
@@ -167,15 +171,15 @@ def check_metrics(
         ValueError: an image is too small for a metric.
     """
     for name, one in sets.items():
-        sizes = [one.source.size(index) for index in range(len(one))]
-        height, width = min(sizes, key=min)
+        sizes = [(*one.source.size(index), index) for index in range(len(one))]
+        height, width, smallest = min(sizes, key=lambda size: min(size[:2]))
         channels = 1 if isinstance(one.source, GreySource) else 3
         clean = torch.full((1, channels, height, width), 0.5, device=device)
         for metric in metrics.by_name.values():
             try:
                 metric(clean * 0.9, clean)
             except ValueError as error:
-                raise ValueError(f"{name}: {error}") from error
+                raise ValueError(f"{name}/{one.source.names[smallest]}: {error}") from error
 
 
 def run_benchmark(

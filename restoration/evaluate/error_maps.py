@@ -103,9 +103,8 @@ def has_maps(name: str) -> bool:
 
 
 def _scaled(scaler: Scaler | None, error: Tensor) -> Tensor:
-    return (
-        error if scaler is None else scaler(error) - scaler(torch.zeros_like(error[:, :, :1, :1]))
-    )
+    # s(0) in the same shape: the sums of another shape round otherwise, and no error is exactly 0
+    return error if scaler is None else scaler(error) - scaler(torch.zeros_like(error))
 
 
 def _array(map_: Tensor | None) -> np.ndarray | None:

@@ -6,8 +6,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 ERROR_LIMIT = 0.2  # absolute error that the colour scale ends at, of a range of 1
+LONGEST = 1500  # pixels of a side that are drawn
+TALLEST, WIDEST = 4.0, 0.25  # height / width of a row's pictures; beyond, they stand in white
 TITLES = ("noisy", "restored", "reference", "error", "visual mask")
 
 
@@ -15,6 +18,14 @@ def to_image(batch: Tensor) -> np.ndarray:
     """(1, C, H, W) -> (H, W, C) or (H, W) for one channel, clamped to [0, 1]."""
     image = batch[0].clamp(0, 1).permute(1, 2, 0).float().cpu().numpy()
     return image[:, :, 0] if image.shape[2] == 1 else image
+
+
+def to_small_image(batch: Tensor) -> np.ndarray:
+    """As `to_image`, large ones averaged: a cell has 300 pixels, and matplotlib copies them all."""
+    factor = -(-max(batch.shape[-2:]) // LONGEST)
+    if factor > 1:
+        batch = functional.avg_pool2d(batch.clamp(0, 1), factor, ceil_mode=True)
+    return to_image(batch)
 
 
 def denoising_figure(
@@ -34,16 +45,17 @@ def denoising_figure(
     from matplotlib import pyplot
 
     height, width = rows[0][1].shape[-2:]
-    size = (3.0 * len(TITLES) + 1.0, 3.0 * len(rows) * height / width + 0.6)
+    shape = min(max(height / width, WIDEST), TALLEST)
+    size = (3.0 * len(TITLES) + 1.0, 3.0 * len(rows) * shape + 0.6)
     figure, axes = pyplot.subplots(
         len(rows), len(TITLES), figsize=size, squeeze=False, layout="constrained"
     )
     for line, (label, noisy, restored, clean, mask) in zip(axes, rows, strict=True):
         error = (restored - clean).abs().mean(1, keepdim=True)
         for axis, picture in zip(line, (noisy, restored, clean), strict=False):
-            axis.imshow(to_image(picture), cmap="gray", vmin=0, vmax=1)
-        of_error = line[3].imshow(to_image(error), cmap="magma", vmin=0, vmax=ERROR_LIMIT)
-        of_mask = line[4].imshow(to_image(mask), cmap="magma", vmin=0, vmax=1)
+            axis.imshow(to_small_image(picture), cmap="gray", vmin=0, vmax=1)
+        of_error = line[3].imshow(to_small_image(error), cmap="magma", vmin=0, vmax=ERROR_LIMIT)
+        of_mask = line[4].imshow(to_small_image(mask), cmap="magma", vmin=0, vmax=1)
         line[0].set_ylabel(label)
         for axis in line:
             axis.set(xticks=[], yticks=[])

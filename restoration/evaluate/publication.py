@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from restoration.evaluate.protocol import Row
 from restoration.evaluate.tables import AVERAGE, format_value, headings, markdown
 
-LATEX_SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {"\\": r"\textbackslash{}", "~": r"\~{}"}
+LATEX_SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {"\\": r"\textbackslash{}"}
+LATEX_SPECIAL |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 LATEX_ARROWS = {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "σ": r"$\sigma$"}
 
 

@@ -30,7 +30,7 @@ from restoration.evaluate.tables import (
     write_per_image,
 )
 from restoration.folders import environment, write_json
-from restoration.metrics import Metric, MetricUnavailable, as_rgb, build_metrics
+from restoration.metrics import Metric, MetricUnavailable, as_rgb, build_metrics, mask_strips
 from restoration.options import Options, TestRun, TestSet
 
 COLUMNS = {"psnr": "PSNR", "ssim": "SSIM", "lpips": "LPIPS", "e_mae": "E-MAE x100"}
@@ -50,7 +50,9 @@ class Metrics:
     def labels(self) -> dict[str, str]:
         """Column headings: always the four of the publication, then what else was asked for."""
         extra = {name: m.label for name, m in self.by_name.items() if name not in COLUMNS}
-        return COLUMNS | extra
+        heads = [*COLUMNS.values(), *extra.values()]
+        twice = {name for name, label in extra.items() if heads.count(label) > 1}
+        return COLUMNS | {n: f"{label} {n}" if n in twice else label for n, label in extra.items()}
 
     @property
     def directions(self) -> dict[str, bool]:
@@ -88,18 +90,26 @@ def open_metrics(specs: Sequence[str | dict[str, Any]]) -> Metrics:
     """Build metrics before the work starts; one marked `optional` may be missing.
 
     Raises:
-        ValueError: a metric is unknown, or its weights are missing and it is not optional.
+        ValueError: a metric is unknown or given twice under one name, or its weights are missing
+            and it is not optional.
     """
     metrics = Metrics({})
     for spec in specs:
         options = {"type": spec} if isinstance(spec, str) else dict(spec)
         optional = options.pop("optional", False)
         try:
-            metrics.by_name |= build_metrics([options])
+            (metric,) = build_metrics([options]).values()
         except MetricUnavailable as error:
             if not optional:
                 raise
             metrics.notes.append(str(error))
+            continue
+        if metric.name in metrics.by_name:
+            raise ValueError(
+                f"val.metrics: expected every metric once, got two named {metric.name!r}: "
+                "give one of them another `name`"
+            )
+        metrics.by_name[metric.name] = metric
     return metrics
 
 
@@ -113,8 +123,8 @@ def build_network(options: Options) -> nn.Module:
 def _build(arguments: dict[str, Any]) -> nn.Module:
     try:
         return build(**arguments)
-    except TypeError as error:
-        raise ValueError(f"network_g: {error}") from error
+    except (TypeError, RuntimeError, AssertionError, LookupError) as error:  # BasicSR's raise all
+        raise ValueError(f"network_g: {error or type(error).__name__}") from error
 
 
 def check_network(
@@ -295,7 +305,7 @@ def draw_picture(
         overlap: pixels that tiles share.
         known: noisy and restored image by noise level, where the evaluation has them already.
     """
-    mask_of = losses.EnhancedMAE().mask
+    loss = losses.EnhancedMAE()
     clean_image = one.source.read_float(0)
     clean = to_batch(clean_image, device)
     rows: list[tuple[str, Tensor, Tensor, Tensor, Tensor]] = []
@@ -304,6 +314,7 @@ def draw_picture(
         noisy, restored = found or noisy_and_restored(
             network, clean_image, sigma, device, tile, overlap
         )
-        mask = mask_of(as_rgb(restored), as_rgb(clean))
+        strips = mask_strips(loss, as_rgb(restored), as_rgb(clean))
+        mask = torch.cat([mask for _, mask in strips], dim=2)
         rows.append((f"sigma {sigma:g}", noisy, restored, clean, mask))
     denoising_figure(path, rows)

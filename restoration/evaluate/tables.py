@@ -8,8 +8,9 @@ from statistics import fmean
 from typing import Any
 
 from restoration.evaluate.protocol import NOISY, Row
+from restoration.options import AVERAGE_NAME
 
-AVERAGE = "average"
+AVERAGE = AVERAGE_NAME
 HEAD = ("run", "set", "sigma")
 SPREAD = "spread"  # of a mean over several trainings, by metric
 DIGITS = {"psnr": 2, "ssim": 4, "lpips": 4, "e_mae": 4}

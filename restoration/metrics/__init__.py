@@ -1,7 +1,7 @@
 """Full-reference metrics: pure functions, one value per image, data range always an argument."""
 
 from restoration.metrics.fidelity import psnr, ssim
-from restoration.metrics.learned import EMae, Lpips, MetricUnavailable, as_rgb
+from restoration.metrics.learned import EMae, Lpips, MetricUnavailable, as_rgb, mask_strips
 from restoration.metrics.multiscale import ms_ssim
 from restoration.metrics.quantize import to_uint8_range
 from restoration.metrics.registry import METRICS, Metric, build_metrics, known_metrics
@@ -15,6 +15,7 @@ __all__ = [
     "as_rgb",
     "build_metrics",
     "known_metrics",
+    "mask_strips",
     "ms_ssim",
     "psnr",
     "ssim",

@@ -106,16 +106,30 @@ class EMae:
     def _by_strips(self, x: Tensor, y: Tensor) -> Tensor:
         """Mean masked error, strip of rows by strip: the mask's features stay in the cache."""
         total = torch.zeros(len(x), dtype=torch.float64)
-        height = x.shape[-2]
-        for top in range(0, height, STRIP_ROWS):
-            bottom = min(top + STRIP_ROWS, height)
-            first = max(top - MASK_REACH, 0)
-            seen = slice(first, min(bottom + MASK_REACH, height))
-            mask = self.loss.mask(x[:, :, seen], y[:, :, seen])  # (B, 1, h, W)
-            error = (x[:, :, top:bottom] - y[:, :, top:bottom]).abs()
-            inside = mask[:, :, top - first : bottom - first]
-            total += (inside * error).sum((1, 2, 3), dtype=torch.float64)
+        for rows, mask in mask_strips(self.loss, x, y):
+            error = (x[:, :, rows] - y[:, :, rows]).abs()
+            total += (mask * error).sum((1, 2, 3), dtype=torch.float64)
         return (total / x[0].numel()).to(torch.promote_types(x.dtype, torch.float32))
+
+
+def mask_strips(loss: losses.EnhancedMAE, x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Mask of a pair, strip by strip: its 64 features of a whole photograph would take gigabytes.
+
+    Args:
+        loss: whose mask.
+        x: (B, 3, H, W) in [0, 1].
+        y: (B, 3, H, W) in [0, 1].
+
+    Yields:
+        Rows, and the mask there, (B, 1, h, W).
+    """
+    height = x.shape[-2]
+    for top in range(0, height, STRIP_ROWS):
+        bottom = min(top + STRIP_ROWS, height)
+        first = max(top - MASK_REACH, 0)
+        seen = slice(first, min(bottom + MASK_REACH, height))
+        mask = loss.mask(x[:, :, seen], y[:, :, seen])
+        yield slice(top, bottom), mask[:, :, top - first : bottom - first]
 
 
 def as_rgb(x: Tensor) -> Tensor:

@@ -168,7 +168,9 @@ def _loss_metric(name: str, term: str, options: Mapping[str, Any]) -> Metric:
     def function(prediction: Tensor, target: Tensor) -> Tensor:
         return loss(as_rgb(prediction), as_rgb(target))
 
-    return Metric(name, term, higher, "value of the loss term", function, loss)
+    settings = [f"{key} {value}" for key, value in options.items()]
+    scale = ", ".join(["value of the loss term", *settings])
+    return Metric(name, term, higher, scale, function, loss)
 
 
 def _canonical(name: str) -> str:

@@ -1,10 +1,12 @@
 """Loading of weights: what is accepted, and what the errors say."""
 
 import re
+from argparse import Namespace
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from restoration.archs import load_network, restormer_xs
 
@@ -162,3 +164,23 @@ def test_keys_that_hold_no_weights_are_named(tmp_path):
     torch.save({"iter": 5, "epoch": 1}, path)
     with pytest.raises(ValueError, match="got keys iter, epoch$"):
         load_network(network(), path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"params": {}, "args": Namespace(x=1)}, "objects of argparse.Namespace"),
+        (nn.Linear(2, 2), "objects of torch.nn.modules.linear.Linear"),
+        (None, "not written by torch.save"),
+    ],
+)
+def test_error_says_what_the_file_holds(tmp_path, content, message):
+    """And never that the file should be loaded with its code."""
+    path = tmp_path / "theirs.pth"
+    if content is None:
+        path.write_text("<!DOCTYPE html>")
+    else:
+        torch.save(content, path)
+    with pytest.raises(ValueError, match=message) as caught:
+        load_network(nn.Linear(2, 2), path)
+    assert "weights_only" not in str(caught.value) and "\x1b" not in str(caught.value)

@@ -65,6 +65,18 @@ def test_maps(pair, bare_masks, tmp_path, capsys):
     assert {"vgg_tap1_error", "psnr_error", "mae_mask"} <= set(stored)
 
 
+def test_each_mask_is_made_once(pair, tmp_path, capsys, monkeypatch):
+    metrics = ["--metrics", "mae,e-mae,e-mse,e-psnr,e-ssim,e-flip,e-vgg", "--json"]
+    assert main(["score", *pair, *metrics]) == 0
+    expected = json.loads(capsys.readouterr().out)
+    made, mask = [], losses.EnhancedMAE.mask
+    base = next(c for c in losses.EnhancedMAE.__mro__ if "mask" in vars(c))
+    monkeypatch.setattr(base, "mask", lambda self, *a: made.append(type(self)) or mask(self, *a))
+    assert main(["score", *pair, *metrics, "--maps", str(tmp_path / "maps")]) == 0
+    assert json.loads(capsys.readouterr().out) == expected
+    assert len(made) == len(set(made)) == 5
+
+
 def test_weights_and_order(pair, masks, capsys):
     values = []
     for extra in ([], [f"--weights=E_MAE={masks}"], [f"--weights=e-mae={masks}"]):

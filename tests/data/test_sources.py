@@ -51,6 +51,20 @@ def test_folder_is_recursive_and_in_natural_order(folder):
     np.testing.assert_allclose(source.read_float(3), deep / 65535, atol=1e-7)
 
 
+def test_folder_follows_links(folder, tmp_path):
+    write_png(tmp_path / "elsewhere/deep/a.png", _random(0))
+    (folder / "linked").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (folder / "sub/back").symlink_to(folder, target_is_directory=True)
+    (folder / "one.png").symlink_to(tmp_path / "elsewhere/deep/a.png")
+    names = sources.FolderSource(folder).names
+    assert [n for n in names if "im" not in n] == ["linked/deep/a.png", "one.png"]
+    assert len(names) == 6
+    (folder / "gone.png").symlink_to(tmp_path / "gone.png")
+    source = sources.FolderSource(folder)
+    with pytest.raises(FileNotFoundError, match="gone.png"):
+        source.size(source.names.index("gone.png"))
+
+
 def test_size_of_a_file_that_pillow_cannot_read(folder, monkeypatch):
     def refuse(path):
         raise Image.DecompressionBombError(path)

@@ -16,13 +16,20 @@ from torch import nn
 
 from restoration.archs import build, restore
 from restoration.cli import main
-from restoration.data import FolderSource, evaluation_noise, read_image, write_png
+from restoration.data import (
+    FolderSource,
+    GreySource,
+    SkimageSource,
+    evaluation_noise,
+    read_image,
+    write_png,
+)
 from restoration.evaluate import EvaluationSet, benchmark, evaluate, recipe, runs
-from restoration.evaluate.baselines import NLM_STRENGTH, non_local_means
+from restoration.evaluate.baselines import NLM_STRENGTH, NLM_STRENGTH_GREY, non_local_means
 from restoration.evaluate.journal import FileJournal
 from restoration.evaluate.protocol import as_given, evaluate_runs, to_batch
 from restoration.evaluate.publication import build_tables, latex, latex_text, wide_markdown
-from restoration.metrics import build_metrics
+from restoration.metrics import build_metrics, psnr
 from restoration.options_file import load_options, shipped_options, validate
 
 CPU = torch.device("cpu")
@@ -187,6 +194,7 @@ def test_tables_of_parts():
     text = wide_markdown([table], ["note"])
     assert "| a | **30.00** | - |" in text and text.endswith("\n\n- note\n")
     assert "a\\_b\\%" in latex([], []) + latex_text("a_b%")
+    assert latex_text("x^2~") == r"x\textasciicircum{}2\textasciitilde{}"
 
 
 # ------------------------------------------------------------------ what is measured
@@ -236,11 +244,28 @@ def test_nlm_by_hand(folders):
     restored = non_local_means(to_batch(noisy, CPU), 25.0)
     np.testing.assert_array_equal((restored[0] * 255).round().byte().permute(1, 2, 0), expected)
     grey = to_batch(noisy[:, :, :1], CPU)
-    single = cv2.fastNlMeansDenoising(eight[:, :, 0], None, h, 7, 21)
+    single = cv2.fastNlMeansDenoising(eight[:, :, 0], None, NLM_STRENGTH_GREY * 25, 7, 21)
     np.testing.assert_array_equal((non_local_means(grey, 25.0)[0, 0] * 255).round().byte(), single)
     assert non_local_means(to_batch(clean, CPU), 0.0).shape == (1, 3, 24, 24)
     with pytest.raises(ValueError, match="expected one image"):
         non_local_means(torch.zeros(2, 3, 8, 8), 25.0)
+
+
+@pytest.mark.parametrize(("sigma", "least"), [(15.0, 8), (50.0, 12)])
+def test_nlm_is_set_for_grey_images_too(sigma, least):
+    """3.5 and 9.7 dB with the strength that suits colour, on a flat part of a photograph."""
+    image = SkimageSource(["camera@192"])
+    clean = to_batch(GreySource(image).read_float(0), CPU)
+    noisy = to_batch(evaluation_noise(GreySource(image).read_float(0), sigma), CPU)
+    gain = psnr(non_local_means(noisy, sigma), clean) - psnr(noisy, clean)
+    assert gain > least
+
+
+def test_grey_sets_are_named_in_the_protocol(place, bench):
+    bench |= {"runs": {}, "network_g": None, "baselines": ["noisy", "nlm"]}
+    bench["datasets"]["second"]["in_ch"] = 1
+    said = (results_of(place, bench) / "table.md").read_text()
+    assert "second: grey, the luma of the RGB images" in said and "first: grey" not in said
 
 
 def test_results_explain_themselves(place, bench):
@@ -337,6 +362,10 @@ def test_interrupted_equals_uninterrupted(place, bench, monkeypatch, capsys):
         (lambda b, p: b["runs"]["net b"].update(network_g={"dim": 8, "bias": False}), {"net b"}),
         (lambda b, p: b["val"].update(tile=16, tile_overlap=8), {"noisy", "nlm", "net_a", "net b"}),
         (lambda b, p: b["val"]["metrics"].append("mse"), {"noisy", "nlm", "net_a", "net b"}),
+        (
+            lambda b, p: b["val"]["metrics"][-1].update(eps=0.5),
+            {"noisy", "nlm", "net_a", "net b"},
+        ),
         (lambda b, p: b["val"].update(save_img=True), {"noisy", "nlm", "net_a", "net b"}),
         (
             lambda b, p: b["datasets"]["first"].update(sigma_test=[15.0]),
@@ -354,6 +383,7 @@ def test_what_the_journal_lets_pass(place, bench, monkeypatch, change, again):
 
     monkeypatch.setattr(benchmark, "evaluate_runs", spied)
     bench["datasets"] = {"first": bench["datasets"]["first"] | {"max_images": 1}}
+    bench["val"]["metrics"].append({"type": "Charbonnier", "eps": 0.001})
     results_of(place, bench)
     seen.clear()
     change(bench, place)
@@ -428,7 +458,8 @@ def test_two_ranks_equal_one(place, bench):
         ({"baselines": ["bm3d"]}, "noisy.*nlm"),
         ({"network_g": None}, "option `network_g` is missing"),
         ({"val": {"tile_report": True}}, "tile_report needs tile"),
-        ({"val": {"metrics": ["ms_ssim"]}}, "first: expected at least 176x176 pixels"),
+        ({"val": {"metrics": ["psnr", {"type": "psnr", "crop_border": 4}]}}, "two named 'psnr'"),
+        ({"val": {"metrics": ["ms_ssim"]}}, "first/0.png: expected at least 176x176 pixels"),
         ({"val": {"metrics": [{"type": "e_mae", "weights": "gone.pth"}]}}, "gone.pth"),
     ],
 )

@@ -70,6 +70,16 @@ def test_scalers_draw_opinions(pair):
     assert pixel_maps("flip", *pair, losses.EnhancedFLIP(), (scaler, other)).unit == "FLIP error"
 
 
+@pytest.mark.parametrize("shape", [(1, 3, 64, 90), (1, 3, 321, 481)])
+def test_no_error_is_drawn_as_none(shape):
+    """Rounding must not become the brightest colour of a map."""
+    clean = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    scaler = losses.load_scaler(losses.EnhancedMAE.shipped)
+    found = pixel_maps("mae", clean, clean, losses.EnhancedMAE(), (scaler, scaler))
+    assert found.unit.startswith("opinion")
+    assert not found.plain.any() and not found.enhanced.any()
+
+
 def test_a_plain_metric_shares_the_scaler_of_its_enhanced_form(pair):
     torch.manual_seed(0)
     scaler, terms = losses.ScalerNetwork(), {"mae": None, "e-mae": losses.EnhancedMAE()}

@@ -16,7 +16,7 @@ from losses import MaskBank, weights
 from restoration.cli import main
 from restoration.data import FolderSource, read_float, read_image
 from restoration.evaluate import EvaluationSet, evaluate, recipe, summarize
-from restoration.evaluate.picture import denoising_figure, side_by_side
+from restoration.evaluate.picture import denoising_figure, side_by_side, to_small_image
 from restoration.evaluate.tables import format_value, markdown, table_rows
 from restoration.metrics import build_metrics
 from restoration.options_file import validate
@@ -333,6 +333,13 @@ def test_save_img(whole, folders, tmp_path):
     assert float(row["psnr"]) == pytest.approx(psnr, abs=1e-4)
 
 
+def test_columns_of_one_metric_can_be_told_apart(whole):
+    near = {"type": "psnr", "name": "psnr_inside", "crop_border": 4}
+    _, folder, _ = whole(metrics=["psnr", near, "mae"])
+    heads = (folder / "table.md").read_text().splitlines()[0]
+    assert "| PSNR ↑ | SSIM ↑ " in heads and "| PSNR psnr_inside ↑ | MAE ↓ |" in heads
+
+
 def test_optional_metric_that_cannot_be_had(whole, tmp_path):
     gone = {"type": "lpips", "weights": str(tmp_path / "gone.pth"), "optional": True}
     code, folder, printed = whole(metrics=["psnr", gone])
@@ -396,6 +403,25 @@ def test_figure_size_follows_the_images(tmp_path):
     mask = torch.rand(1, 1, 10, 20)
     denoising_figure(tmp_path / "wide.png", [("sigma 15", wide, wide, wide, mask)] * 3)
     assert read_image(tmp_path / "wide.png").shape == (510, 1600, 3)  # 3 rows of 1.5 inches
+
+
+@pytest.mark.parametrize("sides", [(2000, 8), (8, 2000)])
+@pytest.mark.filterwarnings("error")
+def test_figure_of_very_long_images(tmp_path, sides):
+    long, mask = torch.rand(1, 3, *sides), torch.rand(1, 1, *sides)
+    denoising_figure(tmp_path / "long.png", [("sigma 15", long, long, long, mask)] * 4)
+    height, width = read_image(tmp_path / "long.png").shape[:2]
+    assert width == 1600 and 300 < height < 5000
+
+
+def test_large_images_are_drawn_from_their_means():
+    image = torch.rand(1, 3, 4, 3001)
+    found = to_small_image(image)
+    assert found.shape == (2, 1001, 3)
+    np.testing.assert_allclose(found[0, 1], image[0, :, :3, 3:6].mean((1, 2)), atol=1e-6)
+    np.testing.assert_allclose(found[1, -1], image[0, :, 3, 3000], atol=1e-6)
+    small = torch.rand(1, 1, 4, 1500)
+    np.testing.assert_array_equal(to_small_image(small), small[0, 0])
 
 
 def test_open_sets_names_the_unreadable_image(tmp_path, folders):

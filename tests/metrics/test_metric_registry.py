@@ -79,6 +79,12 @@ def test_loss_terms_keep_their_direction(mask_file, pair):
     assert metrics["mse"](*pair).shape == (3,)  # one value per image, whatever was asked for
 
 
+def test_loss_terms_say_how_they_are_set():
+    metrics = build_metrics(["charbonnier", {"type": "Charbonnier", "name": "c", "eps": 0.1}])
+    scales = [metric.scale for metric in metrics.values()]
+    assert scales == ["value of the loss term", "value of the loss term, eps 0.1"]
+
+
 def test_feature_loss_as_metric_and_grey(pair):
     options = {"type": "VGG", "backbone": "embedded", "weights": "random"}
     metric = build_metrics([options])["vgg"]

@@ -126,6 +126,8 @@ def test_several_mistakes_at_once():
         ("datasets.kodak.io_backend", {"type": "lmdb"}, "ends in .lmdb, got test"),
         ("datasets.kodak.sigma_test", [15, 300], r"`datasets.kodak.sigma_test`: .*got 300"),
         ("datasets.kodak.sigma_test", [], "at least one noise level"),
+        ("datasets.kodak.sigma_test", [15, 25, 15.0], "every noise level once"),
+        ("datasets.kodak.name", "average", "mean over sets"),
         ("datasets.kodak.max_images", 0, "`datasets.kodak.max_images`"),
         ("train.total_iter", 0, "`train.total_iter`: .*got 0"),
         ("train.losses", [], "no loss"),

@@ -1,0 +1,83 @@
+"""Folders as people have them: names that meet, links, odd shapes, and what is kept in memory."""
+
+import cv2
+import pytest
+import torch
+import yaml
+from tiny import TINY
+
+import losses
+from restoration.archs import build
+from restoration.cli import main
+from restoration.cli import test as command
+from restoration.data import SkimageSource, read_image
+from restoration.evaluate import EvaluationSet, recipe
+
+
+@pytest.fixture
+def folder(pictures):
+    return pictures(2, side=16, seed=5)
+
+
+@pytest.fixture
+def tested(folder, tmp_path):
+    """`restoration test` on the folder; returns (exit code, result folder)."""
+    torch.manual_seed(0)
+    torch.save({"params": build(**TINY).state_dict()}, tmp_path / "net.pth")
+
+    def run(sigmas=(0, 25), **sections):
+        options = {
+            "name": "own",
+            "num_gpu": 0,
+            "datasets": {"mine": {"dataroot_gt": str(folder), "sigma_test": list(sigmas)}},
+            "network_g": TINY,
+            "path": {
+                "pretrain_network_g": str(tmp_path / "net.pth"),
+                "results_root": str(tmp_path / "results"),
+            },
+            "val": {"metrics": ["psnr"]},
+        } | sections
+        file = tmp_path / "own.yml"
+        file.write_text(yaml.safe_dump(options))
+        return main(["test", "-opt", str(file)]), tmp_path / "results/own"
+
+    return run
+
+
+def test_pictures_that_differ_in_their_extension_are_all_written(folder, tested):
+    darker = read_image(folder / "0.png") // 2
+    cv2.imwrite(str(folder / "0.bmp"), darker)
+    code, results = tested([0], val={"metrics": ["psnr"], "save_img": True})
+    assert code == 0
+    written = sorted(path.name for path in (results / "visualization/mine").iterdir())
+    assert written == ["0.bmp_sigma0.png", "0.png_sigma0.png", "1.png_sigma0.png"]
+    means = [read_image(results / f"visualization/mine/{n}").mean() for n in written[:2]]
+    assert means[0] < means[1]
+
+
+@pytest.mark.parametrize(("single", "kept"), [(True, [0.0, 10.0, 15.0, 25.0]), (False, [])])
+def test_images_are_kept_for_a_picture_that_is_drawn_only(
+    tested, tmp_path, monkeypatch, single, kept
+):
+    seen, write = [], command._write
+    monkeypatch.setattr(command, "_write", lambda *a: seen.append(a[-1]) or write(*a))
+    file = str(tmp_path / "net.pth")
+    several = {
+        "runs": {"a": {"pretrain_network_g": file}},
+        "path": {"results_root": str(tmp_path / "results")},
+    }
+    code, _ = tested([0, 10, 15, 25, 50], **({} if single else several))
+    assert code == 0
+    assert sorted(seen[0].known) == kept
+
+
+def test_the_mask_of_a_drawn_picture_is_made_by_strips(tmp_path, monkeypatch):
+    """As a whole, the mask of a photograph of 24 megapixels would take gigabytes."""
+    base, mask, seen, drawn = losses.EnhancedMAE.__mro__[1], losses.EnhancedMAE.mask, [], []
+    monkeypatch.setattr(base, "mask", lambda *a: seen.append(a[1].shape[2]) or mask(*a))
+    monkeypatch.setattr(recipe, "denoising_figure", lambda path, rows: drawn.extend(rows))
+    one = EvaluationSet(SkimageSource(["camera@200"]), (25.0,), 1)
+    recipe.draw_picture(tmp_path / "p.png", torch.nn.Identity(), one, torch.device("cpu"))
+    assert len(seen) == 4 and max(seen) < 100
+    _, _, restored, clean, found = drawn[0]
+    torch.testing.assert_close(found, mask(losses.EnhancedMAE(), restored, clean))
