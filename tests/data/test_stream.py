@@ -1,6 +1,9 @@
 """One stream, whatever the workers, the ranks and the interruptions."""
 
 import hashlib
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -143,3 +146,23 @@ def test_spawn_where_there_is_no_forkserver(monkeypatch):
 
     monkeypatch.setattr(stream.multiprocessing, "get_all_start_methods", lambda: ["spawn"])
     assert stream._context().get_start_method() == "spawn"
+
+
+def test_workers_end_with_a_killed_trainer(folder, tmp_path):
+    """Kill -9 leaves no process behind that waits for ever, with the trainer's pipes open."""
+    script = tmp_path / "killed.py"
+    script.write_text(
+        "import os, signal, sys\n"
+        "from restoration.data import *\n"
+        "if __name__ == '__main__':\n"
+        "    dataset = DenoisingDataset(FolderSource(sys.argv[1]), 0, 25)\n"
+        "    plan = BatchPlan(PatchSchedule([9], [1], [8]), 0, 99)\n"
+        "    batches = iter(make_loader(dataset, plan, num_workers=1))\n"
+        "    next(batches)\n"
+        "    print('fetched', flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    command = [sys.executable, str(script), str(folder)]
+    killed = subprocess.run(command, stdout=subprocess.PIPE, timeout=30)  # noqa: S603
+    assert killed.stdout == b"fetched\n"
+    assert killed.returncode == -signal.SIGKILL
