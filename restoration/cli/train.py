@@ -23,12 +23,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def for_debugging(options: "Options") -> "Options":
-    """Shorten a run as BasicSR's --debug does: its own name, a few steps, everything logged."""
+    """Shorten a run as BasicSR's --debug does: its own name, a few steps, everything logged.
+
+    It ends with a validation on the first image of every set.
+    """
     options = options.model_copy(deep=True)
     options.name = f"debug_{options.name}"
     if options.train is not None:
         options.train.total_iter = min(options.train.total_iter, DEBUG_STEPS)
-    options.val.val_freq = DEBUG_STEPS
+        options.val.val_freq = options.train.total_iter
+    for one in options.datasets.test.values():
+        one.max_images = 1
     options.logger.print_freq = 1
     options.logger.save_checkpoint_freq = DEBUG_STEPS
     return options
@@ -51,9 +56,8 @@ def train(options: "Options", folder: Path, tb_folder: Path, device, auto_resume
     from restoration.train import checkpoint
     from restoration.train.recipe import prepare, run_training
 
-    state = options.path.resume_state
-    if state is None and auto_resume:
-        state = checkpoint.latest_state(folder)
+    state = checkpoint.latest_state(folder) if auto_resume else None
+    state = state or options.path.resume_state
     run = prepare(options, device, state)
     goes_on = state is not None and folder.resolve() in state.resolve().parents
     session.open_folder(folder, keep=goes_on)
@@ -65,6 +69,8 @@ def train(options: "Options", folder: Path, tb_folder: Path, device, auto_resume
         session.note_ignored(options)
         for note in run.metrics.notes:
             logger.info(note)
+        if options.val.save_img:
+            logger.info("val.save_img is for `restoration test`: a training writes no images")
         if state is not None:
             logger.info("going on from %s", state)
         tb = tb_folder if options.logger.use_tb_logger else None
