@@ -7,6 +7,7 @@ Two ranks of b samples see together what one rank of 2b sees.
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from multiprocessing.context import BaseContext
@@ -108,8 +109,12 @@ def _context() -> BaseContext:
 
 
 def _start_worker(number: int) -> None:
-    """One thread per worker; decoding is parallel over workers. It ends with its trainer."""
+    """One thread per worker; decoding is parallel over workers. It ends with its trainer.
+
+    A terminal sends Ctrl-C to workers too; the trainer, which finishes its step, needs them.
+    """
     cv2.setNumThreads(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_trainer, daemon=True).start()
 
 

@@ -1,6 +1,8 @@
 """One stream, whatever the workers, the ranks and the interruptions."""
 
 import hashlib
+import multiprocessing
+import os
 import signal
 import subprocess
 import sys
@@ -166,3 +168,13 @@ def test_workers_end_with_a_killed_trainer(folder, tmp_path):
     killed = subprocess.run(command, stdout=subprocess.PIPE, timeout=30)  # noqa: S603
     assert killed.stdout == b"fetched\n"
     assert killed.returncode == -signal.SIGKILL
+
+
+def test_workers_leave_ctrl_c_to_the_trainer(folder):
+    """A terminal sends it to all of them; the step that is under way still needs its batches."""
+    plan = BatchPlan(PatchSchedule([20], [1], [8]), 0, 20)
+    batches = iter(make_loader(_dataset(folder), plan, num_workers=1))
+    next(batches)
+    for worker in multiprocessing.active_children():
+        os.kill(worker.pid, signal.SIGINT)
+    assert len(list(batches)) == 19
