@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 from restoration.cli import session
 
 if TYPE_CHECKING:
+    import torch
+
     from restoration.options import Options
+    from restoration.train.recipe import Run
 
 logger = logging.getLogger("restoration")
 DEBUG_STEPS = 8
@@ -39,6 +42,24 @@ def for_debugging(options: "Options") -> "Options":
     return options
 
 
+def opening(run: "Run", device: "torch.device", processes: int) -> list[str]:
+    """Lines that say what is about to train where, and what it has less of than was asked for."""
+    trainer, asked = run.trainer, run.options.num_gpu
+    count = sum(p.numel() for p in trainer.network.parameters())
+    lines = [
+        f"{run.options.network_g['type']} of {count:,} parameters on {device.type}, "
+        f"{len(run.dataset)} images, step {run.start.step} of {run.recipe.total_iter}"
+    ]
+    if asked not in (0, "auto") and device.type == "cpu":
+        lines.append(f"num_gpu is {asked}, but torch finds no GPU: training on the CPU")
+    elif asked != "auto" and asked > processes:
+        lines.append(
+            f"num_gpu is {asked}, but {processes} process(es) train, and batches are per process: "
+            f"torchrun --nproc-per-node {asked} -m restoration.train -opt FILE starts as many"
+        )
+    return lines
+
+
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     from restoration.options_file import load_options
@@ -53,6 +74,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def train(options: "Options", folder: Path, tb_folder: Path, device, auto_resume: bool) -> Path:
     """Train into a folder; returns the last checkpoint."""
+    from restoration import distributed
     from restoration.train import checkpoint
     from restoration.train.recipe import prepare, run_training
 
@@ -69,6 +91,8 @@ def train(options: "Options", folder: Path, tb_folder: Path, device, auto_resume
         session.note_ignored(options)
         for note in run.metrics.notes:
             logger.info(note)
+        for line in opening(run, device, distributed.world_size()):
+            logger.info(line)
         if options.val.save_img:
             logger.info("val.save_img is for `restoration test`: a training writes no images")
         if state is not None:

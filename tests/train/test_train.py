@@ -1,6 +1,7 @@
 import csv
 import math
 import os
+import re
 import signal
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from torch import nn
 
 import losses
 from restoration import folders
-from restoration.cli.train import for_debugging, train
+from restoration.cli.train import for_debugging, opening, train
 from restoration.options import Optimizer
 from restoration.options_file import validate
 from restoration.train import checkpoint
@@ -700,6 +701,20 @@ def test_folder_explains_its_run(make_options, tmp_path):
     log = (tmp_path / "run/train.log").read_text()
     assert "[6/6] lr" in log
     assert "trained:" in log
+
+
+def test_run_says_what_it_has_less_of_than_was_asked(make_options):
+    def said(num_gpu, processes, device=CPU):
+        prepared = train_recipe.prepare(make_options(num_gpu=num_gpu), CPU)
+        return opening(prepared, device, processes)
+
+    first, no_gpu = said(8, 1)
+    assert re.fullmatch(r"Restormer of [\d,]+ parameters on cpu, 3 images, step 0 of 6", first)
+    assert "num_gpu is 8, but torch finds no GPU" in no_gpu
+    gpu = torch.device("cuda", 0)
+    assert "num_gpu is 8, but 1 process(es) train" in said(8, 1, gpu)[1]
+    assert [len(said(n, 1, gpu)) for n in (1, "auto")] == [1, 1]
+    assert [len(said(n, 1)) for n in (0, "auto")] == [1, 1]
 
 
 def test_archive_names_do_not_collide(tmp_path, monkeypatch):
