@@ -60,6 +60,16 @@ def opening(run: "Run", device: "torch.device", processes: int) -> list[str]:
     return lines
 
 
+def changed_since(folder: Path, options: "Options") -> list[str]:
+    """What differs from the options that the folder was last trained with."""
+    from restoration.options_file import changes, dump_yaml, parse_yaml
+
+    before = folder / "options.yml"
+    if not before.is_file():
+        return []
+    return changes(parse_yaml(before.read_text(encoding="utf-8")), parse_yaml(dump_yaml(options)))
+
+
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     from restoration.options_file import load_options
@@ -82,6 +92,7 @@ def train(options: "Options", folder: Path, tb_folder: Path, device, auto_resume
     state = state or options.path.resume_state
     run = prepare(options, device, state)
     goes_on = state is not None and folder.resolve() in state.resolve().parents
+    changed = changed_since(folder, options) if goes_on else []
     session.open_folder(folder, keep=goes_on)
     if not goes_on:
         session.open_folder(tb_folder)
@@ -97,6 +108,8 @@ def train(options: "Options", folder: Path, tb_folder: Path, device, auto_resume
             logger.info("val.save_img is for `restoration test`: a training writes no images")
         if state is not None:
             logger.info("going on from %s", state)
+        if changed:
+            logger.info("changed since: %s", "; ".join(changed))
         tb = tb_folder if options.logger.use_tb_logger else None
         last = run_training(run, folder, console, tb)
         logger.info("trained: %s", last)

@@ -322,6 +322,16 @@ def test_resume_takes_the_optimizers_settings_of_now(make_options, tmp_path):
     assert_same(moments, state(tmp_path / "run", 6)["optimizer"]["state"])
 
 
+def test_resume_says_what_changed(make_options, tmp_path):
+    """The folder's options are those of now; its log keeps what they were."""
+    for total, lr in [(6, 1e-3), (6, 1e-3), (7, 1e-4)]:
+        options = make_options(train={"total_iter": total, "optim_g": {"lr": lr}})
+        run(options, tmp_path / "run", auto_resume=True)
+    log = (tmp_path / "run/train.log").read_text()
+    (said,) = re.findall(r"changed since: (.*)", log)
+    assert said == "train.total_iter 6 -> 7; train.optim_g.lr 0.001 -> 0.0001"
+
+
 def test_resume_with_other_losses_does_not_mix_their_means(make_options, tmp_path):
     log = {"print_freq": 4, "save_checkpoint_freq": 3, "use_tb_logger": False}
     run(make_options(logger=log), tmp_path / "run")
