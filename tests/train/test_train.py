@@ -16,6 +16,7 @@ from torch import nn
 import losses
 from restoration import folders
 from restoration.cli.train import for_debugging, opening, train
+from restoration.masking.progress import save_progress
 from restoration.options import Optimizer
 from restoration.options_file import validate
 from restoration.train import checkpoint
@@ -764,6 +765,9 @@ def test_full_disk_is_an_error_of_the_systems(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint.torch, "save", half)
     with pytest.raises(OSError, match=r"file.pth cannot be written: is the disk full\?"):
         checkpoint.save_atomically({"a": 1}, tmp_path / "file.pth")
+    layer = nn.Linear(1, 1)
+    with pytest.raises(OSError, match="mask.state cannot be written"):
+        save_progress(tmp_path / "mask.state", layer, torch.optim.SGD(layer.parameters()), 1)
     assert not list(tmp_path.iterdir())
 
 
