@@ -250,6 +250,14 @@ class Optimizer(Strict):
     betas: tuple[float, float] = Field((0.9, 0.999), description="Adam's moment decays.")
 
 
+SCHEDULE_KEYS = {
+    "CosineAnnealingRestartCyclicLR": {"periods", "restart_weights", "eta_mins", "eta_min"},
+    "CosineAnnealingRestartLR": {"periods", "restart_weights", "eta_min"},
+    "MultiStepLR": {"milestones", "gamma"},
+    "ConstantLR": set(),
+}
+
+
 class Scheduler(Strict):
     """Learning rate as a function of the step."""
 
@@ -265,6 +273,13 @@ class Scheduler(Strict):
 
     @model_validator(mode="after")
     def _check(self) -> "Scheduler":
+        for name, field in type(self).model_fields.items():
+            idle = name not in {"type", *SCHEDULE_KEYS[self.type]}
+            idle |= name == "eta_min" and self.eta_mins is not None
+            if idle and getattr(self, name) != field.default:
+                raise ValueError(f"{name} has no effect on this {self.type}")
+        if self.type == "MultiStepLR" and not self.milestones:
+            raise ValueError("MultiStepLR needs milestones")
         if not self.type.startswith("Cosine"):
             return self
         if not self.periods:
@@ -383,7 +398,9 @@ class Validation(Strict):
         description="Names (psnr, ssim, lpips, e_mae, or a loss type) or mappings with `type`, "
         "`optional: true` where it may be missing, and arguments; BasicSR's mapping works too.",
     )
-    save_img: bool = Field(False, description="Write the restored images.")
+    save_img: bool = Field(
+        False, description="Write the restored images; a test does, a training does not."
+    )
     tile: PositiveInt | None = Field(
         None, description="Side of overlapping tiles; whole if absent."
     )

@@ -255,6 +255,15 @@ def dump_yaml(options: BaseModel) -> str:
     return yaml.safe_dump(plain(options), sort_keys=False)
 
 
+def changes(old: Any, new: Any, key: str = "") -> list[str]:
+    """List what differs between two mappings of options, such as `train.total_iter 10 -> 20`."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = dict.fromkeys([*old, *new])
+        below = [(f"{key}.{k}" if key else str(k), old.get(k), new.get(k)) for k in keys]
+        return [one for path, a, b in below for one in changes(a, b, path)]
+    return [] if old == new else [f"{key} {old} -> {new}"]
+
+
 def shipped_options() -> Path:
     """Folder of the option files: beside the source tree, or where the wheel put them."""
     beside = Path(__file__).parents[1] / "options"

@@ -3,6 +3,7 @@
 A file that does not fit is an error that says how; nothing falls back to something else in silence.
 """
 
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from os import PathLike
@@ -13,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+logger = logging.getLogger("restoration")
 SHOWN = 3  # names in an error message
 
 
@@ -29,7 +31,8 @@ def load_network(
         path: a `.safetensors` file, or a file of `torch.save` that holds a state dict, bare or
             under a key. Prefixes `module.` of data-parallel training are removed.
         key: where the file holds its state dict: "params", "params_ema"...
-        strict: whether names must match exactly; at least one must, and sizes always.
+        strict: whether names must match exactly; at least one must, and sizes always. What does
+            not match is a warning in the log.
 
     Returns:
         The key that was used, or None if the file holds a bare state dict.
@@ -48,6 +51,19 @@ def load_network(
         for name, tensor in state.items()
     }
     _check_fit(expected, state, path, strict)
+    absent, idle = expected.keys() - state.keys(), state.keys() - expected.keys()
+    if absent or idle:
+        logger.warning(
+            "%s: %d of the network's %d tensors loaded; %s",
+            path,
+            len(expected) - len(absent),
+            len(expected),
+            "; ".join(
+                f"{text}: {_some(sorted(names))}"
+                for text, names in (("not in the file", absent), ("not in the network", idle))
+                if names
+            ),
+        )
     network.load_state_dict(state, strict=strict)
     return used
 
@@ -84,7 +100,10 @@ def _select(content: object, key: str, path: Path) -> tuple[Mapping[str, Tensor]
         return content[key], key
     if _is_state_dict(content):
         return content, None
-    raise ValueError(f"expected weights under {key!r} in {path}, got keys {_some(content)}")
+    raise ValueError(
+        f"expected weights under {key!r} in {path} (option `param_key_g`), "
+        f"got keys {_some(content)}"
+    )
 
 
 def _is_state_dict(content: object) -> bool:

@@ -6,6 +6,9 @@ Two ranks of b samples see together what one rank of 2b sees.
 """
 
 import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Iterator
 from multiprocessing.context import BaseContext
 
@@ -106,5 +109,20 @@ def _context() -> BaseContext:
 
 
 def _start_worker(number: int) -> None:
-    """One thread per worker; decoding is parallel over workers."""
+    """One thread per worker; decoding is parallel over workers. It ends with its trainer.
+
+    A terminal sends Ctrl-C to workers too; the trainer, which finishes its step, needs them.
+    """
     cv2.setNumThreads(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_trainer, daemon=True).start()
+
+
+def _end_with_trainer() -> None:
+    """End this worker when the process that made the loader is gone, even one that was killed.
+
+    torch's own watch looks at the server that workers are forked from, which lives as long as
+    they do.
+    """
+    multiprocessing.parent_process().join()
+    os._exit(1)

@@ -50,9 +50,7 @@ class Metrics:
     def labels(self) -> dict[str, str]:
         """Column headings: always the four of the publication, then what else was asked for."""
         extra = {name: m.label for name, m in self.by_name.items() if name not in COLUMNS}
-        heads = [*COLUMNS.values(), *extra.values()]
-        twice = {name for name, label in extra.items() if heads.count(label) > 1}
-        return COLUMNS | {n: f"{label} {n}" if n in twice else label for n, label in extra.items()}
+        return COLUMNS | extra
 
     @property
     def directions(self) -> dict[str, bool]:

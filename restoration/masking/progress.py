@@ -6,18 +6,17 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from restoration.train.checkpoint import save_atomically
+
 
 def save_progress(
     file: Path | None, module: nn.Module, optimizer: torch.optim.Optimizer, step: int
 ) -> None:
-    """Write weights, optimiser and step, first beside the file and then in its place."""
+    """Write weights, optimiser and step, whole or not at all; OSError where that fails."""
     if file is None:
         return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part")
     state = {"step": step, "module": module.state_dict(), "optimizer": optimizer.state_dict()}
-    torch.save(state, part)
-    part.replace(file)
+    save_atomically(state, file)
 
 
 def load_progress(file: Path | None, module: nn.Module, optimizer: torch.optim.Optimizer) -> int:

@@ -21,19 +21,29 @@ LATEST, BEST = "latest", "best"
 
 @dataclass
 class Progress:
-    """How far a run is: steps done, best validation value, means since the last log line."""
+    """How far a run is: steps done, best validation and of what, means since the last log line."""
 
     step: int = 0
     best: float | None = None
+    best_of: str | None = None
     means: dict[str, Any] | None = None
 
 
 def save_atomically(content: Any, path: Path) -> None:
-    """Write a file so that an interruption leaves the old one or the new one, never half."""
+    """Write a file so that an interruption leaves the old one or the new one, never half.
+
+    Raises:
+        OSError: it cannot be written, as where the disk is full.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    torch.save(content, part)
-    os.replace(part, path)
+    try:
+        torch.save(content, part)
+        os.replace(part, path)
+    except (OSError, RuntimeError) as error:  # torch's writer raises the latter on a full disk
+        part.unlink(missing_ok=True)
+        reason = error.strerror if isinstance(error, OSError) else "is the disk full?"
+        raise OSError(f"{path} cannot be written: {reason}") from error
 
 
 def save_weights(trainer: Trainer, folder: Path, label: str | int) -> Path:
@@ -54,6 +64,7 @@ def save_state(trainer: Trainer, folder: Path, progress: Progress) -> None:
         "optimizer": trainer.optimizer.state_dict(),
         "scaler": trainer.scaler.state_dict(),
         "best": progress.best,
+        "best_of": progress.best_of,
         "means": progress.means,
         "ema_count": None if trainer.ema is None else trainer.ema.n_averaged,
     }
@@ -95,7 +106,7 @@ def resume(trainer: Trainer, state_path: Path) -> Progress:
         state_path: training_states/<iter>.state.
 
     Returns:
-        How far the run was.
+        How far the run was. The optimiser keeps its own settings, such as another weight decay.
 
     Raises:
         FileNotFoundError: the state or its weights are missing.
@@ -110,9 +121,11 @@ def resume(trainer: Trainer, state_path: Path) -> Progress:
         raise ValueError(f"{state_path} is of another optimiser than {type(optimizer).__name__}")
     if trainer.scaler.is_enabled() != bool(state["scaler"]):
         raise ValueError(f"{state_path} is of another `train.amp`: fp16 has a scaler, others not")
-    optimizer.load_state_dict(state["optimizer"])
+    now = [{k: v for k, v in group.items() if k != "params"} for group in own]
+    groups = [old | new for old, new in zip(saved, now, strict=True)]
+    optimizer.load_state_dict(state["optimizer"] | {"param_groups": groups})
     trainer.scaler.load_state_dict(state["scaler"])
     if trainer.ema is not None:
         load_network(trainer.ema.module, weights, key="params_ema")
         trainer.ema.n_averaged.copy_(state["ema_count"])
-    return Progress(state["iter"], state["best"], state["means"])
+    return Progress(state["iter"], state["best"], state.get("best_of"), state["means"])

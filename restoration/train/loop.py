@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from losses import Criterion
+from restoration import distributed
 from restoration.data import corrupt
 
 AMP_TYPES = {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -30,6 +32,11 @@ class StepResult:
     data_seconds: float
 
 
+def step_seed(seed: int, step: int, rank: int) -> int:
+    """Seed of what a network draws by itself (dropout, stochastic depth) in one step."""
+    return int(np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)[0])
+
+
 class Trainer:
     """A network, its optimiser, and one step of training.
 
@@ -42,7 +49,8 @@ class Trainer:
         clip: largest gradient norm, or None.
         amp: "none", "bf16" or "fp16" autocast of the network; losses compute in float32.
         ema_decay: decay of the averaged weights, or 0 for none.
-        distributed: wrap the network in DistributedDataParallel.
+        parallel: wrap the network in DistributedDataParallel.
+        seed: seed of the run, for what the network draws by itself.
     """
 
     def __init__(
@@ -55,17 +63,19 @@ class Trainer:
         clip: float | None = None,
         amp: str = "none",
         ema_decay: float = 0.0,
-        distributed: bool = False,
+        parallel: bool = False,
+        seed: int = 0,
     ):
         self.network, self.criterion, self.optimizer = network, criterion, optimizer
         self.learning_rate, self.device, self.clip = learning_rate, device, clip
+        self.seed = seed
         self.dtype = AMP_TYPES[amp]
         self.scaler = torch.amp.GradScaler(device.type, enabled=amp == "fp16")
         self.ema = None
         if ema_decay:
             self.ema = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(ema_decay))
         self.module: nn.Module = network
-        if distributed:
+        if parallel:
             ids = [device.index] if device.type == "cuda" else None
             self.module = DistributedDataParallel(network, device_ids=ids)
 
@@ -82,12 +92,14 @@ class Trainer:
         """One optimiser step over one or more micro-batches.
 
         Args:
-            step: number of the step, from 0; it alone decides the learning rate.
+            step: number of the step, from 0; it alone decides the learning rate, and, with the
+                seed and the rank, what the network draws by itself.
             batches: micro-batches of the data loader.
 
         Returns:
             The mean of every loss term, and the norm of the gradient before clipping.
         """
+        torch.manual_seed(step_seed(self.seed, step, distributed.rank()))
         rate = self.learning_rate(step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -169,10 +181,10 @@ def train(
     batches = iter(loader)
     for step in range(start, total):
         trainer.network.train()
-        began = time.perf_counter()
-        micro = list(islice(batches, accumulate))
-        waited = time.perf_counter() - began
-        with interrupts_deferred():
+        with interrupts_deferred():  # a batch half received prints the worker's complaint
+            began = time.perf_counter()
+            micro = list(islice(batches, accumulate))
+            waited = time.perf_counter() - began
             result = trainer.step(step, micro)
             result.data_seconds = waited
             yield result

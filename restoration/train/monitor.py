@@ -115,7 +115,7 @@ class Monitor:
         self.tb, self.start, self.total, self.print_freq = tb, start, total, print_freq
         self.curves = Curves(folder / "curves.csv", start, names) if folder else None
         self.means, self.recent = RunningMeans(), RunningMeans()
-        self.data_seconds = 0.0
+        self.data_seconds, self.fetched = 0.0, 0  # since the last log line of this process
         self.first_bad: Tensor | None = None  # first step whose loss is not finite, else inf
         self.bar = Progress(
             TextColumn("{task.description}"),
@@ -147,6 +147,7 @@ class Monitor:
         bad = torch.where(result.values["total"].isfinite(), math.inf, float(done))
         self.first_bad = bad if self.first_bad is None else torch.minimum(self.first_bad, bad)
         self.data_seconds += result.data_seconds
+        self.fetched += 1
         self.bar.update(self.task, completed=done)
         if done % BAR_REFRESH == 0 or done == self.total:
             speed = self.bar.tasks[self.task].speed
@@ -154,6 +155,11 @@ class Monitor:
             self.bar.update(self.task, rate=rate, terms=describe(self.recent.read()))
         if done % self.print_freq == 0 or done == self.total:
             self._log(done, result)
+
+    @property
+    def broken(self) -> bool:
+        """Whether the loss of a step on this rank was not finite."""
+        return self.first_bad is not None and math.isfinite(float(self.first_bad))
 
     def check(self) -> None:
         """Raise FloatingPointError, on all ranks, if the loss of any step was not finite."""
@@ -168,14 +174,13 @@ class Monitor:
 
     def _log(self, done: int, result: StepResult) -> None:
         self.check()
-        count = self.means.count
         parts = distributed.gather([self.means.read()])
         means = {name: fmean(part[name] for part in parts) for name in parts[0]}
         task = self.bar.tasks[self.task]
         elapsed = task.elapsed or 0.0
         rate = (done - self.start) / elapsed if elapsed else 0.0
         left = (self.total - done) / rate if rate else 0.0
-        wait = self.data_seconds / count
+        wait = self.data_seconds / self.fetched
         logger.info(
             "[%d/%d] lr %.3g  %s  %.2f it/s  eta %s  data %.3f s",
             done,
@@ -191,7 +196,7 @@ class Monitor:
                 "the loader is the bottleneck: raise num_worker_per_gpu or cache_gb, or decode the "
                 "images once (restoration data prepare --decoded)"
             )
-        self.data_seconds = 0.0
+        self.data_seconds, self.fetched = 0.0, 0
         record(self.curves, self.tb, done, {"lr": result.learning_rate, **means})
 
     def validated(self, done: int, values: dict[str, float], images: dict[str, Tensor]) -> None:

@@ -139,7 +139,8 @@ def build_trainer(options: Options, recipe: Train, device: torch.device) -> Trai
         clip=recipe.grad_clip_norm if recipe.use_grad_clip else None,
         amp=recipe.amp,
         ema_decay=recipe.ema_decay,
-        distributed=distributed.world_size() > 1,
+        parallel=distributed.world_size() > 1,
+        seed=options.manual_seed,
     )
 
 
@@ -179,7 +180,10 @@ def prepare(options: Options, device: torch.device, resume_from: Path | None = N
         raise ValueError(
             f"{resume_from} is at step {start.step}, beyond train.total_iter = {recipe.total_iter}"
         )
-    return Run(options, recipe, trainer, dataset, patches, sets, metrics, start)
+    run = Run(options, recipe, trainer, dataset, patches, sets, metrics, start)
+    if start.best_of not in (None, best_of(run)):
+        start.best = None
+    return run
 
 
 def _loader(run: Run, start: int) -> DataLoader:
@@ -232,6 +236,12 @@ def _better(run: Run, value: float, best: float | None) -> bool:
     return best is None or (value > best if first.higher_is_better else value < best)
 
 
+def best_of(run: Run) -> str:
+    """Say what "best" is measured by: a best of something else is no rival."""
+    sets = (f"{name} ({len(s)}) at {s.sigmas}" for name, s in run.sets.items())
+    return f"{next(iter(run.metrics.by_name))} on {'; '.join(sets)}"
+
+
 def _score(run: Run, values: dict[str, float]) -> float | None:
     """Mean over noise levels of the first metric: what "best" means."""
     first = next(iter(run.metrics.by_name))
@@ -263,8 +273,9 @@ def run_training(run: Run, folder: Path, console: Console, tb_folder: Path | Non
         trainer.criterion.names,
         run.options.logger.print_freq,
     )
-    if run.start.means is not None:
-        monitor.means.restore(run.start.means)
+    means, terms = run.start.means, {"total", "grad_norm", *trainer.criterion.names}
+    if means is not None and set(means["sums"]) in (set(), terms):  # not those of other losses
+        monitor.means.restore(means)
     with monitor:
         _run_steps(run, folder, monitor)
     if main:
@@ -284,7 +295,7 @@ def _run_steps(run: Run, folder: Path, monitor: Monitor) -> None:
 
     def save() -> int:
         if main:
-            progress = checkpoint.Progress(done, best, monitor.means.state())
+            progress = checkpoint.Progress(done, best, best_of(run), monitor.means.state())
             checkpoint.save_state(trainer, folder, progress)
         return done
 
@@ -304,9 +315,13 @@ def _run_steps(run: Run, folder: Path, monitor: Monitor) -> None:
                 if saving:
                     saved = save()
     except KeyboardInterrupt:
-        if done > saved:
+        if done > saved and not monitor.broken:
             saved = save()
-        logger.info("interrupted: state saved at step %d; go on with --auto_resume", saved)
+        newest = checkpoint.latest_state(folder)
+        if newest is None:
+            logger.info("interrupted: there is no state yet to go on from")
+        else:
+            logger.info("interrupted: go on from step %s with --auto_resume", newest.stem)
         raise
 
 

@@ -114,10 +114,17 @@ def test_a_mismatch_leaves_the_network_as_it_was(tmp_path, saved):
     assert is_equal(loaded, network())
 
 
-def test_not_strict_loads_what_is_there(tmp_path, saved):
+def test_not_strict_loads_what_is_there(tmp_path, saved, caplog, monkeypatch):
     path, loaded = tmp_path / "net.pth", network()
     torch.save({"params": {"output.weight": saved.output.weight.data, "x": torch.ones(1)}}, path)
+    caplog.set_level("WARNING", "restoration")
+    monkeypatch.setattr("restoration.archs.checkpoint.logger.propagate", True)
     assert load_network(loaded, path, strict=False) == "params"
+    (said,) = set(caplog.messages)
+    assert re.search(
+        r"\d+ of the network's \d+ tensors loaded; not in the file: .*network: x",
+        said,
+    )
     assert torch.equal(loaded.output.weight, saved.output.weight)
     assert torch.equal(loaded.patch_embed.proj.weight, network().patch_embed.proj.weight)
 

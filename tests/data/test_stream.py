@@ -1,6 +1,11 @@
 """One stream, whatever the workers, the ranks and the interruptions."""
 
 import hashlib
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -143,3 +148,33 @@ def test_spawn_where_there_is_no_forkserver(monkeypatch):
 
     monkeypatch.setattr(stream.multiprocessing, "get_all_start_methods", lambda: ["spawn"])
     assert stream._context().get_start_method() == "spawn"
+
+
+def test_workers_end_with_a_killed_trainer(folder, tmp_path):
+    """Kill -9 leaves no process behind that waits for ever, with the trainer's pipes open."""
+    script = tmp_path / "killed.py"
+    script.write_text(
+        "import os, signal, sys\n"
+        "from restoration.data import *\n"
+        "if __name__ == '__main__':\n"
+        "    dataset = DenoisingDataset(FolderSource(sys.argv[1]), 0, 25)\n"
+        "    plan = BatchPlan(PatchSchedule([9], [1], [8]), 0, 99)\n"
+        "    batches = iter(make_loader(dataset, plan, num_workers=1))\n"
+        "    next(batches)\n"
+        "    print('fetched', flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    command = [sys.executable, str(script), str(folder)]
+    killed = subprocess.run(command, stdout=subprocess.PIPE, timeout=30)  # noqa: S603
+    assert killed.stdout == b"fetched\n"
+    assert killed.returncode == -signal.SIGKILL
+
+
+def test_workers_leave_ctrl_c_to_the_trainer(folder):
+    """A terminal sends it to all of them; the step that is under way still needs its batches."""
+    plan = BatchPlan(PatchSchedule([20], [1], [8]), 0, 20)
+    batches = iter(make_loader(_dataset(folder), plan, num_workers=1))
+    next(batches)
+    for worker in multiprocessing.active_children():
+        os.kill(worker.pid, signal.SIGINT)
+    assert len(list(batches)) == 19

@@ -337,7 +337,7 @@ def test_columns_of_one_metric_can_be_told_apart(whole):
     near = {"type": "psnr", "name": "psnr_inside", "crop_border": 4}
     _, folder, _ = whole(metrics=["psnr", near, "mae"])
     heads = (folder / "table.md").read_text().splitlines()[0]
-    assert "| PSNR ↑ | SSIM ↑ " in heads and "| PSNR psnr_inside ↑ | MAE ↓ |" in heads
+    assert "| PSNR ↑ | SSIM ↑ " in heads and "| PSNR (psnr_inside) ↑ | MAE ↓ |" in heads
 
 
 def test_optional_metric_that_cannot_be_had(whole, tmp_path):

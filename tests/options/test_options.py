@@ -145,6 +145,23 @@ def test_several_mistakes_at_once():
         ("train.scheduler", {"type": "CosineAnnealingRestartLR"}, "needs periods"),
         (
             "train.scheduler",
+            {"type": "CosineAnnealingRestartLR", "periods": [9], "eta_mins": [0.0]},
+            "eta_mins has no effect",
+        ),
+        (
+            "train.scheduler",
+            {
+                "type": "CosineAnnealingRestartCyclicLR",
+                "periods": [9],
+                "eta_mins": [0.0],
+                "eta_min": 1e-6,
+            },
+            "eta_min has no effect",
+        ),
+        ("train.scheduler", {"type": "MultiStepLR"}, "needs milestones"),
+        ("train.scheduler", {"milestones": [5]}, "milestones has no effect on this ConstantLR"),
+        (
+            "train.scheduler",
             {"type": "CosineAnnealingRestartCyclicLR", "periods": [3], "eta_mins": [0, 0]},
             "eta_mins needs one number per period, 1",
         ),

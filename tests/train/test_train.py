@@ -1,6 +1,7 @@
 import csv
 import math
 import os
+import re
 import signal
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,13 +15,15 @@ from torch import nn
 
 import losses
 from restoration import folders
-from restoration.cli.train import for_debugging, train
+from restoration.cli.train import for_debugging, opening, train
+from restoration.masking.progress import save_progress
 from restoration.options import Optimizer
 from restoration.options_file import validate
 from restoration.train import checkpoint
 from restoration.train import recipe as train_recipe
 from restoration.train.criterion import build_criterion
-from restoration.train.loop import Trainer, interrupts_deferred
+from restoration.train.loop import Trainer, interrupts_deferred, step_seed
+from restoration.train.loop import train as train_steps
 from restoration.train.monitor import Monitor, RunningMeans, clock
 
 CPU = torch.device("cpu")
@@ -245,6 +248,36 @@ def test_second_interrupt_stops_at_once(make_options, tmp_path, monkeypatch, ctr
     assert checkpoint.latest_state(tmp_path / "run").name == "1.state"
 
 
+def test_interrupt_while_a_batch_is_fetched(ctrl_c):
+    def batches():
+        for number in range(3):
+            if number == 1:
+                os.kill(os.getpid(), signal.SIGINT)
+            yield one_batch(number)
+
+    steps = train_steps(make_trainer(), batches(), 0, 3)
+    assert [next(steps).step, next(steps).step] == [0, 1], "the step is finished first"
+    with pytest.raises(KeyboardInterrupt):
+        next(steps)
+
+
+def test_interrupt_before_the_first_step(make_options, tmp_path, monkeypatch, ctrl_c):
+    interrupt_at(monkeypatch, 1, times=2)
+    with pytest.raises(KeyboardInterrupt):
+        run(make_options(), tmp_path / "run")
+    assert checkpoint.latest_state(tmp_path / "run") is None
+    assert "no state yet" in (tmp_path / "run/train.log").read_text()
+
+
+def test_interrupt_keeps_no_broken_weights(make_options, tmp_path, monkeypatch, ctrl_c):
+    interrupt_at(monkeypatch, 3)
+    wild = {"optim_g": {"type": "SGD", "lr": 1e38}, "use_grad_clip": False}
+    log = {"print_freq": 100, "save_checkpoint_freq": 100, "use_tb_logger": False}
+    with pytest.raises(KeyboardInterrupt):
+        run(make_options(train=wild, logger=log), tmp_path / "run")
+    assert not list((tmp_path / "run").glob("models/*"))
+
+
 def test_interrupts_are_left_to_their_own_handler():
     mine = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -277,6 +310,73 @@ def test_resume_from_something_else(make_options, tmp_path, content):
     with pytest.raises(ValueError, match="expected a training state"):
         run(make_options(), tmp_path / "run", auto_resume=True)
     assert sorted(p.name for p in tmp_path.rglob("*")) == before
+
+
+def test_resume_takes_the_optimizers_settings_of_now(make_options, tmp_path):
+    run(make_options(), tmp_path / "run")
+    changed = {"optim_g": {"lr": 1e-3, "weight_decay": 0.5, "betas": [0.8, 0.99]}, "total_iter": 8}
+    newest = checkpoint.latest_state(tmp_path / "run")
+    prepared = train_recipe.prepare(make_options(train=changed), CPU, newest)
+    (group,) = prepared.trainer.optimizer.param_groups
+    assert (group["weight_decay"], tuple(group["betas"])) == (0.5, (0.8, 0.99))
+    moments = prepared.trainer.optimizer.state_dict()["state"]
+    assert_same(moments, state(tmp_path / "run", 6)["optimizer"]["state"])
+
+
+def test_resume_says_what_changed(make_options, tmp_path):
+    """The folder's options are those of now; its log keeps what they were."""
+    for total, lr in [(6, 1e-3), (6, 1e-3), (7, 1e-4)]:
+        options = make_options(train={"total_iter": total, "optim_g": {"lr": lr}})
+        run(options, tmp_path / "run", auto_resume=True)
+    log = (tmp_path / "run/train.log").read_text()
+    (said,) = re.findall(r"changed since: (.*)", log)
+    assert said == "train.total_iter 6 -> 7; train.optim_g.lr 0.001 -> 0.0001"
+
+
+def test_resume_with_other_losses_does_not_mix_their_means(make_options, tmp_path):
+    log = {"print_freq": 4, "save_checkpoint_freq": 3, "use_tb_logger": False}
+    run(make_options(logger=log), tmp_path / "run")
+    (tmp_path / "run/training_states/6.state").unlink()
+    changed = {"losses": [{"type": "MAE", "name": "twice", "weight": 2.0}], "total_iter": 4}
+    run(make_options(logger=log, train=changed), tmp_path / "run", auto_resume=True)
+    assert curve(tmp_path / "run") == pytest.approx(
+        [2 * v for v in curve(tmp_path / "run", "twice")]
+    )
+
+
+def test_resume_with_another_metric_forgets_the_best(make_options, tmp_path, images):
+    both = make_options().datasets.train.model_dump(exclude_unset=True)
+    sets = {"train": both, "val": {"dataroot_gt": str(images), "sigma_test": [25]}}
+    run(make_options(datasets=sets, val={"val_freq": 2}), tmp_path / "run")
+    newest = checkpoint.latest_state(tmp_path / "run")
+    for metrics, kept in [(["psnr"], True), (["ssim", "psnr"], False)]:
+        options = make_options(datasets=sets, val={"val_freq": 2, "metrics": metrics})
+        best = train_recipe.prepare(options, CPU, newest).start.best
+        assert best == (state(tmp_path / "run", 6)["best"] if kept else None)
+
+
+def test_auto_resume_goes_before_resume_state(make_options, tmp_path):
+    """A run that started from another run's state and was interrupted is not started again."""
+    run(make_options(), tmp_path / "first")
+    path = {"resume_state": str(tmp_path / "first/training_states/3.state")}
+    run(make_options(path=path), tmp_path / "second", auto_resume=True)
+    (tmp_path / "second/mine.txt").write_text("kept")
+    run(make_options(path=path), tmp_path / "second", auto_resume=True)
+    assert (tmp_path / "second/mine.txt").exists()
+    assert "second/training_states/6.state" in (tmp_path / "second/train.log").read_text()
+
+
+def test_network_that_draws_by_itself_resumes_exactly(make_options, tmp_path, monkeypatch):
+    class Drops(nn.Sequential):
+        def __init__(self):
+            super().__init__(nn.Conv2d(3, 3, 3, padding=1), nn.Dropout(0.5))
+
+    monkeypatch.setattr(train_recipe, "build_network", lambda options: Drops())
+    run(make_options(), tmp_path / "whole")
+    run(make_options(train={"total_iter": 3}), tmp_path / "parts")
+    run(make_options(), tmp_path / "parts", auto_resume=True)
+    assert_same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+    assert len({step_seed(0, step, rank) for step in range(9) for rank in range(9)}) == 81
 
 
 def test_resume_needs_what_fits(make_options, tmp_path):
@@ -614,6 +714,20 @@ def test_folder_explains_its_run(make_options, tmp_path):
     assert "trained:" in log
 
 
+def test_run_says_what_it_has_less_of_than_was_asked(make_options):
+    def said(num_gpu, processes, device=CPU):
+        prepared = train_recipe.prepare(make_options(num_gpu=num_gpu), CPU)
+        return opening(prepared, device, processes)
+
+    first, no_gpu = said(8, 1)
+    assert re.fullmatch(r"Restormer of [\d,]+ parameters on cpu, 3 images, step 0 of 6", first)
+    assert "num_gpu is 8, but torch finds no GPU" in no_gpu
+    gpu = torch.device("cuda", 0)
+    assert "num_gpu is 8, but 1 process(es) train" in said(8, 1, gpu)[1]
+    assert [len(said(n, 1, gpu)) for n in (1, "auto")] == [1, 1]
+    assert [len(said(n, 1)) for n in (0, "auto")] == [1, 1]
+
+
 def test_archive_names_do_not_collide(tmp_path, monkeypatch):
     monkeypatch.setattr(folders.time, "strftime", lambda pattern: "now")
     for number in range(3):
@@ -641,7 +755,26 @@ def test_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert torch.load(path, weights_only=True) == {"a": 1}
 
 
-def test_debug_shortens(make_options):
+def test_full_disk_is_an_error_of_the_systems(tmp_path, monkeypatch):
+    """Torch's writer says RuntimeError there, of a position in its file."""
+
+    def half(content, part):
+        part.write_bytes(b"half")
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0")
+
+    monkeypatch.setattr(checkpoint.torch, "save", half)
+    with pytest.raises(OSError, match=r"file.pth cannot be written: is the disk full\?"):
+        checkpoint.save_atomically({"a": 1}, tmp_path / "file.pth")
+    layer = nn.Linear(1, 1)
+    with pytest.raises(OSError, match="mask.state cannot be written"):
+        save_progress(tmp_path / "mask.state", layer, torch.optim.SGD(layer.parameters()), 1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_debug_shortens(make_options, images):
+    options = for_debugging(make_options(datasets={"val": {"dataroot_gt": str(images)}}))
+    assert options.train.total_iter == options.val.val_freq == 6
+    assert options.datasets.test["val"].max_images == 1
     options = for_debugging(make_options(train={"total_iter": 1000}))
     assert options.name == "debug_run"
     assert options.train.total_iter == options.val.val_freq == 8
