@@ -174,7 +174,10 @@ def _write(
         tiles = (options.val.tile, options.val.tile_overlap)
         recipe.draw_picture(folder / "picture.png", network, first, device, *tiles, shown.known)
         names.append("picture.png")
-    print_report(report, console, only_average=not single)
+    if options.val.save_img:
+        names.append("visualization/")
+    if report.metrics.by_name:
+        print_report(report, console, only_average=not single)
     logger.info("written: %s (%s)", folder, ", ".join(names))
 
 
