@@ -35,17 +35,6 @@ def depthwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return F.conv2d(x, weight, bias, padding=1, groups=x.shape[1])
 
 
-def _depthwise_backward(
-    grad: Tensor, x: Tensor, weight: Tensor, biased: bool
-) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """Gradients of `depthwise`: x; weight and bias."""
-    if not x.is_cpu or x.dtype not in REDUCED:
-        return _conv_backward(grad, x, weight, biased)
-    # on a CPU the library's own gradient of the input is slower than one more convolution
-    by_rest = _conv_backward(grad, x, weight, biased, (False, True))[1:]
-    return depthwise(grad, weight.flip(2, 3), None), *by_rest
-
-
 def _conv_backward(
     grad: Tensor, x: Tensor, weight: Tensor, biased: bool, wanted: tuple[bool, bool] = (True, True)
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
@@ -169,11 +158,11 @@ class _GatedProject(Function):
         del inner, gated, filled
         by_output = _conv_backward(grad, product, weight, bias is not None, (False, True))[1:]
         del product
-        by_content, *by_second = _depthwise_backward(
+        by_content, *by_second = _conv_backward(
             by_filled, content, content_weight, content_bias is not None
         )
         del by_filled
-        by_gate, *by_first = _depthwise_backward(by_gated, gate, gate_weight, gate_bias is not None)
+        by_gate, *by_first = _conv_backward(by_gated, gate, gate_weight, gate_bias is not None)
         return (None, grad, by_gate, by_content, *by_first, *by_second, *by_output)
 
 
