@@ -87,6 +87,8 @@ class _NormProject(Function):
     @without_autocast
     def backward(ctx: Context, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x, mean, scale, norm_weight, norm_bias, *weights = ctx.saved_tensors
+        if x.is_cpu:  # a view: kernels are compiled anew for every size of a parameter itself
+            norm_weight = norm_weight.view_as(norm_weight)
         features = ctx.kernels.normalise(x, mean, scale, norm_weight, norm_bias, weights[0].dtype)
         total, by_projections = None, []
         for grad, weight in zip(grads, weights, strict=True):
