@@ -5,7 +5,7 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -255,13 +255,17 @@ def dump_yaml(options: BaseModel) -> str:
     return yaml.safe_dump(plain(options), sort_keys=False)
 
 
-def changes(old: Any, new: Any, key: str = "") -> list[str]:
-    """List what differs between two mappings of options, such as `train.total_iter 10 -> 20`."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = dict.fromkeys([*old, *new])
-        below = [(f"{key}.{k}" if key else str(k), old.get(k), new.get(k)) for k in keys]
-        return [one for path, a, b in below for one in changes(a, b, path)]
-    return [] if old == new else [f"{key} {old} -> {new}"]
+def differing_keys(
+    one: Any, other: Any, path: str = "", absent: Any = "absent"
+) -> Iterator[tuple[str, Any, Any]]:
+    """Yield (key, value of one, value of the other) where two nested mappings differ."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in dict.fromkeys([*one, *other]):
+            below = f"{path}.{key}" if path else str(key)
+            values = (mapping.get(key, absent) for mapping in (one, other))
+            yield from differing_keys(*values, below, absent)
+    elif one != other:
+        yield path, one, other
 
 
 def shipped_options() -> Path:

@@ -62,12 +62,13 @@ def opening(run: "Run", device: "torch.device", processes: int) -> list[str]:
 
 def changed_since(folder: Path, options: "Options") -> list[str]:
     """What differs from the options that the folder was last trained with."""
-    from restoration.options_file import changes, dump_yaml, parse_yaml
+    from restoration.options_file import differing_keys, dump_yaml, parse_yaml
 
     before = folder / "options.yml"
     if not before.is_file():
         return []
-    return changes(parse_yaml(before.read_text(encoding="utf-8")), parse_yaml(dump_yaml(options)))
+    then, now = (parse_yaml(text) for text in (before.read_text("utf-8"), dump_yaml(options)))
+    return [f"{key} {old} -> {new}" for key, old, new in differing_keys(then, now, absent=None)]
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from restoration import distributed
-from restoration.compare.identity import check_unchanged, differing_keys, identify
+from restoration.compare.identity import check_unchanged, identify
 from restoration.folders import write_json
 from restoration.options_compare import Plan, ResolvedRecipe
-from restoration.options_file import load_options
+from restoration.options_file import differing_keys, load_options
 from restoration.train import checkpoint
 
 FILE = "begun.json"

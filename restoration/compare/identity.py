@@ -5,7 +5,7 @@ options lead to: the crops themselves, the initial weights, every learning rate.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,12 @@ from restoration.evaluate import EvaluationSet
 from restoration.evaluate.runs import digest_tensors, plain_digest
 from restoration.options import Options
 from restoration.options_compare import Plan, ResolvedRecipe
-from restoration.options_file import plain
+from restoration.options_file import differing_keys, plain
 from restoration.train.recipe import build_learning_rate, initial_network, open_stream
 
 LOSS_KEYS = ("losses", "pixel_opt", "perceptual_opt")
 SPEED_KEYS = ("name", "num_worker_per_gpu", "cache_gb")  # change no sample
 PROBES = 8  # samples of the stream that are cut and hashed
-ABSENT = "absent"
 
 
 def conditions(options: Options) -> dict[str, Any]:
@@ -40,16 +39,6 @@ def conditions(options: Options) -> dict[str, Any]:
         "path": start if "pretrain_network_g" in start else {},
         "train": train,
     }
-
-
-def differing_keys(one: Any, other: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Yield (key, value of one, value of the other) where two nested mappings differ."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        for key in dict.fromkeys([*one, *other]):
-            below = f"{path}.{key}" if path else str(key)
-            yield from differing_keys(one.get(key, ABSENT), other.get(key, ABSENT), below)
-    elif one != other:
-        yield path, one, other
 
 
 def stream_definition(dataset: DenoisingDataset, patches: PatchSchedule) -> dict[str, Any]:
