@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 
-SHARE = Path("share/restoration/options")
+SHARE = Path("share/restoration/options/schema")
 OPTION_FILES = sorted(Path("options").rglob("*.yml"))  # a wheel carries them beside the packages
 
 TEST = ["pytest>=8", "pytest-cov>=5", "ruff>=0.6", "flip-evaluator>=1.6"]
@@ -24,7 +24,7 @@ setup(
     package_data={
         "losses": ["pretrained/*"],
         "restoration": ["data/*.json"],
-        "restoration.report": ["templates/*"],
+        "restoration.compare.report": ["templates/*"],
     },
     data_files=[
         (str(SHARE / path.parent.relative_to("options")), [str(path)]) for path in OPTION_FILES

@@ -3,18 +3,18 @@
 Every term is called as `term(prediction, target)` on (B, 3, H, W) RGB images in [0, 1].
 """
 
-from losses.backbones import Backbone, build_backbone
+from losses.base import FeatureDistance
 from losses.criterion import TERMS, Criterion, build, build_term
 from losses.dists import DISTS, EDISTS
 from losses.elpips import ELPIPS
 from losses.enhanced import EnhancedMAE, EnhancedMSE, EnhancedPSNR, EnhancedSSIM
-from losses.feature_loss import FeatureDistance
+from losses.features.backbones import Backbone, build_backbone
 from losses.flip import FLIP, EnhancedFLIP
-from losses.learned import LPIPS
+from losses.lpips import LPIPS
 from losses.masks import MaskBank, MaskNet, ScalerNetwork, load_masks, load_scaler
 from losses.milo import MILO
-from losses.perceptual import EVGG, VGG, FeatureLoss
 from losses.pixel import MAE, MSE, PSNR, SSIM, Charbonnier
+from losses.vgg import EVGG, VGG, FeatureLoss
 
 __all__ = [
     "DISTS",

@@ -8,15 +8,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from losses.base import FeatureDistance, Features, share_backbones
 from losses.dists import DISTS, EDISTS
 from losses.elpips import ELPIPS
 from losses.enhanced import EnhancedMAE, EnhancedMSE, EnhancedPSNR, EnhancedSSIM
-from losses.feature_loss import FeatureDistance, Features, share_backbones
 from losses.flip import FLIP, EnhancedFLIP
-from losses.learned import LPIPS
+from losses.lpips import LPIPS
 from losses.milo import MILO
-from losses.perceptual import EVGG, VGG
 from losses.pixel import MAE, MSE, PSNR, SSIM, Charbonnier
+from losses.vgg import EVGG, VGG
 
 TERMS: dict[str, Callable[..., nn.Module]] = {
     "MAE": MAE,

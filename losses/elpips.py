@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from losses import functional
-from losses.backbones import Backbone, build_backbone
-from losses.feature_loss import FeatureDistance
+from losses.base import FeatureDistance
+from losses.features.backbones import Backbone, build_backbone
 from losses.masks import MaskBank, load_masks
 from losses.weights import load_state_dict, resolve
 

@@ -26,9 +26,9 @@ from torch.utils.data import Dataset
 
 import losses
 from restoration.archs import ARCHS, build, restore
-from restoration.basicsr_compat import import_basicsr
+from restoration.common.basicsr import import_basicsr
 from restoration.data import corrupt, draw, evaluation_noise, open_source, symmetric
-from restoration.data.draws import check_sigma
+from restoration.data.sampling import check_sigma
 from restoration.metrics import Metric, build_metrics, known_metrics
 
 import_basicsr()

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from restoration.cli import build_parser, main
-from restoration.options_compare import load_comparison
-from restoration.options_file import load_options
-from restoration.options_masks import MaskOptions, load_ablation
+from restoration.compare.plan import load_comparison
+from restoration.masks.options import MaskOptions, load_ablation
+from restoration.options.load import load_options
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

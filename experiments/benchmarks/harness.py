@@ -23,7 +23,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from restoration.memory import keep_freed
+from restoration.common.memory import keep_freed
 
 LIBRARIES = ("torch", "numpy", "opencv-python", "basicsr", "lpips")
 MEGABYTE = 2**20

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from restoration.basicsr_compat import import_basicsr
+from restoration.common.basicsr import import_basicsr
 from restoration.data import open_source
 from restoration.metrics import psnr, ssim
 

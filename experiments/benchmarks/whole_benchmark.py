@@ -33,14 +33,14 @@ STAND_IN = "skimage:chelsea,rocket,astronaut"
 NETWORK, EVALUATION = "network", "evaluation, the rest of it"
 ELSEWHERE = "network, for checks and picture"
 PARTS = {  # part: functions, by module; looked up where they are used
-    NETWORK: ["restoration.archs.restormer:Restormer.forward"],
-    "metrics": ["restoration.evaluate.protocol:measure"],
-    "noise": ["restoration.evaluate.protocol:evaluation_noise"],
+    NETWORK: ["restoration.archs.restormer.network:Restormer.forward"],
+    "metrics": ["restoration.evaluate.measure:measure"],
+    "noise": ["restoration.evaluate.measure:evaluation_noise"],
     "reading": ["restoration.data.sources:read_image"],
     EVALUATION: ["restoration.evaluate.benchmark:run_benchmark"],
     "checks before the first image": ["restoration.evaluate.benchmark:prepare"],
-    "result files": ["restoration.evaluate.recipe:write_report"],
-    "picture": ["restoration.evaluate.recipe:draw_picture"],
+    "result files": ["restoration.evaluate.sets:write_report"],
+    "picture": ["restoration.evaluate.sets:draw_picture"],
 }
 OUTSIDE = "options, folders, printing"
 

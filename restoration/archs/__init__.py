@@ -1,70 +1,8 @@
-"""Network architectures: one visible dict of them, and `build` to make one by name."""
+"""Network architectures: building them by name, loading their weights, running them."""
 
-import difflib
-import inspect
-from collections.abc import Callable, Iterable
-
-from torch import nn
-
+from restoration.archs.build import ARCHS, build
 from restoration.archs.checkpoint import load_network
 from restoration.archs.inference import restore
-from restoration.archs.restormer import Restormer, restormer_s, restormer_xs
+from restoration.archs.restormer.network import Restormer, restormer_s, restormer_xs
 
 __all__ = ["ARCHS", "Restormer", "build", "load_network", "restore", "restormer_s", "restormer_xs"]
-
-ARCHS: dict[str, Callable[..., nn.Module]] = {
-    "Restormer": Restormer,
-    "restormer_s": restormer_s,
-    "restormer_xs": restormer_xs,
-}
-
-
-def build(type: str, **kwargs: object) -> nn.Module:
-    """Build a network by name: one of `ARCHS`, else any architecture that BasicSR knows.
-
-    Args:
-        type: name of the architecture.
-        kwargs: its arguments; they override those of a preset.
-
-    Returns:
-        The network, with fresh weights.
-
-    Raises:
-        ValueError: unknown name, unknown or missing argument, or a value that it refuses.
-    """
-    arch = ARCHS.get(type)
-    if arch is None:
-        from restoration.basicsr_compat import find_arch  # only here: ours never need BasicSR
-
-        arch = find_arch(type)
-    if arch is None:
-        raise ValueError(
-            f"expected an architecture of {', '.join(ARCHS)} or of BasicSR, "
-            f"got {type!r}{_nearest(type, ARCHS)}"
-        )
-    _check_arguments(type, arch, kwargs)
-    return arch(**kwargs)
-
-
-def _check_arguments(name: str, arch: Callable[..., nn.Module], kwargs: dict[str, object]) -> None:
-    signature = inspect.signature(arch)
-    parameters = signature.parameters
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    known = [p.name for p in parameters.values() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
-    for argument in kwargs:
-        if argument not in known and not takes_any:
-            raise ValueError(
-                f"expected arguments of {name} among {', '.join(known)}, "
-                f"got {argument!r}{_nearest(argument, known)}"
-            )
-    try:
-        signature.bind(**kwargs)
-    except TypeError as error:
-        raise ValueError(f"expected all arguments that {name} needs, got {error}") from error
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    """A hint at the known name most like the word, or nothing."""
-    by_lower = {name.lower(): name for name in known}
-    matches = difflib.get_close_matches(word.lower(), by_lower, n=1)
-    return f"; did you mean {by_lower[matches[0]]!r}?" if matches else ""

@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0, or 2 for a mistake of the user's, or 130 when interrupted.
     """
     parsed = build_parser().parse_args(arguments)
-    from restoration.memory import keep_freed
+    from restoration.common.memory import keep_freed
 
     keep_freed()
     try:

@@ -20,10 +20,10 @@ from restoration.cli import session
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from restoration.compare.begun import Begun
-    from restoration.compare.record import Record
+    from restoration.compare.plan import Plan, ResolvedRecipe
+    from restoration.compare.result import Record
+    from restoration.compare.resume import Begun
     from restoration.evaluate import EvaluationSet
-    from restoration.options_compare import Plan, ResolvedRecipe
 
 logger = logging.getLogger("restoration")
 RECIPES = "recipes"
@@ -60,7 +60,7 @@ def for_debugging(plan: "Plan") -> "Plan":
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    from restoration.options_compare import load_comparison
+    from restoration.compare.plan import load_comparison
 
     plan = load_comparison(arguments.opt, arguments.force_yml)
     if arguments.debug:
@@ -74,25 +74,25 @@ def compare(
     plan: "Plan", folder: Path, device, auto_resume: bool = False, allow_different: bool = False
 ) -> "Record":
     """Check, train, benchmark, and write and print what was found."""
-    from restoration import distributed
-    from restoration.compare import begun, findings, identity, seeds
-    from restoration.evaluate import recipe
+    from restoration.common import distributed
+    from restoration.compare import fairness, findings, resume, seeds
+    from restoration.evaluate import sets as recipe
 
     sets = recipe.open_sets(plan.shared.datasets.test)
     metrics = recipe.open_metrics(plan.shared.val.metric_specs)
     if not metrics.by_name:
         raise ValueError(" ".join(["a comparison needs a metric that can be had.", *metrics.notes]))
     findings.check_expected(plan.settings.expected, plan.shared.val.metric_specs)
-    known = begun.going_on(plan, folder, folder / RECIPES) if auto_resume else {}
-    single = begun.identities(plan, folder / RECIPES, known)
+    known = resume.going_on(plan, folder, folder / RECIPES) if auto_resume else {}
+    single = resume.identities(plan, folder / RECIPES, known)
     identities = {
         one.name: seeds.merge_identities([single[run.place] for run in plan.runs_of(one)])
         for one in plan.recipes
         if one.trained
     }
-    marks = identity.find_marks(plan, identities)
+    marks = fairness.find_marks(plan, identities)
     if not allow_different:
-        identity.refuse(plan, marks)
+        fairness.refuse(plan, marks)
     weights = _check_recipes(plan, device, known)
     session.open_folder(folder, keep=auto_resume)
     console = session.make_console()
@@ -103,9 +103,9 @@ def compare(
         if distributed.rank() == 0:
             console.print(heading, style="bold")
         if run.trained:
-            begun.note(run, folder, folder / RECIPES, single[run.place], weights[run.name])
+            resume.note(run, folder, folder / RECIPES, single[run.place], weights[run.name])
         _train(run, folder / RECIPES / run.place, device, auto_resume)
-    sets_hash = identity.hash_test_sets(sets)
+    sets_hash = fairness.hash_test_sets(sets)
     with session.logging_to(console, folder / "compare.log"):
         rows = _benchmark(plan, folder, sets, sets_hash, metrics, device, console)
         record = _record(plan, folder, rows, metrics, identities, sets_hash, marks, device)
@@ -132,10 +132,10 @@ def _check_recipes(plan: "Plan", device, known: "Begun") -> dict[str, str]:
     Returns:
         SHA-256 of the weights of every trained recipe's loss.
     """
-    from restoration.compare.begun import check_weights
-    from restoration.compare.benchmark import load
-    from restoration.evaluate.runs import weights_digest
-    from restoration.train.recipe import prepare
+    from restoration.compare.measure import load
+    from restoration.compare.resume import check_weights
+    from restoration.evaluate.candidates import weights_digest
+    from restoration.train.run import prepare
 
     weights = {}
     for one in plan.recipes:
@@ -153,9 +153,9 @@ def _check_recipes(plan: "Plan", device, known: "Begun") -> dict[str, str]:
 
 
 def _train(one: "ResolvedRecipe", folder: Path, device, auto_resume: bool) -> None:
-    from restoration import distributed
     from restoration.cli.train import train
-    from restoration.compare.begun import is_finished
+    from restoration.common import distributed
+    from restoration.compare.resume import is_finished
 
     console = session.make_console()
     if not one.trained:
@@ -175,9 +175,9 @@ def _train(one: "ResolvedRecipe", folder: Path, device, auto_resume: bool) -> No
 def _benchmark(
     plan: "Plan", folder: Path, sets, sets_hash: str, metrics, device, console: "Console"
 ) -> list[dict[str, Any]]:
-    from restoration import distributed
+    from restoration.common import distributed
     from restoration.compare import seeds
-    from restoration.compare.benchmark import benchmark
+    from restoration.compare.measure import benchmark
 
     size, rank = distributed.world_size(), distributed.rank()
     each = sum(len(one) * len(one.sigmas) for one in sets.values()) / size
@@ -211,10 +211,11 @@ def _benchmark(
 
 
 def _record(plan: "Plan", folder: Path, rows, metrics, identities, sets_hash, marks, device):
-    from restoration import distributed
-    from restoration.compare import benchmark, findings, record, seeds
-    from restoration.evaluate.runs import file_digest
-    from restoration.folders import environment
+    from restoration.common import distributed
+    from restoration.common.folders import environment
+    from restoration.compare import findings, measure, seeds
+    from restoration.compare import result as record
+    from restoration.evaluate.candidates import file_digest
 
     directions = {name: metric.higher_is_better for name, metric in metrics.by_name.items()}
     found = findings.find(
@@ -230,11 +231,11 @@ def _record(plan: "Plan", folder: Path, rows, metrics, identities, sets_hash, ma
     for one in plan.recipes:
         runs = {run.seed: run for run in plan.runs_of(one)}
         folders = {seed: folder / RECIPES / run.place for seed, run in runs.items()}
-        tested = {s: benchmark.tested_options(run, folders[s]) for s, run in runs.items()}
+        tested = {s: measure.tested_options(run, folders[s]) for s, run in runs.items()}
         checkpoints[one.name] = {
             seed: file_digest(options.path.pretrain_network_g) for seed, options in tested.items()
         }
-        network = benchmark.load(next(iter(tested.values())), device)
+        network = measure.load(next(iter(tested.values())), device)
         parameters[one.name] = sum(p.numel() for p in network.parameters())
         curves[one.name] = seeds.mean_curves(
             [record.read_curves(path / "curves.csv") for path in folders.values()]
@@ -256,9 +257,9 @@ def _record(plan: "Plan", folder: Path, rows, metrics, identities, sets_hash, ma
 def _write(
     record: "Record", folder: Path, sets: dict[str, "EvaluationSet"], device, console: "Console"
 ) -> None:
-    from restoration.compare.record import write_files
-    from restoration.report import page, words
-    from restoration.report.pictures import draw_crops
+    from restoration.compare.report import page, words
+    from restoration.compare.report.pictures import draw_crops
+    from restoration.compare.result import write_files
 
     write_files(record, folder)
     crops = draw_crops(record, folder / RECIPES, sets, device)

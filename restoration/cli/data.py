@@ -12,7 +12,7 @@ from restoration.cli.progress import Work
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from restoration.data.manifest import DataSet, Findings
+    from restoration.data.known_sets import DataSet, Findings
 
 SHOWN = 8  # file names in one line of an answer
 
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _list(arguments: argparse.Namespace, console: "Console") -> None:
-    from restoration.data.manifest import manifest
+    from restoration.data.known_sets import manifest
     from restoration.data.sources import find_pictures
 
     table = Table("set", "for", "pictures", "here", "size", "checksum", "folder", show_edge=False)
@@ -91,7 +91,7 @@ def _list(arguments: argparse.Namespace, console: "Console") -> None:
 
 
 def _verify(arguments: argparse.Namespace, console: "Console") -> None:
-    from restoration.data.manifest import compare, digests_of, find_entry, manifest
+    from restoration.data.known_sets import compare, digests_of, find_entry, manifest
     from restoration.data.sources import FolderSource
 
     present = [name for name in manifest() if (arguments.root / name).is_dir()]

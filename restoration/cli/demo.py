@@ -19,7 +19,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     from restoration.cli.test import test
     from restoration.cli.train import train
-    from restoration.options_file import load_options, shipped_options
+    from restoration.options.load import load_options, shipped_options
 
     began = time.perf_counter()
     assignments = []

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     import numpy as np
     from rich.console import Console
 
-    from restoration.masking.ablation import Row
-    from restoration.masking.metrics import EnhancedMetric
-    from restoration.masking.opinion_table import OpinionTable
-    from restoration.options_masks import AblationPlan, MaskOptions
+    from restoration.masks.ablation import Row
+    from restoration.masks.options import AblationPlan, MaskOptions
+    from restoration.masks.trainable import EnhancedMetric
+    from restoration.opinion.table import OpinionTable
 
 VARIANTS = "variants"
 
@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    from restoration.options_file import dump_yaml
-    from restoration.options_masks import load_ablation
+    from restoration.masks.options import load_ablation
+    from restoration.options.load import dump_yaml
 
     plan = load_ablation(arguments.opt, arguments.force_yml)
     folder = Path("experiments") / plan.name
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> None:
 def figure_pair(plan: "AblationPlan") -> "tuple[np.ndarray, np.ndarray]":
     """Reference and distorted image of the figure, (H, W, 3) uint8."""
     from restoration.data import open_source
-    from restoration.masking.distortions import distort
+    from restoration.degradations.distortions import distort
 
     given = plan.settings.figure
     reference = open_source(given.image).read(0)
@@ -77,7 +77,7 @@ def trained_metric(options: "MaskOptions", folder: Path) -> "EnhancedMetric":
 
 def report(plan: "AblationPlan", folder: Path, test: "OpinionTable", console: "Console") -> None:
     """Measure plain metrics and variants, write and print the table, draw the maps."""
-    from restoration.masking.ablation import table_cells, write_table
+    from restoration.masks.ablation import table_cells, write_table
 
     rows = measure(plan, folder, test, console)
     about = (
@@ -103,8 +103,8 @@ def measure(
     """A row per plain metric, and one per variant."""
     import json
 
-    from restoration.masking.ablation import Row
-    from restoration.masking.outcome import agreement, distances
+    from restoration.masks.ablation import Row
+    from restoration.masks.outcome import agreement, distances
 
     plain, enhanced = {}, []
     kinds = {options.metric.model_dump_json() for options in plan.variants.values()}
@@ -129,8 +129,8 @@ def measure(
 def draw(plan: "AblationPlan", folder: Path) -> None:
     """Draw the error maps of one pair."""
     import losses
-    from restoration.masking.ablation import error_map, maps_figure
-    from restoration.masking.pairs import to_tensor
+    from restoration.masks.ablation import error_map, maps_figure
+    from restoration.opinion.pairs import to_tensor
 
     reference, distorted = figure_pair(plan)
     pair, maps, plain = (to_tensor([reference]), to_tensor([distorted])), {}, None

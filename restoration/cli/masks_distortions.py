@@ -48,8 +48,8 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.out is not None and arguments.out.suffix.lower() != ".png":
         raise ValueError(f"expected a file name ending in .png, got {arguments.out}")
     from restoration.data import write_png
-    from restoration.masking.contact_sheet import contact_sheet
-    from restoration.masking.distortions import DISTORTIONS
+    from restoration.degradations.distortions import DISTORTIONS
+    from restoration.opinion.contact_sheet import contact_sheet
 
     images = read_cuts(arguments)
     console = session.make_console()
@@ -90,8 +90,8 @@ def measure(images: list["np.ndarray"], seed: int) -> None:
         import piq
     except ImportError as error:
         raise ValueError("--measure needs piq: pip install 'restoration[masks]'") from error
-    from restoration.masking.contact_sheet import LEVELS, visibility
-    from restoration.masking.distortions import DISTORTIONS
+    from restoration.degradations.distortions import DISTORTIONS
+    from restoration.opinion.contact_sheet import LEVELS, visibility
 
     metrics = {
         "haarpsi": lambda x, y: piq.haarpsi(x, y, reduction="none"),

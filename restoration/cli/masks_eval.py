@@ -15,9 +15,9 @@ from restoration.cli.masks_verify import KINDS, add_csv_arguments, open_data
 if TYPE_CHECKING:
     import numpy as np
 
-    from restoration.masking.agreement_report import AgreementReport
-    from restoration.masking.measure import Function, PairValues
-    from restoration.masking.opinion_data import Pairs
+    from restoration.agreement.measure import Function, PairValues
+    from restoration.agreement.report import AgreementReport
+    from restoration.opinion.people import Pairs
 
 DEFAULT_METRICS = "mae,e-mae,psnr,e-psnr,ssim,e-ssim,vgg,e-vgg"
 TEACHER = "teacher "  # before the name of a metric that pseudo-opinion is made of
@@ -103,16 +103,16 @@ class Opinion:
         """(N,) opinions, higher is better."""
         if not self.teachers:
             return self.pairs.scores
-        from restoration.masking.opinion import ensemble
+        from restoration.opinion.teachers import ensemble
 
         return ensemble({name: values[name] for name in self.teachers})
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    from restoration.masking.agreement_report import compare
-    from restoration.masking.measure import PairValues
-    from restoration.masking.named_metrics import build_named
+    from restoration.agreement.measure import PairValues
+    from restoration.agreement.metrics import build_named
+    from restoration.agreement.report import compare
 
     if arguments.resamples < 0:
         raise ValueError(f"expected --resamples 0 or more, got {arguments.resamples}")
@@ -139,7 +139,7 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.seed,
     )
     write(folder, opinion, arguments, report)
-    from restoration.masking.agreement_plots import bar_figure, scatter_figure
+    from restoration.agreement.plots import bar_figure, scatter_figure
 
     scatter = (metrics, measured, scores, pairs.categories, report, opinion.axis)
     scatter_figure(folder / "scatter.png", *scatter)
@@ -178,7 +178,7 @@ def open_pseudo(arguments: argparse.Namespace, dataroot: str) -> Opinion:
     if arguments.size != "whole" and not arguments.size.isdigit():
         raise ValueError(f"expected --size whole or a number of pixels, got {arguments.size!r}")
     chosen = open_teachers(arguments.teachers)
-    from restoration.masking.pseudo import PseudoPairs
+    from restoration.opinion.pseudo import PseudoPairs
 
     pairs = PseudoPairs(
         dataroot,
@@ -202,7 +202,7 @@ def open_pseudo(arguments: argparse.Namespace, dataroot: str) -> Opinion:
 def open_teachers(text: str | None) -> "dict[str, Function]":
     """Metrics that pseudo-opinion is made of, by name."""
     try:
-        from restoration.masking.opinion import HELD_OUT_TEACHERS, TEACHERS
+        from restoration.opinion.teachers import HELD_OUT_TEACHERS, TEACHERS
     except ImportError as error:
         raise ValueError("pseudo: needs piq: pip install 'restoration[masks]'") from error
     groups = {None: TEACHERS, "held-out": HELD_OUT_TEACHERS}
@@ -230,8 +230,8 @@ def write(
     """Write the tables, with what made them."""
     import torch
 
-    from restoration.folders import environment
-    from restoration.masking.agreement_report import write_agreement
+    from restoration.agreement.report import write_agreement
+    from restoration.common.folders import environment
 
     given = {
         key: str(value) if isinstance(value, Path) else value
@@ -244,7 +244,7 @@ def write(
 
 def show(report: "AgreementReport", opinion: Opinion, folder: Path) -> None:
     """Print SROCC per category and all statistics over all pairs."""
-    from restoration.masking.agreement_report import ALL, HEADINGS, format_cell
+    from restoration.agreement.report import ALL, HEADINGS, format_cell
 
     console = session.make_console()
     console.print(opinion.text)

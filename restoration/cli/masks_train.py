@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     import torch
     from rich.console import Console
 
-    from restoration.masking.batches import MaskSettings
-    from restoration.masking.metrics import EnhancedMetric
-    from restoration.masking.opinion_table import OpinionTable
-    from restoration.options_masks import MaskData, MaskOptions
+    from restoration.masks.batches import MaskSettings
+    from restoration.masks.options import MaskData, MaskOptions
+    from restoration.masks.trainable import EnhancedMetric
+    from restoration.opinion.table import OpinionTable
 
 logger = logging.getLogger("restoration")
 MASKS, SCORES, STATES = "masks.safetensors", "scores.json", "training_states"
@@ -31,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    from restoration.options_file import load_options
-    from restoration.options_masks import MaskOptions
+    from restoration.masks.options import MaskOptions
+    from restoration.options.load import load_options
 
     options = load_options(arguments.opt, arguments.force_yml, MaskOptions)
     folder = Path("experiments") / options.name
@@ -41,19 +41,20 @@ def run(arguments: argparse.Namespace) -> None:
 
 def open_table(data: "MaskData", seed: int, console: "Console") -> "OpinionTable":
     """Draw and score pseudo-opinion, or read a set of people's."""
-    from restoration.masking import opinion_sources
-
     if data.type != "pseudo":
-        from restoration.masking.opinion_data import open_opinions
+        from restoration.opinion.open import table_of_people
+        from restoration.opinion.people import open_opinions
 
         score_range = None if data.score_range is None else tuple(data.score_range)
         people = open_opinions(f"{data.type}:{data.dataroots[0]}", data.direction, score_range)
         chosen = (data.num_references, data.distortions, data.levels, seed)
-        return opinion_sources.table_of_people(people, *chosen)
-    photographs = opinion_sources.read_photographs(data.dataroots, data.size)
+        return table_of_people(people, *chosen)
+    from restoration.opinion.open import draw_opinions, read_photographs
+
+    photographs = read_photographs(data.dataroots, data.size)
     count = len(photographs) if data.num_references is None else data.num_references
     with session.progress_bar(console, "distorting and scoring", 2 * count) as advance:
-        return opinion_sources.draw_opinions(
+        return draw_opinions(
             photographs,
             count,
             data.num_versions,
@@ -69,7 +70,7 @@ def open_table(data: "MaskData", seed: int, console: "Console") -> "OpinionTable
 
 def settings_of(options: "MaskOptions") -> "MaskSettings":
     """Arguments of the training."""
-    from restoration.masking.batches import MaskSettings
+    from restoration.masks.batches import MaskSettings
 
     given = options.train.model_dump(exclude={"total_iter", "threads"})
     return MaskSettings(num_steps=options.train.total_iter, seed=options.manual_seed, **given)
@@ -77,7 +78,7 @@ def settings_of(options: "MaskOptions") -> "MaskSettings":
 
 def build_metric(options: "MaskOptions") -> "EnhancedMetric":
     """The metric with masks that are not trained yet."""
-    from restoration.masking.metrics import build_metric
+    from restoration.masks.trainable import build_metric
 
     given = options.metric
     weights = None if given.backbone_weights is None else str(given.backbone_weights)
@@ -86,7 +87,7 @@ def build_metric(options: "MaskOptions") -> "EnhancedMetric":
 
 def check_unchanged(options: "MaskOptions", folder: Path) -> None:
     """Raise ValueError if a run would go on with other options than it began with."""
-    from restoration.options_file import load_options
+    from restoration.options.load import load_options
 
     before = load_options(folder / "options.yml", model=type(options))
     for section in ("manual_seed", "metric", "data", "train"):
@@ -114,9 +115,9 @@ def train(
     """
     import torch
 
-    from restoration.masking.batches import check_table
-    from restoration.masking.opinion_table import check_apart
-    from restoration.masking.progress import latest_state
+    from restoration.masks.batches import check_table
+    from restoration.masks.state import latest_state
+    from restoration.opinion.table import check_apart
 
     state = latest_state(folder / STATES) if auto_resume else None
     if state is not None:
@@ -161,8 +162,8 @@ def fit(
     console: "Console",
 ) -> None:
     """Take all steps that are left, with bar, log, curves, and a state to go on from."""
-    from restoration.masking.progress import latest_state
-    from restoration.masking.train import MaskTrainer, train_masks
+    from restoration.masks.state import latest_state
+    from restoration.masks.trainer import MaskTrainer, train_masks
 
     settings, state = settings_of(options), latest_state(folder / STATES)
     done = 0 if state is None else int(state.stem)
@@ -221,7 +222,7 @@ class Report:
 
     def add(self, step: int, terms: "dict[str, torch.Tensor]", norm: "torch.Tensor") -> None:
         """Report one step."""
-        from restoration.masking.train import learning_rate
+        from restoration.masks.trainer import learning_rate
         from restoration.train.monitor import clock, describe, record
 
         total = self.settings.num_steps
@@ -253,8 +254,8 @@ def write_masks(
     """Write masks with their scaler network, and how far they agree with held-out opinion."""
     from safetensors.torch import save_file
 
-    from restoration.folders import write_json
-    from restoration.masking.outcome import finish, measure, plain_and_enhanced
+    from restoration.common.folders import write_json
+    from restoration.masks.outcome import finish, measure, plain_and_enhanced
 
     path = folder / MASKS
     save_file(finish(metric, training), path)

@@ -8,7 +8,7 @@ from rich.table import Table
 from restoration.cli import session
 
 if TYPE_CHECKING:
-    from restoration.masking.opinion_data import OpinionData
+    from restoration.opinion.people import OpinionData
 
 KINDS = "kadid10k:DIR, tid2013:DIR, csiq:DIR, pipal:DIR or csv:FILE"
 
@@ -41,7 +41,7 @@ def add_csv_arguments(parser: argparse.ArgumentParser) -> None:
 
 def open_data(arguments: argparse.Namespace) -> "OpinionData":
     """Read the table that --data names."""
-    from restoration.masking.opinion_data import open_opinions
+    from restoration.opinion.people import open_opinions
 
     score_range = None if arguments.range is None else tuple(arguments.range)
     return open_opinions(arguments.data, arguments.direction, score_range)
@@ -49,7 +49,7 @@ def open_data(arguments: argparse.Namespace) -> "OpinionData":
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    from restoration.masking.opinion_data import image_problems, listed
+    from restoration.opinion.people import image_problems, listed
 
     data = open_data(arguments)
     console = session.make_console()

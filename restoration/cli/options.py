@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    from restoration.options import Options
+    from restoration.options.schema import Options
 
     text = json.dumps(Options.model_json_schema(), indent=2) if arguments.schema else reference()
     sys.stdout.write(text.rstrip() + "\n")
@@ -51,7 +51,7 @@ def _type_name(annotation: object) -> str:
 
 
 def _sections(model: type[BaseModel], path: str) -> Iterator[tuple[str, type[BaseModel]]]:
-    from restoration.options_file import models_in
+    from restoration.options.load import models_in
 
     yield path, model
     for name, field in model.model_fields.items():
@@ -66,9 +66,9 @@ def _sections(model: type[BaseModel], path: str) -> Iterator[tuple[str, type[Bas
 
 def reference() -> str:
     """Write every option key with type, default and meaning, as Markdown."""
-    from restoration.options import Options
-    from restoration.options_compare import Comparison
-    from restoration.options_masks import Ablation, MaskOptions
+    from restoration.compare.plan import Comparison
+    from restoration.masks.options import Ablation, MaskOptions
+    from restoration.options.schema import Options
 
     lines = [
         "# Option keys",

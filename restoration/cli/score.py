@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from restoration.evaluate.error_maps import ErrorMaps
+    from restoration.maps.error_maps import ErrorMaps
 
 Scores = dict[str, Callable[..., "Tensor"]]
 
@@ -249,9 +249,9 @@ def run(arguments: argparse.Namespace) -> None:
     import torch
 
     from restoration.data import read_float
-    from restoration.evaluate.error_figure import write_maps
-    from restoration.evaluate.error_maps import error_maps, has_maps
-    from restoration.evaluate.protocol import to_batch
+    from restoration.evaluate.measure import to_batch
+    from restoration.maps.error_maps import error_maps, has_maps
+    from restoration.maps.figure import write_maps
 
     names = [name.strip() for name in arguments.metrics.split(",") if name.strip()]
     if not names:

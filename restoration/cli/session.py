@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
     from pydantic import BaseModel
 
-    from restoration.options import Options
+    from restoration.options.schema import Options
 
 logger = logging.getLogger("restoration")
 
@@ -59,7 +59,7 @@ def add_basicsr_flags(parser: argparse.ArgumentParser) -> None:
 @contextmanager
 def process_group(options: "Options") -> Iterator["torch.device"]:
     """Join torchrun's group for the time of a command, and yield this rank's device."""
-    from restoration import distributed
+    from restoration.common import distributed
 
     device = distributed.start(options.num_gpu, options.dist_params.backend)
     try:
@@ -120,8 +120,8 @@ def logging_to(console: Console, path: Path | None) -> Iterator[None]:
 
 def open_folder(folder: Path, keep: bool = False) -> None:
     """Make the run's folder once for all ranks, archiving an existing one unless it is kept."""
-    from restoration import distributed
-    from restoration.folders import make_folder
+    from restoration.common import distributed
+    from restoration.common.folders import make_folder
 
     archived = make_folder(folder, keep) if distributed.rank() == 0 else None
     distributed.barrier()
@@ -131,9 +131,9 @@ def open_folder(folder: Path, keep: bool = False) -> None:
 
 def write_run_files(options: "BaseModel", folder: Path, device: "torch.device") -> None:
     """Write the resolved options and the environment, so that the folder explains its run."""
-    from restoration import distributed
-    from restoration.folders import environment, write_json
-    from restoration.options_file import dump_yaml
+    from restoration.common import distributed
+    from restoration.common.folders import environment, write_json
+    from restoration.options.load import dump_yaml
 
     if distributed.rank() != 0:
         return
@@ -144,7 +144,7 @@ def write_run_files(options: "BaseModel", folder: Path, device: "torch.device") 
 
 def note_ignored(options: "Options") -> None:
     """Say once which given keys have no effect here."""
-    from restoration.options_file import ignored_keys
+    from restoration.options.load import ignored_keys
 
     ignored = ignored_keys(options)
     if ignored:

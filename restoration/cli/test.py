@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from restoration.evaluate.benchmark import Benchmark
-    from restoration.evaluate.recipe import Report
-    from restoration.options import Options
+    from restoration.evaluate.sets import Report
+    from restoration.options.schema import Options
 
 logger = logging.getLogger("restoration")
 
@@ -43,7 +43,7 @@ def for_debugging(options: "Options") -> "Options":
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    from restoration.options_file import load_options
+    from restoration.options.load import load_options
 
     options = load_options(arguments.opt, arguments.force_yml)
     if arguments.debug:
@@ -71,7 +71,7 @@ def test(
         keep_folder: the folder belongs to a run whose options are already there.
         resume: use what an earlier test left in the folder.
     """
-    from restoration import distributed
+    from restoration.common import distributed
     from restoration.evaluate import benchmark as benchmarks
 
     benchmark = benchmarks.prepare(options, device, run_name)
@@ -99,7 +99,7 @@ class _FirstPicture:
     """Keeps what the picture shows, where one is drawn: the first image of the first set."""
 
     def __init__(self, benchmark: "Benchmark"):
-        from restoration.evaluate.recipe import PICTURE_SIGMAS
+        from restoration.evaluate.sets import PICTURE_SIGMAS
 
         self.set, one = next(iter(benchmark.sets.items()))
         self.image = one.source.names[0]
@@ -121,7 +121,7 @@ def _evaluate(
     resume: bool,
     first: _FirstPicture,
 ) -> "Report":
-    from restoration import distributed
+    from restoration.common import distributed
     from restoration.evaluate.benchmark import run_benchmark
 
     single = is_single(benchmark.options)
@@ -156,7 +156,7 @@ def _write(
 ) -> None:
     """Write the result files, and print the table."""
     from restoration.evaluate import benchmark as benchmarks
-    from restoration.evaluate import recipe
+    from restoration.evaluate import sets
 
     options, device = benchmark.options, benchmark.device
     single = is_single(options)
@@ -164,7 +164,7 @@ def _write(
     if options.val.tile_report:
         more["tiles"] = benchmarks.tile_differences(benchmark)
         report.metrics.notes += tile_notes(more["tiles"], options.val.tile)
-    recipe.write_report(
+    sets.write_report(
         folder, report, options.manual_seed, device, benchmark.protocol, more, wide=not single
     )
     names = ["results.json", "per_image.csv", "table.md", "table.tex"]
@@ -172,7 +172,7 @@ def _write(
         (network,) = [run.network for run in benchmark.runs.values() if run.network is not None]
         first = next(iter(benchmark.sets.values()))
         tiles = (options.val.tile, options.val.tile_overlap)
-        recipe.draw_picture(folder / "picture.png", network, first, device, *tiles, shown.known)
+        sets.draw_picture(folder / "picture.png", network, first, device, *tiles, shown.known)
         names.append("picture.png")
     if options.val.save_img:
         names.append("visualization/")

@@ -10,8 +10,8 @@ from restoration.cli import session
 if TYPE_CHECKING:
     import torch
 
-    from restoration.options import Options
-    from restoration.train.recipe import Run
+    from restoration.options.schema import Options
+    from restoration.train.run import Run
 
 logger = logging.getLogger("restoration")
 DEBUG_STEPS = 8
@@ -62,7 +62,7 @@ def opening(run: "Run", device: "torch.device", processes: int) -> list[str]:
 
 def changed_since(folder: Path, options: "Options") -> list[str]:
     """What differs from the options that the folder was last trained with."""
-    from restoration.options_file import differing_keys, dump_yaml, parse_yaml
+    from restoration.options.load import differing_keys, dump_yaml, parse_yaml
 
     before = folder / "options.yml"
     if not before.is_file():
@@ -73,7 +73,7 @@ def changed_since(folder: Path, options: "Options") -> list[str]:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    from restoration.options_file import load_options
+    from restoration.options.load import load_options
 
     options = load_options(arguments.opt, arguments.force_yml)
     if arguments.debug:
@@ -92,9 +92,9 @@ def train(
     with_notes: bool = True,
 ) -> Path:
     """Train into a folder, saying which metrics cannot be had; returns the last checkpoint."""
-    from restoration import distributed
+    from restoration.common import distributed
     from restoration.train import checkpoint
-    from restoration.train.recipe import prepare, run_training
+    from restoration.train.run import prepare, run_training
 
     state = checkpoint.latest_state(folder) if auto_resume else None
     state = state or options.path.resume_state

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from restoration.compare import seeds, statistics
-from restoration.evaluate.protocol import NOISY, Row
+from restoration.compare.plan import Expectation, Statistics
+from restoration.evaluate.measure import NOISY, Row
 from restoration.evaluate.tables import AVERAGE, summarize
 from restoration.metrics import known_metrics
-from restoration.options_compare import Expectation, Statistics
 
 BETTER, WORSE = "better", "worse"
 UNDECIDED, IDENTICAL, TOO_FEW = "not told apart", "identical", "too few images"

@@ -9,8 +9,8 @@ from statistics import fmean, stdev
 from typing import Any
 
 from restoration.compare.statistics import mean_difference
-from restoration.evaluate.protocol import Row
-from restoration.evaluate.runs import plain_digest
+from restoration.evaluate.candidates import plain_digest
+from restoration.evaluate.measure import Row
 from restoration.evaluate.tables import SPREAD, summarize
 
 SEED = "seed"

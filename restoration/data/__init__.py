@@ -1,8 +1,6 @@
 """Pictures, the reproducible sample stream, and noise."""
 
 from restoration.data.dataset import DenoisingDataset
-from restoration.data.degrade import corrupt, evaluation_noise
-from restoration.data.draws import Draw, check_sigma, draw, epoch_order, symmetric
 from restoration.data.grey import GreySource
 from restoration.data.images import (
     EXTENSIONS,
@@ -13,7 +11,9 @@ from restoration.data.images import (
     to_uint8,
     write_png,
 )
-from restoration.data.schedule import PatchSchedule
+from restoration.data.loader import BatchPlan, make_loader
+from restoration.data.patch_schedule import PatchSchedule
+from restoration.data.sampling import Draw, check_sigma, draw, epoch_order, symmetric
 from restoration.data.sources import (
     PHOTOGRAPHS,
     CachedSource,
@@ -24,7 +24,7 @@ from restoration.data.sources import (
     make_lmdb,
     open_source,
 )
-from restoration.data.stream import BatchPlan, make_loader
+from restoration.degradations.gaussian import corrupt, evaluation_noise
 
 __all__ = [
     "EXTENSIONS",

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from restoration.data.draws import Draw, SigmaSpec, check_sigma, draw, symmetric
+from restoration.data.sampling import Draw, SigmaSpec, check_sigma, draw, symmetric
 from restoration.data.sources import Source
 
 

@@ -306,7 +306,7 @@ def make_lmdb(folder: str | os.PathLike[str], target: str | os.PathLike[str]) ->
     Raises:
         ValueError: `target` exists or is not named `*.lmdb`, or two pictures share a key.
     """
-    from restoration.basicsr_compat import import_basicsr
+    from restoration.common.basicsr import import_basicsr
 
     target, source = Path(target), FolderSource(folder)
     if target.suffix != ".lmdb" or target.exists():

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from restoration.evaluate.protocol import NOISY, Denoise, as_given
+from restoration.evaluate.measure import NOISY, Denoise, as_given
 
 NLM = "nlm"
 # h / sigma: the best of 0.3..1.4 on crops of BSDS500 train, at 15..60. The luma of a colour image

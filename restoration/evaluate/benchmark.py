@@ -8,23 +8,23 @@ from typing import Any
 
 import torch
 
-from restoration import distributed
 from restoration.archs import restore
+from restoration.common import distributed
 from restoration.data import GreySource, Source, evaluation_noise
-from restoration.data.manifest import compare, digests_of, manifest, set_digest
-from restoration.evaluate import recipe
-from restoration.evaluate.journal import FileJournal
-from restoration.evaluate.protocol import EvaluationSet, evaluate_runs, to_batch
-from restoration.evaluate.runs import (
+from restoration.data.known_sets import compare, digests_of, manifest, set_digest
+from restoration.evaluate import sets as recipe
+from restoration.evaluate.candidates import (
     TestedRun,
     describe_metrics,
     load_runs,
     plain_digest,
     protocol_of,
 )
+from restoration.evaluate.journal import FileJournal
+from restoration.evaluate.measure import EvaluationSet, evaluate_runs, to_batch
 from restoration.evaluate.tables import summarize
 from restoration.metrics import psnr, to_uint8_range
-from restoration.options import Options
+from restoration.options.schema import Options
 
 logger = logging.getLogger("restoration")
 SHOWN = 5  # file names in one message

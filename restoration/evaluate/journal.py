@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
-from restoration import distributed
-from restoration.evaluate.protocol import Row
+from restoration.common import distributed
+from restoration.evaluate.measure import Row
 
 Unit = tuple[str, str, int]  # run, set, number of the picture
 KeyOf = Callable[[str, str, int], str]

@@ -7,8 +7,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from restoration.evaluate.protocol import NOISY, Row
-from restoration.options import AVERAGE_NAME
+from restoration.evaluate.measure import NOISY, Row
+from restoration.options.datasets import AVERAGE_NAME
 
 AVERAGE = AVERAGE_NAME
 HEAD = ("run", "set", "sigma")

@@ -1,8 +1,8 @@
 """Full-reference metrics: pure functions, one value per image, data range always an argument."""
 
-from restoration.metrics.fidelity import psnr, ssim
 from restoration.metrics.learned import EMae, Lpips, MetricUnavailable, as_rgb, mask_strips
-from restoration.metrics.multiscale import ms_ssim
+from restoration.metrics.ms_ssim import ms_ssim
+from restoration.metrics.psnr_ssim import psnr, ssim
 from restoration.metrics.quantize import to_uint8_range
 from restoration.metrics.registry import METRICS, Metric, build_metrics, known_metrics
 

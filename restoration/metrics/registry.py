@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 import losses
-from restoration.metrics.fidelity import psnr, ssim
 from restoration.metrics.learned import EMae, Lpips, as_rgb, weights_needed
-from restoration.metrics.multiscale import ms_ssim
+from restoration.metrics.ms_ssim import ms_ssim
+from restoration.metrics.psnr_ssim import psnr, ssim
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,10 @@ class GuestLoss(nn.Module):
 
     def __init__(self, type: str, **arguments: Any):
         super().__init__()
-        from restoration import basicsr_compat
+        from restoration.common import basicsr
 
         try:
-            self.loss = basicsr_compat.get_loss(type)(**arguments)
+            self.loss = basicsr.get_loss(type)(**arguments)
         except TypeError as error:
             raise ValueError(f"loss {type} of BasicSR: {error}") from error
         self.loss.requires_grad_(False)
@@ -53,8 +53,8 @@ def build_criterion(terms: Sequence[dict[str, Any]]) -> losses.Criterion:
 
 
 def _guest(type: str, **arguments: Any) -> nn.Module | None:
-    from restoration import basicsr_compat
+    from restoration.common import basicsr
 
-    if basicsr_compat.find_loss(type) is None:
+    if basicsr.find_loss(type) is None:
         return None
     return GuestLoss(type, **arguments)

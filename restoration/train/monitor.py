@@ -21,7 +21,7 @@ from rich.progress import (
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from restoration import distributed
+from restoration.common import distributed
 from restoration.train.loop import StepResult
 
 logger = logging.getLogger("restoration")

@@ -13,7 +13,7 @@ from restoration.archs import ARCHS, Restormer, build
 @pytest.fixture
 def found(monkeypatch):
     """A stand-in for BasicSR's registry: what is put into it is found; `asked` lists the names."""
-    registry, module = {}, types.ModuleType("restoration.basicsr_compat")
+    registry, module = {}, types.ModuleType("restoration.common.basicsr")
     registry["asked"] = []
 
     def find_arch(name):
@@ -21,7 +21,7 @@ def found(monkeypatch):
         return registry.get(name)
 
     module.find_arch = find_arch
-    monkeypatch.setitem(sys.modules, "restoration.basicsr_compat", module)
+    monkeypatch.setitem(sys.modules, "restoration.common.basicsr", module)
     return registry
 
 

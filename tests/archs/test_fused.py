@@ -9,9 +9,14 @@ import torch.nn.utils.prune
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from restoration.archs import Restormer
-from restoration.archs.blocks import TransformerBlock, channel_attention, channel_norm
-from restoration.archs.fused import depthwise, feed_forward, gated_project, norm_project
-from restoration.archs.fused_attention import attend
+from restoration.archs.restormer.blocks import TransformerBlock, channel_attention, channel_norm
+from restoration.archs.restormer.fused_attention import attend
+from restoration.archs.restormer.fused_feed_forward import (
+    depthwise,
+    feed_forward,
+    gated_project,
+    norm_project,
+)
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
 TINY = {"dim": 8, "num_blocks": (1, 1, 1, 1), "num_refinement_blocks": 1}
@@ -94,8 +99,8 @@ def test_gated_project(layout, biased):
 
 
 def test_groups_of_hidden_channels_change_nothing(monkeypatch):
-    monkeypatch.setattr("restoration.archs.fused.GROUP", 1)
-    monkeypatch.setattr("restoration.archs.fused.SMALLEST_GROUP", 3)
+    monkeypatch.setattr("restoration.archs.restormer.fused_feed_forward.GROUP", 1)
+    monkeypatch.setattr("restoration.archs.restormer.fused_feed_forward.SMALLEST_GROUP", 3)
     x, norm = values(1, 4, 5, 6), (values(4), None)
     layers = [values(8, 4, 1, 1), values(8, 4, 1, 1, seed=1)]
     layers += [values(8, 1, 3, 3), values(8, 1, 3, 3, seed=1), values(4, 8, 1, 1)]
@@ -160,7 +165,7 @@ def test_checkpointing_changes_no_gradient(which):
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_gradients_of_half_precision_by_the_same_maths(layout, monkeypatch):
     """Where both depthwise outputs are kept and the kernel is flipped, taken in float64."""
-    monkeypatch.setattr("restoration.archs.fused.REDUCED", (torch.float64,))
+    monkeypatch.setattr("restoration.archs.restormer.fused_feed_forward.REDUCED", (torch.float64,))
     test_gated_project(layout, biased=True)
 
 

@@ -11,7 +11,7 @@ import torch
 from scipy.special import erf, softmax
 
 from restoration.archs import Restormer, restormer_s, restormer_xs
-from restoration.archs.blocks import (
+from restoration.archs.restormer.blocks import (
     Attention,
     ChannelNorm,
     FeedForward,

@@ -18,8 +18,10 @@ from restoration.cli import COMMANDS, build_parser, main, session
 from restoration.cli.options import reference
 from restoration.cli.train import train
 from restoration.data import read_float, read_image, write_png
-from restoration.options import LossTerm, Options, TestSet
-from restoration.options_file import models_in, validate
+from restoration.options.datasets import TestSet
+from restoration.options.load import models_in, validate
+from restoration.options.schema import Options
+from restoration.options.training import LossTerm
 
 
 @pytest.fixture(scope="module")
@@ -267,9 +269,9 @@ def test_debug(recipe, place):
 
 def test_demo_runs_its_own_option_file(place, capsys, monkeypatch, images):
     """The shipped demo with small pictures and a small loss, which need no trained weights."""
-    from restoration import options_file
+    from restoration.options import load
 
-    loaded = options_file.load_options
+    loaded = load.load_options
 
     def small(path, assignments=None):
         options = loaded(path, assignments)
@@ -280,7 +282,7 @@ def test_demo_runs_its_own_option_file(place, capsys, monkeypatch, images):
         options.val.metrics = ["psnr", "e_mae"]
         return options
 
-    monkeypatch.setattr(options_file, "load_options", small)
+    monkeypatch.setattr(load, "load_options", small)
     assert main(["demo", "--out", "here", "--iters", "2"]) == 0
     printed = capsys.readouterr().out
     assert "Look at here/picture.png" in printed

@@ -11,8 +11,8 @@ import yaml
 from tiny import tiny_comparison
 
 from restoration.cli import main
-from restoration.compare import identity
-from restoration.options_compare import load_comparison
+from restoration.compare import fairness
+from restoration.compare.plan import load_comparison
 from restoration.train.loop import Trainer
 
 OPTIONS = Path(__file__).parents[2] / "options"
@@ -344,9 +344,9 @@ def test_an_interrupted_comparison_goes_on(write, ran, tmp_path, monkeypatch, ca
 @pytest.mark.parametrize("name", ["quick", "same_twice", "vgg_vs_evgg"])
 def test_shipped_comparisons_differ_in_their_loss_alone(name):
     plan = load_comparison(OPTIONS / "compare" / f"{name}.yml")
-    first = identity.conditions(plan.recipes[0].options)
+    first = fairness.conditions(plan.recipes[0].options)
     for other in plan.recipes[1:]:
-        assert not list(identity.differing_keys(first, identity.conditions(other.options)))
+        assert not list(fairness.differing_keys(first, fairness.conditions(other.options)))
     losses = [one.options.train.terms() for one in plan.recipes]
     assert (losses[0] == losses[1]) == (name == "same_twice")
     train = plan.shared.datasets.train.dataroot_gt
@@ -375,7 +375,7 @@ def test_hashes_see_what_they_should(write):
 
     def identify(**train):
         recipe = {"name": "a", "train": {"losses": [{"type": "MAE"}]} | train}
-        return identity.identify(load_comparison(write(recipes=[recipe, MAE])).recipes[0].options)
+        return fairness.identify(load_comparison(write(recipes=[recipe, MAE])).recipes[0].options)
 
     def changed(before, after):
         return {key for key in before if before[key] != after[key]}
@@ -389,7 +389,7 @@ def test_hashes_see_what_they_should(write):
         "schedule",
     }
     seeded = load_comparison(write(manual_seed=9)).recipes[0].options
-    assert changed(one, identity.identify(seeded)) == {
+    assert changed(one, fairness.identify(seeded)) == {
         "sample stream",
         "drawn samples",
         "initial weights",

@@ -10,8 +10,8 @@ import yaml
 from tiny import tiny_comparison
 
 from restoration.cli import main
-from restoration.options_compare import load_comparison
-from restoration.options_file import dump_yaml
+from restoration.compare.plan import load_comparison
+from restoration.options.load import dump_yaml
 from restoration.train.loop import Trainer
 
 MAE = {"name": "mae", "train": {"losses": [{"type": "MAE"}]}}

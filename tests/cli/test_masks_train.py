@@ -63,7 +63,7 @@ def test_a_run_explains_itself_and_its_masks_load(here, capsys):
 
 def test_interrupted_equals_uninterrupted(here, monkeypatch, capsys):
     assert train("--force_yml", "name=whole") == 0
-    from restoration.masking import train as masks
+    from restoration.masks import trainer as masks
 
     step_as_it_is = masks.train_step
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from restoration.compare import crops, findings
+from restoration.compare import findings
+from restoration.compare.plan import Expectation, Statistics
+from restoration.compare.report import crops
 from restoration.evaluate import EvaluationSet
-from restoration.options_compare import Expectation, Statistics
 
 HOW = Statistics(resamples=500)
 N = 20

@@ -24,13 +24,14 @@ from restoration.data import (
     read_image,
     write_png,
 )
-from restoration.evaluate import EvaluationSet, benchmark, evaluate, recipe, runs
+from restoration.evaluate import EvaluationSet, benchmark, candidates, evaluate
+from restoration.evaluate import sets as recipe
 from restoration.evaluate.baselines import NLM_STRENGTH, NLM_STRENGTH_GREY, non_local_means
 from restoration.evaluate.journal import FileJournal
-from restoration.evaluate.protocol import as_given, evaluate_runs, to_batch
-from restoration.evaluate.publication import build_tables, latex, latex_text, wide_markdown
+from restoration.evaluate.layouts import build_tables, latex, latex_text, wide_markdown
+from restoration.evaluate.measure import as_given, evaluate_runs, to_batch
 from restoration.metrics import build_metrics, psnr
-from restoration.options_file import load_options, shipped_options, validate
+from restoration.options.load import load_options, shipped_options, validate
 
 CPU = torch.device("cpu")
 SIGMAS = [15.0, 50.0]
@@ -222,7 +223,7 @@ def test_each_picture_is_read_once_and_each_noise_made_once(folders, monkeypatch
     read_float = source.read_float
     monkeypatch.setattr(source, "read_float", lambda i: read.append(i) or read_float(i))
     monkeypatch.setattr(
-        "restoration.evaluate.protocol.evaluation_noise",
+        "restoration.evaluate.measure.evaluation_noise",
         lambda image, sigma: made.append(sigma) or evaluation_noise(image, sigma),
     )
     three = {name: as_given for name in "abc"}
@@ -275,7 +276,7 @@ def test_results_explain_themselves(place, bench):
     assert results["protocol"] in (folder / "table.md").read_text()
     assert results["runs"]["nlm"]["opencv"] == cv2.__version__
     weights = place.parent / "b.pth"
-    assert results["runs"]["net b"]["sha256"] == runs.file_digest(weights)
+    assert results["runs"]["net b"]["sha256"] == candidates.file_digest(weights)
     assert results["runs"]["net b"]["network"]["dim"] == 8
     assert results["sets"]["first"]["images"] == 3
     assert len(results["sets"]["first"]["digest"]) == 16
@@ -321,7 +322,7 @@ def test_tile_report(place, bench, folders):
 
 def test_interrupted_equals_uninterrupted(place, bench, monkeypatch, capsys):
     whole = results_of(place, bench | {"name": "whole"})
-    original, calls = runs.BASELINES["nlm"], []
+    original, calls = candidates.BASELINES["nlm"], []
 
     def stops(noisy, sigma):
         calls.append(sigma)
@@ -329,7 +330,7 @@ def test_interrupted_equals_uninterrupted(place, bench, monkeypatch, capsys):
             raise KeyboardInterrupt
         return original(noisy, sigma)
 
-    monkeypatch.setitem(runs.BASELINES, "nlm", stops)
+    monkeypatch.setitem(candidates.BASELINES, "nlm", stops)
     assert main(["test", "-opt", write(place, bench)]) == 130
     assert "go on with --auto_resume" in capsys.readouterr().out
     folder = place / "results/bench"
@@ -338,7 +339,7 @@ def test_interrupted_equals_uninterrupted(place, bench, monkeypatch, capsys):
     with (folder / "journal.jsonl").open("a") as file:
         file.write('{"run": "nlm", "se')  # killed while writing
     calls.clear()
-    monkeypatch.setitem(runs.BASELINES, "nlm", lambda n, s: calls.append(s) or original(n, s))
+    monkeypatch.setitem(candidates.BASELINES, "nlm", lambda n, s: calls.append(s) or original(n, s))
     results_of(place, bench, "--auto_resume")
     assert len(calls) == 3 * 2
     assert "known from before: 8 of 20" in capsys.readouterr().out
@@ -512,11 +513,11 @@ def test_pictures_that_are_not_the_recorded_ones(folders):
 
 def test_weights_digest_sees_every_tensor():
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
-    before = runs.weights_digest(network)
-    assert before == runs.weights_digest(network)
+    before = candidates.weights_digest(network)
+    assert before == candidates.weights_digest(network)
     for tensor in (network[0].bias, network[1].running_var, network[1].num_batches_tracked):
         tensor.data = tensor.data + 1
-        after = runs.weights_digest(network)
+        after = candidates.weights_digest(network)
         assert after != before
         before = after
 

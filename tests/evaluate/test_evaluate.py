@@ -15,11 +15,12 @@ from torch import nn
 from losses import MaskBank, weights
 from restoration.cli import main
 from restoration.data import FolderSource, read_float, read_image
-from restoration.evaluate import EvaluationSet, evaluate, recipe, summarize
+from restoration.evaluate import EvaluationSet, evaluate, summarize
+from restoration.evaluate import sets as recipe
 from restoration.evaluate.picture import denoising_figure, side_by_side, to_small_image
 from restoration.evaluate.tables import format_value, markdown, table_rows
 from restoration.metrics import build_metrics
-from restoration.options_file import validate
+from restoration.options.load import validate
 
 CPU = torch.device("cpu")
 

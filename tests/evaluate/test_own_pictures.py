@@ -11,7 +11,7 @@ from restoration.archs import build
 from restoration.cli import main
 from restoration.cli import test as command
 from restoration.data import SkimageSource, read_image
-from restoration.evaluate import EvaluationSet, recipe
+from restoration.evaluate import EvaluationSet, sets
 
 
 @pytest.fixture
@@ -75,9 +75,9 @@ def test_the_mask_of_a_drawn_picture_is_made_by_strips(tmp_path, monkeypatch):
     """As a whole, the mask of a photograph of 24 megapixels would take gigabytes."""
     base, mask, seen, drawn = losses.EnhancedMAE.__mro__[1], losses.EnhancedMAE.mask, [], []
     monkeypatch.setattr(base, "mask", lambda *a: seen.append(a[1].shape[2]) or mask(*a))
-    monkeypatch.setattr(recipe, "denoising_figure", lambda path, rows: drawn.extend(rows))
+    monkeypatch.setattr(sets, "denoising_figure", lambda path, rows: drawn.extend(rows))
     one = EvaluationSet(SkimageSource(["camera@200"]), (25.0,), 1)
-    recipe.draw_picture(tmp_path / "p.png", torch.nn.Identity(), one, torch.device("cpu"))
+    sets.draw_picture(tmp_path / "p.png", torch.nn.Identity(), one, torch.device("cpu"))
     assert len(seen) == 4 and max(seen) < 100
     _, _, restored, clean, found = drawn[0]
     torch.testing.assert_close(found, mask(losses.EnhancedMAE(), restored, clean))

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from losses import MaskBank
-from losses.embedded import EmbeddedBackbone
+from losses.features.embedded import EmbeddedBackbone
 
 VGG16 = (64, 128, 256, 512, 512)
 WEIGHTS = Path(__file__).parents[2] / ".." / "shared" / "weights"

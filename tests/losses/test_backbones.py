@@ -8,7 +8,7 @@ from conftest import make_pair
 from safetensors.torch import save_file
 
 from losses import VGG, build_backbone
-from losses.embedded import EmbeddedBackbone
+from losses.features.embedded import EmbeddedBackbone
 from losses.weights import load_state_dict
 
 MEAN, STD = (  # as float32 holds them

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 import losses
 from losses.dists import load_channel_weights, shipped_channel_weights
 from losses.elpips import load_linear_weights, unit_length
-from losses.pooling import l2_pool2d
+from losses.features.pooling import l2_pool2d
 
 
 @pytest.fixture(scope="module")

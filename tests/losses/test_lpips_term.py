@@ -6,15 +6,15 @@ import pytest
 import torch
 from conftest import alexnet_features, make_pair
 
-from losses import LPIPS, learned
+from losses import LPIPS, lpips
 
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch, closed_url):
     """An empty folder of torch hub, and a server that does not answer."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    for net in learned.BACKBONE_URLS:
-        monkeypatch.setitem(learned.BACKBONE_URLS, net, f"{closed_url}/{net}.pth")
+    for net in lpips.BACKBONE_URLS:
+        monkeypatch.setitem(lpips.BACKBONE_URLS, net, f"{closed_url}/{net}.pth")
     return tmp_path / "hub"
 
 
@@ -26,7 +26,7 @@ def test_offline_is_told_quickly(hub):
 
 
 def test_the_cached_file_is_used(hub, files):
-    cached = learned.backbone_file("alex")
+    cached = lpips.backbone_file("alex")
     cached.parent.mkdir(parents=True)
     cached.write_bytes((files / "alexnet.pth").read_bytes())
     state = LPIPS().network.net.state_dict()
@@ -36,17 +36,17 @@ def test_the_cached_file_is_used(hub, files):
 def test_download(hub, files, server, monkeypatch):
     url = f"{server.url}/net.pth"
     server.pages["/net.pth"] = (files / "alexnet.pth").read_bytes()
-    monkeypatch.setitem(learned.BACKBONE_URLS, "alex", url)
+    monkeypatch.setitem(lpips.BACKBONE_URLS, "alex", url)
 
-    assert learned.find_backbone("alex", None) == hub / "checkpoints" / "net.pth"
+    assert lpips.find_backbone("alex", None) == hub / "checkpoints" / "net.pth"
     assert (hub / "checkpoints" / "net.pth").read_bytes() == server.pages["/net.pth"]
 
 
 def test_download_with_a_wrong_checksum(hub, server, monkeypatch):
     server.pages["/net-00000000.pth"] = b"not these"
-    monkeypatch.setitem(learned.BACKBONE_URLS, "alex", f"{server.url}/net-00000000.pth")
+    monkeypatch.setitem(lpips.BACKBONE_URLS, "alex", f"{server.url}/net-00000000.pth")
     with pytest.raises(FileNotFoundError, match="net-00000000.pth, which could not be downloaded"):
-        learned.find_backbone("alex", None)
+        lpips.find_backbone("alex", None)
 
 
 def test_raises(tmp_path, files):

@@ -7,9 +7,9 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from restoration.options import LossTerm, Options, from_basicsr
-from restoration.options_compare import load_comparison
-from restoration.options_file import (
+from restoration.compare.plan import load_comparison
+from restoration.masks.options import MaskOptions, load_ablation
+from restoration.options.load import (
     dump_yaml,
     ignored_keys,
     load_options,
@@ -21,7 +21,8 @@ from restoration.options_file import (
     shipped_options,
     validate,
 )
-from restoration.options_masks import MaskOptions, load_ablation
+from restoration.options.schema import Options
+from restoration.options.training import LossTerm, from_basicsr
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "options").rglob("*.yml"))

@@ -14,13 +14,13 @@ from tiny import TINY
 from torch import nn
 
 import losses
-from restoration import folders
 from restoration.cli.train import for_debugging, opening, train
-from restoration.masking.progress import save_progress
-from restoration.options import Optimizer
-from restoration.options_file import validate
+from restoration.common import folders
+from restoration.masks.state import save_progress
+from restoration.options.load import validate
+from restoration.options.training import Optimizer
 from restoration.train import checkpoint
-from restoration.train import recipe as train_recipe
+from restoration.train import run as train_recipe
 from restoration.train.criterion import build_criterion
 from restoration.train.loop import Trainer, interrupts_deferred, step_seed
 from restoration.train.loop import train as train_steps

@@ -1,0 +1,1 @@
+"""What learned distances compare: frozen backbones and their pooling."""

@@ -1,0 +1,130 @@
+"""Perceptual distances on the features of a frozen backbone, with or without visual masks.
+
+VGG and E-VGG are one class: a mask bank turns the plain distance into the enhanced one of
+arXiv:2305.19858. Unlike the authors' release, gradients reach the prediction, batches of any size
+work, and every image gets its own value.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from losses import functional
+from losses.base import FeatureDistance
+from losses.features.backbones import build_backbone, check_backbone
+from losses.masks import load_masks
+from losses.weights import resolve
+
+SHIPPED_MASKS = {
+    "embedded": "masks_e_vgg_embedded",
+    "vgg16": "E_VGG",
+    "vgg19": "masks_e_vgg_vgg19",
+}
+MASKED_TAPS = {"vgg19": ("relu1_2", "relu2_2", "relu3_4")}  # where the masks know fewer than all
+MASK_ORDERS = {"E_VGG": "distorted_first"}  # the authors' E-VGG script swaps the pair
+
+
+class FeatureLoss(FeatureDistance):
+    """Mean absolute feature difference over all taps and channels, weighted by visual masks.
+
+    value = sum over taps k and channels of mean_hw(M_k * |f_k(x) - f_k(y)|) / (sum of channels).
+    Not negative, lower is better, exactly 0 for identical images. Arguments: see FeatureDistance.
+
+    Source: arXiv:2305.19858.
+    """
+
+    def compare(
+        self, x: Sequence[Tensor], y: Sequence[Tensor], masks: Sequence[Tensor | None]
+    ) -> Tensor:
+        """Mean absolute difference of all channels, (B, C_k, H_k, W_k) each -> (B,)."""
+        sums = [functional.channel_sum_of_errors(a, b) for a, b in zip(x, y, strict=True)]
+        parts = [functional.masked_mean(s, mask) for s, mask in zip(sums, masks, strict=True)]
+        return sum(parts) / sum(self.backbone.channels)
+
+    def maps(self, prediction: Tensor, target: Tensor) -> list[tuple[Tensor, Tensor | None]]:
+        """Per tap, the channel-mean absolute difference (B, 1, h, w) and the mask, for pictures."""
+        x, y, masks = self.prepared(prediction, target)
+        errors = [
+            functional.channel_sum_of_errors(a, b) / a.shape[1] for a, b in zip(x, y, strict=True)
+        ]
+        return list(zip(errors, masks, strict=True))
+
+
+class VGG(FeatureLoss):
+    """Plain perceptual distance on the taps of a backbone.
+
+    Args:
+        backbone: "vgg16", "vgg19" or "embedded".
+        taps: which ReLUs to compare; None for all that the weights hold.
+        weights: local file of the backbone; None for the published weights.
+        pooling: "avg" or "max"; None for the backbone's custom.
+        normalize: ImageNet normalisation of the input; None for the custom.
+        reduction: "mean", "sum" or "none".
+        precision: of the backbone, "float32" or "bf16"; the distance is float32 either way.
+        compile: run the backbone through `torch.compile`: a wait, then somewhat faster steps.
+    """
+
+    def __init__(
+        self,
+        backbone: str = "vgg16",
+        taps: Sequence[str] | None = None,
+        weights: str | Path | None = None,
+        pooling: str | None = None,
+        normalize: bool | None = None,
+        reduction: str = "mean",
+        precision: str = "float32",
+        compile: bool = False,
+    ):
+        body = build_backbone(backbone, taps, weights, pooling, normalize, precision, compile)
+        super().__init__(body, reduction=reduction)
+
+
+class EVGG(FeatureLoss):
+    """E-VGG: the plain distance, counted only where the masks say that an error is visible.
+
+    Args:
+        backbone: "vgg16", "vgg19" or "embedded".
+        taps: which ReLUs to compare; None for those that the default masks know, or with masks of
+            your own for all that the weights hold.
+        weights: local file of the backbone; None for the published weights.
+        masks: mask file or a name of the weights manifest; None for the masks that ship for the
+            embedded backbone and for three taps of vgg19 (relu1_2, relu2_2, relu3_4), or the
+            authors' E_VGG for vgg16 (your own copy, or fetched).
+        order: how the pair is concatenated for the masks; None for the custom of the file
+            ("distorted_first" for the authors' E_VGG, else "reference_first").
+        pooling: "avg" or "max"; None for the backbone's custom.
+        normalize: ImageNet normalisation of the input; None for the custom.
+        mask_gradient: whether gradients also flow through the masks.
+        reduction: "mean", "sum" or "none".
+        precision: of the backbone, "float32" or "bf16"; masks and distance are float32 either
+            way, but what they read has been rounded by bf16.
+        compile: run the backbone through `torch.compile`: a wait, then somewhat faster steps.
+
+    Raises:
+        FileNotFoundError: weights or masks are not on this machine.
+        ValueError: masks for another backbone or other taps, or an unknown precision.
+    """
+
+    def __init__(
+        self,
+        backbone: str = "vgg16",
+        taps: Sequence[str] | None = None,
+        weights: str | Path | None = None,
+        masks: str | Path | None = None,
+        order: str | None = None,
+        pooling: str | None = None,
+        normalize: bool | None = None,
+        mask_gradient: bool = False,
+        reduction: str = "mean",
+        precision: str = "float32",
+        compile: bool = False,
+    ):
+        check_backbone(backbone)
+        if masks is None:
+            masks, taps = SHIPPED_MASKS[backbone], taps or MASKED_TAPS.get(backbone)
+        masks = resolve(masks)  # before the backbone, which may be a long download
+        if order is None:
+            order = MASK_ORDERS.get(masks.stem, "reference_first")
+        body = build_backbone(backbone, taps, weights, pooling, normalize, precision, compile)
+        super().__init__(body, load_masks(masks, body.channels, order), mask_gradient, reduction)

@@ -1,0 +1,148 @@
+"""Values of metrics on every pair of a data set, computed once and kept in a folder.
+
+What was measured stays valid only while images and metrics are the same: with the values stand a
+digest of the images of each pair, and what every metric says of a fixed probe.
+"""
+
+import csv
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from restoration.common.folders import write_json
+from restoration.evaluate.measure import to_batch
+from restoration.opinion.people import Pairs
+
+Function = Callable[[Tensor, Tensor], Tensor]  # (distorted, reference), (1, 3, H, W) -> (1,)
+
+VALUES_FILE, VALIDITY_FILE = "per_pair.csv", "per_pair.json"
+PROBE_SIDE = 192
+SAVE_SECONDS = 20.0
+
+
+def fingerprint(function: Function) -> str:
+    """What a metric says of fixed noise and its blur; differs for other weights or arguments."""
+    noise = torch.rand(1, 3, PROBE_SIDE, PROBE_SIDE, generator=torch.Generator().manual_seed(0))
+    smooth = torch.nn.functional.avg_pool2d(noise, 5, stride=1, padding=2)
+    with torch.no_grad():
+        return f"{float(function(smooth, noise)):.6g}"
+
+
+class PairValues:
+    """Values of metrics by name, one per pair; NaN where not measured yet.
+
+    Args:
+        pairs: the data.
+        functions: metrics by name.
+        folder: where values are kept between runs; None keeps nothing. Values of other metrics
+            stay there, those of other pairs do not.
+    """
+
+    def __init__(self, pairs: Pairs, functions: Mapping[str, Function], folder: Path | None = None):
+        self.pairs, self.functions, self.folder = pairs, functions, folder
+        self._validity = {name: fingerprint(function) for name, function in functions.items()}
+        self._images = [pairs.fingerprint(i) for i in range(len(pairs.distorted))]
+        self._columns = self._load() if folder is not None else {}
+        for name in functions:
+            self._columns.setdefault(name, np.full(len(pairs.distorted), np.nan))
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._columns[name]
+
+    @property
+    def num_missing(self) -> int:
+        """How many pairs lack a value."""
+        return int(self._missing().sum())
+
+    def _missing(self) -> np.ndarray:
+        return np.isnan([self._columns[name] for name in self.functions]).any(0)  # (N,)
+
+    def _load(self) -> dict[str, np.ndarray]:
+        """Columns of the folder that are still valid."""
+        if not all((self.folder / name).is_file() for name in (VALUES_FILE, VALIDITY_FILE)):
+            return {}
+        validity = json.loads((self.folder / VALIDITY_FILE).read_text(encoding="utf-8"))
+        with (self.folder / VALUES_FILE).open(newline="", encoding="utf-8") as file:
+            rows = {(row["distorted"], row["images"]): row for row in csv.DictReader(file)}
+        mine = [rows.get(key, {}) for key in zip(self.pairs.distorted, self._images, strict=True)]
+        columns = {}
+        for name, found in validity["metrics"].items():
+            if self._validity.setdefault(name, found) == found:
+                columns[name] = np.array([float(row.get(name) or np.nan) for row in mine])
+        return columns
+
+    def save(self, scores: np.ndarray | None = None) -> None:
+        """Write all values in full precision, with a column of scores where they are known."""
+        if self.folder is None:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        columns = {
+            "reference": self.pairs.references,
+            "distorted": self.pairs.distorted,
+            "category": self.pairs.categories,
+            "images": self._images,
+        }
+        numbers = self._columns if scores is None else {"score": scores, **self._columns}
+        for name, values in numbers.items():
+            columns[name] = ["" if math.isnan(v) else repr(float(v)) for v in values]
+        part = self.folder / f"{VALUES_FILE}.part"
+        with part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            writer.writerows(zip(*columns.values(), strict=True))
+        write_json(self.folder / VALIDITY_FILE, {"metrics": self._validity})
+        part.replace(self.folder / VALUES_FILE)
+
+    def measure(self, on_progress: Callable[[], None] | None = None) -> None:
+        """Fill what is missing; values so far are kept when this is interrupted.
+
+        Args:
+            on_progress: called after each pair that was measured.
+
+        Raises:
+            ValueError: an image cannot be read, two of a pair differ in size, a metric is not
+                finite there; the pair is named.
+        """
+        try:
+            self._measure(on_progress)
+        finally:
+            self.save()
+
+    def _measure(self, on_progress: Callable[[], None] | None) -> None:
+        kept, reference, saved = None, None, time.monotonic()
+        for index in np.flatnonzero(self._missing()):
+            pair = self.pairs.distorted[index]
+            if self.pairs.references[index] != kept:
+                kept = self.pairs.references[index]
+                reference = to_batch(self.pairs.read_reference(index), "cpu")
+            distorted = to_batch(self.pairs.read_distorted(index), "cpu")
+            if distorted.shape != reference.shape:
+                sizes = [f"{x.shape[-1]}x{x.shape[-2]}" for x in (reference, distorted)]
+                raise ValueError(f"{pair}: expected {sizes[0]} pixels like {kept}, got {sizes[1]}")
+            for name, function in self.functions.items():
+                column = self._columns[name]
+                if math.isnan(column[index]):
+                    column[index] = _evaluate(function, distorted, reference, f"{name} on {pair}")
+            if time.monotonic() - saved > SAVE_SECONDS:
+                self.save()
+                saved = time.monotonic()
+            if on_progress is not None:
+                on_progress()
+
+
+def _evaluate(function: Function, distorted: Tensor, reference: Tensor, where: str) -> float:
+    """One finite value, or an error that says where there is none."""
+    try:
+        with torch.no_grad():
+            value = float(function(distorted, reference))
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+    if not math.isfinite(value):
+        raise ValueError(f"{where}: expected a finite value, got {value}")
+    return value

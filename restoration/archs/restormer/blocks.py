@@ -1,0 +1,262 @@
+"""Restormer's transformer block (arXiv:2111.09881, section 3), plain and fast.
+
+The modules hold the weights under the released names, and their own `forward` is the paper's maths
+line by line: that is what compilers and tracers see, what runs where a layer has a hook or was
+replaced, and what tests compare. Otherwise a block takes the same weights through
+`restoration.archs.restormer.fused_feed_forward`, which keeps less and copies nothing.
+
+Letters: B images, C channels, H x W pixels; N heads, D channels per head.
+"""
+
+from collections import OrderedDict
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from restoration.archs.restormer.fused_attention import attend
+from restoration.archs.restormer.fused_feed_forward import (
+    Convolution,
+    depthwise,
+    feed_forward,
+    norm_project,
+)
+from restoration.archs.restormer.kernels import EAGER, Kernels
+
+NORMS = ("BiasFree", "WithBias")
+ALIGNED = 16  # hidden channels are filled up with zeros to a multiple: libraries are fast on those
+
+
+def channel_norm(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
+    """Layer normalisation over the channels of every pixel.
+
+    Without a bias the mean is not subtracted either, only the standard deviation divides.
+
+    Args:
+        x: features (B, C, H, W), any range.
+        weight: scale of each channel (C,).
+        bias: shift of each channel (C,), or None for the bias-free form.
+        eps: added to the biased variance.
+
+    Returns:
+        Normalised features (B, C, H, W).
+
+    Source:
+        Ba et al. 2016, arXiv:1607.06450; the bias-free form: Mohan et al. 2020, arXiv:1906.05478.
+    """
+    mean = x.mean(1, keepdim=True)  # (B, 1, H, W)
+    centred = x - mean
+    scale = torch.rsqrt(centred.square().mean(1, keepdim=True) + eps)  # (B, 1, H, W)
+    if bias is None:
+        return x * scale * weight[:, None, None]
+    return centred * scale * weight[:, None, None] + bias[:, None, None]
+
+
+def channel_attention(query: Tensor, key: Tensor, value: Tensor, temperature: Tensor) -> Tensor:
+    """Attention between the channels of each head; every channel is one token of H*W numbers.
+
+    Args:
+        query: (B, C, H, W); its channels are split into N heads of D channels.
+        key: (B, C, H, W).
+        value: (B, C, H, W).
+        temperature: what multiplies the cosine of two channels, (N, 1, 1).
+
+    Returns:
+        Mixed values (B, C, H, W).
+
+    Source:
+        arXiv:2111.09881, equation 1.
+    """
+    shape, num_heads = value.shape, temperature.shape[0]
+    size = (shape[0], num_heads, shape[1] // num_heads, shape[2] * shape[3])
+    query, key, value = (t.reshape(size) for t in (query, key, value))  # (B, N, D, HW)
+    cosine = F.normalize(query, dim=-1) @ F.normalize(key, dim=-1).transpose(-2, -1)  # (B, N, D, D)
+    return ((cosine * temperature).softmax(dim=-1) @ value).reshape(shape)
+
+
+class ChannelNorm(nn.Module):
+    """Learned `channel_norm`.
+
+    Args:
+        dim: number of channels.
+        layer_norm_type: "BiasFree" or "WithBias".
+    """
+
+    def __init__(self, dim: int, layer_norm_type: str = "BiasFree") -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(dim))
+        self.bias = nn.Parameter(torch.zeros(dim)) if layer_norm_type == "WithBias" else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (B, C, H, W) over C; see `channel_norm`."""
+        return channel_norm(x, self.weight, self.bias)
+
+
+class Attention(nn.Module):
+    """MDTA, multi-Dconv head transposed attention (section 3.1 of the paper).
+
+    Args:
+        dim: number of channels, a multiple of num_heads.
+        num_heads: number of heads, each with its own temperature.
+        bias: whether the convolutions have one.
+    """
+
+    def __init__(self, dim: int, num_heads: int, bias: bool = False) -> None:
+        super().__init__()
+        self.temperature = nn.Parameter(torch.ones(num_heads, 1, 1))
+        self.qkv = nn.Conv2d(dim, 3 * dim, 1, bias=bias)
+        self.qkv_dwconv = nn.Conv2d(3 * dim, 3 * dim, 3, padding=1, groups=3 * dim, bias=bias)
+        self.project_out = nn.Conv2d(dim, dim, 1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mix the channels of (B, C, H, W) by their similarity; same shape."""
+        query, key, value = self.qkv_dwconv(self.qkv(x)).chunk(3, dim=1)
+        return self.project_out(channel_attention(query, key, value, self.temperature))
+
+
+class FeedForward(nn.Module):
+    """GDFN, gated-Dconv feed-forward network (section 3.2 of the paper).
+
+    Args:
+        dim: number of channels.
+        expansion: hidden channels per channel; the product is rounded down.
+        bias: whether the convolutions have one.
+    """
+
+    def __init__(self, dim: int, expansion: float = 2.66, bias: bool = False) -> None:
+        super().__init__()
+        hidden = int(dim * expansion)
+        self.project_in = nn.Conv2d(dim, 2 * hidden, 1, bias=bias)
+        self.dwconv = nn.Conv2d(2 * hidden, 2 * hidden, 3, padding=1, groups=2 * hidden, bias=bias)
+        self.project_out = nn.Conv2d(hidden, dim, 1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Transform every pixel of (B, C, H, W), one half gating the other; same shape."""
+        gate, content = self.dwconv(self.project_in(x)).chunk(2, dim=1)
+        return self.project_out(F.gelu(gate) * content)
+
+    def branches(self, dtype: torch.dtype) -> tuple[Convolution, ...]:
+        """The weights as `fused.feed_forward` takes them: gate and content apart.
+
+        Zeros fill the hidden channels up to a multiple of ALIGNED; they stay zero to the end.
+
+        Args:
+            dtype: type of the maps.
+
+        Returns:
+            Weight and bias of the two first projections, the two kernels, and the last projection.
+        """
+        hidden = self.project_out.in_channels
+        missing = -hidden % ALIGNED if hidden > ALIGNED else 0
+        apart = [
+            tuple(_filled(t, missing) for t in half)
+            for layer in (self.project_in, self.dwconv)
+            for half in _halves(layer, dtype)
+        ]
+        weight, bias = _parts(self.project_out, dtype)
+        return (*apart, (_filled(weight, missing, dim=1), bias))
+
+
+class TransformerBlock(nn.Module):
+    """Attention, then feed-forward, each on normalised features and added to its input.
+
+    Args:
+        dim: number of channels, a multiple of num_heads.
+        num_heads: heads of the attention.
+        expansion: hidden channels of the feed-forward per channel.
+        bias: whether the convolutions have one.
+        layer_norm_type: "BiasFree" or "WithBias".
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        expansion: float = 2.66,
+        bias: bool = False,
+        layer_norm_type: str = "BiasFree",
+    ) -> None:
+        super().__init__()
+        self.norm1 = named("body", ChannelNorm(dim, layer_norm_type))
+        self.attn = Attention(dim, num_heads, bias)
+        self.norm2 = named("body", ChannelNorm(dim, layer_norm_type))
+        self.ffn = FeedForward(dim, expansion, bias)
+        self.kernels: Kernels = EAGER
+        self.checkpointed = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Refine features (B, C, H, W); same shape."""
+        if self.checkpointed and torch.is_grad_enabled():
+            return checkpoint(self._refine, x, use_reentrant=False, preserve_rng_state=False)
+        return self._refine(x)
+
+    def _refine(self, x: Tensor) -> Tensor:
+        if x.is_meta or torch.compiler.is_compiling() or torch.jit.is_tracing() or self._touched():
+            x = x + self.attn(self.norm1(x))
+            return x + self.ffn(self.norm2(x))
+        kind, attn = x.device.type, self.attn
+        lowered = torch.is_autocast_enabled(kind)
+        dtype = torch.get_autocast_dtype(kind) if lowered else attn.qkv.weight.dtype
+        with torch.autocast(kind, enabled=False):
+            mixed = norm_project(
+                x, _parts(self.norm1.body), _parts(attn.qkv, dtype), kernels=self.kernels
+            )[0]  # (B, 3C, H, W)
+            mixed = depthwise(mixed, *_parts(attn.qkv_dwconv, dtype))
+            projection = _parts(attn.project_out, dtype)
+            x = attend(x, mixed, attn.temperature, projection, self.kernels)
+            del mixed
+            branches = self.ffn.branches(dtype)
+            return feed_forward(x, _parts(self.norm2.body), *branches, kernels=self.kernels)
+
+    def _touched(self) -> bool:
+        """Whether a layer has a hook or was replaced or parametrised: its own forward must run."""
+        attn, ffn = self.attn, self.ffn
+        layers = (
+            *(self.norm1, self.norm1.body, attn, attn.qkv, attn.qkv_dwconv, attn.project_out),
+            *(self.norm2, self.norm2.body, ffn, ffn.project_in, ffn.dwconv, ffn.project_out),
+        )
+        return any(type(layer) not in FUSED or _has_hooks(layer) for layer in layers)
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    return bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+    )
+
+
+def _parts(module: nn.Module, dtype: torch.dtype | None = None) -> Convolution:
+    """Weight and bias of a layer, of another type where one is given."""
+    weight, bias = module.weight, module.bias
+    if weight.shape[1:2] == (1,):
+        # the same numbers, but gradients in the weight's own strides: DDP copies others
+        weight = weight.flatten(1).unflatten(1, weight.shape[1:])
+    if dtype is None:
+        return weight, bias
+    return weight.to(dtype), None if bias is None else bias.to(dtype)
+
+
+def _halves(module: nn.Module, dtype: torch.dtype) -> list[Convolution]:
+    """Weight and bias of the first and of the second half of a layer's output channels."""
+    parts = ((None, None) if t is None else t.chunk(2) for t in _parts(module, dtype))
+    return list(zip(*parts, strict=True))
+
+
+def _filled(tensor: Tensor | None, missing: int, dim: int = 0) -> Tensor | None:
+    """Append zeros to a dimension."""
+    if tensor is None or not missing:
+        return tensor
+    return F.pad(tensor, (0, 0) * (tensor.dim() - 1 - dim) + (0, missing))
+
+
+FUSED = (nn.Sequential, nn.Conv2d, ChannelNorm, Attention, FeedForward)  # whose forward is known
+
+
+def named(name: str, module: nn.Module) -> nn.Sequential:
+    """One module under a name of its own, as the released weights have it."""
+    return nn.Sequential(OrderedDict([(name, module)]))

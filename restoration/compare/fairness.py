@@ -1,0 +1,187 @@
+"""What has to be the same for two recipes to be compared, as options and as hashes.
+
+Options are compared key by key, so that a refusal can say which differ. Hashes are of what the
+options lead to: the crops themselves, the initial weights, every learning rate.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from restoration.common import distributed
+from restoration.compare.plan import Plan, ResolvedRecipe
+from restoration.data import DenoisingDataset, PatchSchedule
+from restoration.evaluate import EvaluationSet
+from restoration.evaluate.candidates import digest_tensors, plain_digest
+from restoration.options.load import differing_keys, plain
+from restoration.options.schema import Options
+from restoration.train.run import build_learning_rate, initial_network, open_stream
+
+LOSS_KEYS = ("losses", "pixel_opt", "perceptual_opt")
+SPEED_KEYS = ("name", "num_worker_per_gpu", "cache_gb")  # change no sample
+PROBES = 8  # samples of the stream that are cut and hashed
+
+
+def conditions(options: Options) -> dict[str, Any]:
+    """Everything about training that is not the loss, as plain values."""
+    found = plain(options)
+    train = {k: v for k, v in found.get("train", {}).items() if k not in LOSS_KEYS}
+    images = found["datasets"].get("train", {})
+    start = {k: v for k, v in found["path"].items() if k in ("pretrain_network_g", "param_key_g")}
+    return {
+        "manual_seed": found["manual_seed"],
+        "datasets": {"train": {k: v for k, v in images.items() if k not in SPEED_KEYS}},
+        "network_g": found["network_g"],
+        "path": start if "pretrain_network_g" in start else {},
+        "train": train,
+    }
+
+
+def stream_definition(dataset: DenoisingDataset, patches: PatchSchedule) -> dict[str, Any]:
+    """What the sample stream is a function of."""
+    source = dataset.source
+    return {
+        "seed": dataset.seed,
+        "images": [[name, *source.size(i)] for i, name in enumerate(source.names)],
+        "sigma": dataset.sigma,
+        "geometric_augs": dataset.geometric_augs,
+        "mixup": [dataset.mixup_beta, dataset.mixup_identity],
+        "stages": [patches.iters, patches.batch_sizes, patches.patch_sizes],
+    }
+
+
+def draws(dataset: DenoisingDataset, patches: PatchSchedule, steps: int, micro: int) -> str:
+    """Hash of samples as training gets them, at steps spread over the whole run.
+
+    Args:
+        dataset: the sample stream.
+        patches: crop and batch of every step.
+        steps: of the run.
+        micro: micro-batches per step.
+
+    Returns:
+        SHA-256 of the crops, noise levels, noise seeds and mixing weights of PROBES samples.
+    """
+    chosen = sorted({round(k * (steps - 1) / max(1, PROBES - 1)) for k in range(PROBES)})
+    total = hashlib.sha256()
+    for step in chosen:
+        patch, _ = patches.at(step)
+        index = patches.first_sample(step, distributed.world_size(), micro)
+        total.update(plain_digest(asdict(dataset.draw(index))).encode())
+        total.update(digest_tensors(dataset[index, patch]).encode())
+    return total.hexdigest()
+
+
+def hash_test_sets(sets: Mapping[str, EvaluationSet]) -> str:
+    """Hash of the test images, pixel by pixel, and their noise levels."""
+    total = hashlib.sha256()
+    for name, one in sets.items():
+        total.update(f"{name} {one.sigmas}\n".encode())
+        for index in range(len(one)):
+            image = one.source.decode(index)
+            total.update(f"{one.source.names[index]} {image.shape} {image.dtype}\n".encode())
+            total.update(image.tobytes())
+    return total.hexdigest()
+
+
+def identify(options: Options) -> dict[str, Any]:
+    """Hash each thing that has to be the same for two recipes to be compared.
+
+    Args:
+        options: of a recipe that is trained.
+
+    Returns:
+        SHA-256 of the sample stream's definition and of actual samples, of the network, its
+        initial weights and the schedule; the number of steps; the loss terms and their hash.
+    """
+    recipe, _, patches, dataset = open_stream(options)
+    with torch.random.fork_rng(devices=[]):
+        weights = initial_network(options).state_dict()
+    rate = build_learning_rate(recipe)
+    schedule = conditions(options)["train"] | {
+        "rates": [rate(step) for step in range(recipe.total_iter)],
+        "processes": distributed.world_size(),
+    }
+    shapes = {name: [str(t.dtype), *t.shape] for name, t in weights.items()}
+    return {
+        "sample stream": plain_digest(stream_definition(dataset, patches)),
+        "drawn samples": draws(dataset, patches, recipe.total_iter, recipe.accumulate),
+        "network": plain_digest([options.network_g["type"], shapes]),
+        "initial weights": digest_tensors(weights),
+        "schedule": plain_digest(schedule),
+        "steps": recipe.total_iter,
+    }
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One thing beside the loss in which a recipe differs from the reference."""
+
+    recipe: str
+    key: str
+    value: Any
+    reference: Any
+
+
+def find_marks(plan: Plan, identities: Mapping[str, dict[str, Any]]) -> list[Mark]:
+    """List everything beside the loss in which a trained recipe differs from the first of them.
+
+    Args:
+        plan: the comparison.
+        identities: of every trained recipe, see `identify`.
+
+    Returns:
+        Keys with both values; where the keys are the same and a hash is not, the hash.
+    """
+    trained = [recipe for recipe in plan.recipes if recipe.trained]
+    marks = []
+    for recipe in trained[1:]:
+        first = trained[0]
+        keys = list(differing_keys(conditions(recipe.options), conditions(first.options)))
+        if not keys:
+            keys = list(differing_keys(identities[recipe.name], identities[first.name]))
+        marks += [Mark(recipe.name, *one) for one in keys]
+    return marks
+
+
+def refuse(plan: Plan, marks: Sequence[Mark]) -> None:
+    """Raise one ValueError that names every difference, if there is one."""
+    if not marks:
+        return
+    first = next(recipe.name for recipe in plan.recipes if recipe.trained)
+    by_recipe: dict[str, list[str]] = {}
+    for mark in marks:
+        text = f"{mark.key} ({_short(mark.value)} against {_short(mark.reference)})"
+        by_recipe.setdefault(mark.recipe, []).append(text)
+    told = "; ".join(f"{name} in {', '.join(keys)}" for name, keys in by_recipe.items())
+    raise ValueError(
+        f"recipes differ from {first} in more than the loss: {told}. Make them the same, or give "
+        "--allow-different to compare them all the same, marked in the report"
+    )
+
+
+def _short(value: Any, limit: int = 40) -> str:
+    text = str(value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def check_unchanged(recipe: ResolvedRecipe, before: Options, folder: Path) -> None:
+    """Refuse to go on with a recipe whose options were others when it was begun.
+
+    Raises:
+        ValueError: names the keys.
+    """
+    now, then = (
+        conditions(one) | {"losses": one.train.terms() if one.train else []}
+        for one in (recipe.options, before)
+    )
+    keys = [key for key, _, _ in differing_keys(now, then)]
+    if keys:
+        raise ValueError(
+            f"recipe {recipe.name} was begun in {folder} with another {', '.join(keys)}: put the "
+            "options back, choose another --out, or leave out --auto_resume to begin anew"
+        )

@@ -1,0 +1,220 @@
+"""Figures as inline SVG that take their colours from the page, so that they suit light and dark.
+
+matplotlib draws with stand-in colours, which are replaced by CSS variables afterwards.
+"""
+
+import html
+import io
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from restoration.compare.findings import BETTER, WORSE, Difference, images_of
+from restoration.compare.result import Record
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+INK, FAINT = "#a0b0c0", "#a0b0c1"  # stand-ins
+SERIES = tuple(f"#a0b0d{k:x}" for k in range(8))
+VARIABLES = {INK: "var(--ink)", FAINT: "var(--faint)"} | {
+    colour: f"var(--series-{k})" for k, colour in enumerate(SERIES)
+}
+MARKERS = "osD^vPX*"
+WIDTH = 5.0  # inches; 360 CSS pixels
+STYLE = {
+    "svg.fonttype": "none",
+    "font.size": 10,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": FAINT,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.formatter.useoffset": False,
+    "legend.frameon": False,
+    "legend.fontsize": 10,
+}
+
+
+def colour_of(record: Record, recipe: str) -> tuple[str, str]:
+    """Stand-in colour and marker of a recipe."""
+    number = [one.name for one in record.plan.recipes].index(recipe) % len(SERIES)
+    return SERIES[number], MARKERS[number]
+
+
+def to_svg(figure: "Figure", alt: str, salt: str) -> str:
+    """Turn a figure into inline SVG.
+
+    Args:
+        figure: drawn with the stand-in colours.
+        alt: text for those who cannot see it.
+        salt: unique within the page, for the ids of clip paths and markers.
+
+    Returns:
+        An <svg> element without links, metadata or fonts of its own.
+    """
+    import matplotlib
+
+    buffer = io.StringIO()
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": salt}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", text)
+    for stand_in, variable in VARIABLES.items():
+        text = text.replace(stand_in, variable)
+    for name in set(re.findall(r'id="([^"]+)"', text)):  # ids are of the page, not of the figure
+        text = re.sub(rf'(id="|#){re.escape(name)}(?=[")])', rf"\g<1>{salt}-{name}", text)
+    label = html.escape(alt, quote=True)
+    return text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+
+
+def _figure(height: float, width: float = WIDTH) -> tuple["Figure", "object"]:
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axis = figure.add_subplot()
+    return figure, axis
+
+
+def _unit(record: Record, metric: str) -> str:
+    return record.metrics.labels[metric] + (" (dB)" if metric == "psnr" else "")
+
+
+def forest(record: Record, metric: str) -> str:
+    """Draw the mean difference to the reference with its interval, by noise level and recipe."""
+    import matplotlib
+
+    names = [one.name for one in record.plan.challengers]
+    sigmas = sorted({one.sigma for one in record.found.differences})
+    rows = len(names) * len(sigmas)
+    figure, axis = _figure(0.9 + 0.26 * rows + 0.12 * len(sigmas))
+    said = []
+    with matplotlib.rc_context(STYLE):
+        for number, name in enumerate(names):
+            colour, marker = colour_of(record, name)
+            for one in record.found.of(name, metric):
+                place = sigmas.index(one.sigma) * (len(names) + 0.5) + number
+                _interval(axis, one, place, colour, marker)
+                said.append(f"{name} at sigma {one.sigma:g}: {one.paired.mean:+.4f}")
+            axis.plot([], [], marker=marker, color=colour, linestyle="none", label=name)
+        axis.axvline(0, color=FAINT, linewidth=1, zorder=0)
+        middles = [k * (len(names) + 0.5) + (len(names) - 1) / 2 for k in range(len(sigmas))]
+        axis.set_yticks(middles, [f"σ {sigma:g}" for sigma in sigmas])
+        axis.set_ylim(middles[-1] + len(names) / 2 + 0.2, -0.7)
+        axis.tick_params(axis="y", length=0)
+        axis.locator_params(axis="x", nbins=5)
+        way = "right" if record.metrics.directions[metric] else "left"
+        axis.set_xlabel(
+            f"{_unit(record, metric)} minus that of {record.plan.reference.name}; {way} is better"
+        )
+        if len(names) > 1:
+            figure.legend(loc="outside upper center", ncols=min(3, len(names)))
+    alt = f"Mean differences in {record.metrics.labels[metric]} with intervals. {'; '.join(said)}."
+    return to_svg(figure, alt, f"forest-{metric}")
+
+
+def _interval(axis, one: Difference, place: float, colour: str, marker: str) -> None:
+    told = one.verdict in (BETTER, WORSE)
+    if one.paired.low is not None:
+        axis.plot([one.paired.low, one.paired.high], [place, place], color=colour, linewidth=1.8)
+    seeds = [value for value in one.by_seed.values() if value is not None]
+    if len(seeds) > 1:
+        axis.plot(seeds, [place] * len(seeds), marker="|", markersize=9, color=colour, linestyle="")
+    axis.plot(
+        one.paired.mean,
+        place,
+        marker=marker,
+        markersize=6,
+        color=colour,
+        markerfacecolor=colour if told else "none",
+        markeredgewidth=1.4,
+        linestyle="none",
+    )
+
+
+def scatter(record: Record, recipe: str, metric: str, sigma: float) -> str:
+    """Draw every image: the reference's value to the right, the recipe's upwards."""
+    import matplotlib
+
+    reference = record.plan.reference.name
+    mine = images_of(record.found.rows, recipe, sigma)
+    others = images_of(record.found.rows, reference, sigma)
+    points = np.array([[others[key][metric], mine[key][metric]] for key in mine], float)
+    points = points[np.isfinite(points).all(1)]
+    figure, axis = _figure(3.2, 3.4)
+    with matplotlib.rc_context(STYLE):
+        colour, marker = colour_of(record, recipe)
+        low, high = (points.min(), points.max()) if len(points) else (0.0, 1.0)
+        room = 0.05 * (high - low) or 0.05
+        ends = [low - room, high + room]
+        axis.plot(ends, ends, color=FAINT, linewidth=1, zorder=0)
+        axis.plot(*points.T, marker=marker, markersize=4.5, color=colour, alpha=0.8, linestyle="")
+        axis.set(xlim=ends, ylim=ends, aspect="equal", xlabel=reference, ylabel=recipe)
+        axis.locator_params(nbins=5)
+        axis.set_title(f"{_unit(record, metric)}, σ {sigma:g}", fontsize=11)
+    one = next(d for d in record.found.of(recipe, metric) if d.sigma == sigma)
+    side = "Above" if record.metrics.directions[metric] else "Below"
+    alt = (
+        f"{record.metrics.labels[metric]} of {len(points)} images at sigma {sigma:g}, {reference} "
+        f"against {recipe}. {side} the diagonal {recipe} is better: {one.paired.wins} images; "
+        f"{one.paired.ties} ties."
+    )
+    return to_svg(figure, alt, f"scatter-{recipe}-{metric}".replace(".", "-").replace("+", "-"))
+
+
+def curve(record: Record, term: str) -> str:
+    """Draw one loss term, unweighted, of every recipe that trains with it."""
+    import matplotlib
+
+    figure, axis = _figure(2.6)
+    said = []
+    with matplotlib.rc_context(STYLE):
+        for name, rows in record.curves.items():
+            points = [(row["step"], row[term]) for row in rows if term in row]
+            if not points:
+                continue
+            colour, marker = colour_of(record, name)
+            every = max(1, len(points) // 8)
+            axis.plot(
+                *zip(*points, strict=True),
+                color=colour,
+                linewidth=1.6,
+                marker=marker,
+                markersize=4,
+                markevery=every,
+                label=name,
+            )
+            said.append(f"{name} ends at {points[-1][1]:.4g}")
+        axis.set(xlabel="step", ylabel=term)
+        axis.set_yscale("log")
+        axis.tick_params(axis="y", which="minor", labelleft=False)
+        _plain_ticks(axis)
+        axis.legend()
+    return to_svg(figure, f"Training curve of {term}. {'; '.join(said)}.", f"curve-{_safe(term)}")
+
+
+def _plain_ticks(axis) -> None:
+    """Ticks of a logarithmic axis as plain numbers, also where it spans less than a decade."""
+    from matplotlib.ticker import FuncFormatter, LogLocator
+
+    axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _safe(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "-", text)
+
+
+def terms_of(record: Record) -> Sequence[str]:
+    """Names of all loss terms that were trained with, the total first."""
+    known = {name: None for rows in record.curves.values() for row in rows for name in row}
+    own = [name for name in known if name not in ("step", "lr", "grad_norm", "total")]
+    return [*own, *(["grad_norm"] if "grad_norm" in known else [])]

@@ -1,0 +1,152 @@
+"""What was found, in sentences that a person understands."""
+
+from collections.abc import Sequence
+
+from restoration.compare.findings import (
+    AGREES,
+    BETTER,
+    EQUAL,
+    IDENTICAL,
+    NOT_MEASURED,
+    SPLIT,
+    TOO_FEW,
+    UNDECIDED,
+    WORSE,
+    Difference,
+    Sign,
+)
+from restoration.compare.result import Record, listing, signed
+
+UNITS = {"psnr": " dB"}
+PHRASES = (
+    (BETTER, "better than {reference} {where} ({gap})"),
+    (WORSE, "worse than {reference} {where} ({gap})"),
+    (UNDECIDED, "cannot be told apart from {reference} {where}"),
+    (SPLIT, "not told apart from {reference} {where}, where the seeds disagree"),
+    (IDENTICAL, "equal to {reference} on every image {where}, cannot be told apart (p = 1)"),
+    (TOO_FEW, "too few images for a test against {reference} {where} (mean difference {means})"),
+)
+
+
+def at_sigmas(some: Sequence[Difference], every: Sequence[Difference]) -> str:
+    """Say at which noise levels."""
+    if len(some) == len(every):
+        return "at every noise level" if len(every) > 1 else f"at sigma {every[0].sigma:g}"
+    return f"at sigma {listing([f'{one.sigma:g}' for one in some])}"
+
+
+def _span(values: Sequence[str]) -> str:
+    ends = list(dict.fromkeys((values[0], values[-1])))
+    return " to ".join(ends)
+
+
+def gap(some: Sequence[Difference]) -> str:
+    """Say how large the mean differences are, and on how many images the recipe is ahead."""
+    metric = some[0].metric
+    ordered = sorted(some, key=lambda one: abs(one.paired.mean))
+    sizes = _span([signed(metric, abs(one.paired.mean)).lstrip("+") for one in ordered])
+    rates = sorted(one.paired.win_rate for one in some)
+    ahead = _span([f"{rate:.0%}" for rate in rates])
+    return f"by {sizes}{UNITS.get(metric, '')} on average, ahead on {ahead} of the images"
+
+
+def metric_sentence(record: Record, recipe: str, metric: str) -> str:
+    """Say in one sentence how a recipe compares with the reference in one metric."""
+    every = record.found.of(recipe, metric)
+    parts = []
+    for kind, phrase in PHRASES:
+        some = [one for one in every if one.verdict == kind]
+        if not some:
+            continue
+        where, reference = at_sigmas(some, every), every[0].reference
+        means = _span([signed(metric, one.paired.mean) for one in some])
+        parts.append(phrase.format(reference=reference, where=where, gap=gap(some), means=means))
+    return f"{record.metrics.labels[metric]}: {'; '.join(parts)}."
+
+
+def headline(record: Record, recipe: str) -> str:
+    """Count a recipe's wins and losses over all metrics and noise levels."""
+    every = [one for one in record.found.differences if one.recipe == recipe]
+    counts = {kind: sum(one.verdict == kind for one in every) for kind, _ in PHRASES}
+    if counts[IDENTICAL] == len(every):
+        return (
+            f"{recipe} and {every[0].reference} cannot be told apart: every value of every image "
+            "is exactly the same."
+        )
+    said = [f"{counts[BETTER]} won", f"{counts[WORSE]} lost"]
+    said.append(
+        f"{counts[UNDECIDED] + counts[SPLIT] + counts[IDENTICAL]} that cannot be told apart"
+    )
+    if counts[TOO_FEW]:
+        said.append(f"{counts[TOO_FEW]} with too few images to test")
+    what = "comparisons" if len(every) > 1 else "comparison"
+    return f"{recipe} against {every[0].reference}: of {len(every)} {what}, {listing(said)}."
+
+
+def sign_sentence(signs: Sequence[Sign]) -> str:
+    """Count the signs that were found before and are found again."""
+    measured = [one for one in signs if one.outcome != NOT_MEASURED]
+    agree = sum(one.outcome == AGREES for one in signs)
+    text = f"{agree} of the {len(signs)} expected signs are found"
+    if len(measured) < len(signs):
+        text += f"; {len(signs) - len(measured)} could not be measured"
+    equal = sum(one.outcome == EQUAL for one in signs)
+    return text + (f"; {equal} differences are exactly zero." if equal else ".")
+
+
+def _trainings(record: Record, length: str) -> str:
+    """Say how often every recipe was trained, and what that tells."""
+    plan = record.plan
+    seeds = plan.seeds or sorted({r.options.manual_seed for r in plan.recipes if r.trained})
+    named = listing([str(seed) for seed in seeds])
+    if record.several:
+        return (
+            f"Every recipe was trained {len(seeds)} times, with seeds {named}, for {length}. "
+            "Values are means over the trainings; a difference counts as won or lost only where "
+            "every seed agrees on its side. Tests and intervals are over images."
+        )
+    return (
+        f"Every recipe was trained once, with seed {named}, for {length}. Tests and intervals are "
+        "over images: they do not say what another seed or longer training would change. "
+        "\N{LEFT DOUBLE QUOTATION MARK}seeds: [0, 1, 2]\N{RIGHT DOUBLE QUOTATION MARK} in the "
+        "option file trains every recipe several times."
+    )
+
+
+def caveats(record: Record) -> list[str]:
+    """Say what the answer rests on, and what it does not tell."""
+    images, plan = record.num_images, record.plan
+    found = [f"{images} test image{'s' if images != 1 else ''}."]
+    least = plan.settings.statistics.min_images
+    if images < least:
+        given = "only intervals are given" if images > 1 else "and one image has no interval"
+        found.append(
+            f"Fewer than {least} image{'s' if least != 1 else ''}: no test was made, {given}."
+        )
+    steps = {n: one["steps"] for n, one in record.identities.items()}
+    if steps:
+        lengths = listing([f"{count:,}".replace(",", " ") for count in sorted(set(steps.values()))])
+        found.append(_trainings(record, f"{lengths} steps"))
+    outside = [one.name for one in plan.recipes if not one.trained]
+    if outside:
+        verb = "was" if len(outside) == 1 else "were"
+        found.append(
+            f"{listing(outside)} {verb} trained elsewhere, under conditions not known here."
+        )
+    if record.marks:
+        found.append(
+            "The recipes differ in more than the loss (listed under Identity): a difference "
+            "between them may come from that."
+        )
+    return [*found, *plan.settings.notes, *record.metrics.notes]
+
+
+def summary(record: Record) -> list[str]:
+    """Return the findings as lines for the terminal."""
+    lines = []
+    for recipe in record.plan.challengers:
+        lines.append(headline(record, recipe.name))
+        lines += [metric_sentence(record, recipe.name, m) for m in record.metrics.by_name]
+    if record.found.signs:
+        lines.append(sign_sentence(record.found.signs))
+    return lines

@@ -1,0 +1,232 @@
+"""Everything that a comparison knows in the end, and the files that say it."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from restoration.common.folders import write_json
+from restoration.compare import findings, statistics
+from restoration.compare.fairness import Mark
+from restoration.compare.plan import Plan, ResolvedRecipe
+from restoration.evaluate.candidates import plain_digest, protocol_of
+from restoration.evaluate.sets import Metrics, Report
+from restoration.evaluate.tables import format_value, markdown, write_per_image
+from restoration.options.load import plain
+
+
+@dataclass
+class Record:
+    """A finished comparison.
+
+    Attributes:
+        plan: what was asked.
+        metrics: what was measured.
+        found: differences, verdicts, signs.
+        identities: hashes of every trained recipe, of all its trainings together.
+        sets_hash: of the test images.
+        marks: what differs beside the loss, where that was allowed.
+        checkpoints: SHA-256 of every tested checkpoint, by recipe and seed (None where it has
+            none).
+        parameters: of every tested network, by recipe.
+        curves: rows of curves.csv, by trained recipe, averaged over the seeds.
+        environment: versions, device, commit.
+    """
+
+    plan: Plan
+    metrics: Metrics
+    found: findings.Findings
+    identities: dict[str, dict[str, Any]]
+    sets_hash: str
+    marks: list[Mark]
+    checkpoints: dict[str, dict[int | None, str]]
+    parameters: dict[str, int]
+    curves: dict[str, list[dict[str, float]]] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def report(self) -> Report:
+        """The evaluation's own tables."""
+        return Report(self.found.rows, self.found.summary, self.metrics)
+
+    @property
+    def several(self) -> bool:
+        """Whether recipes were trained with several seeds."""
+        return len(self.plan.seeds) > 1
+
+    @property
+    def method(self) -> str:
+        """How differences are judged, in words."""
+        more = f"; {statistics.METHOD_OF_SEEDS}" if self.several else ""
+        return statistics.METHOD + more
+
+    @property
+    def means(self) -> str:
+        """What the values of the tables are, where there are several seeds; else empty."""
+        if not self.several:
+            return ""
+        named = listing([str(seed) for seed in self.plan.seeds])
+        return (
+            f"Values are means over the trainings with seeds {named}; "
+            "\N{PLUS-MINUS SIGN} is the sample standard deviation over them"
+        )
+
+    @property
+    def protocol(self) -> str:
+        """How the recipes are measured, in words."""
+        return protocol_of(self.plan.shared, [])
+
+    @property
+    def num_images(self) -> int:
+        """Test images of all sets together."""
+        return len({(row["set"], row["image"]) for row in self.found.rows})
+
+
+def loss_words(recipe: ResolvedRecipe) -> str:
+    """Say a recipe's loss in one line, such as "MAE + 0.001 E-VGG"."""
+    if recipe.options.train is None:
+        return "checkpoint, trained elsewhere"
+    words = []
+    for term in recipe.options.train.terms():
+        weight = term.get("weight", 1.0)
+        words.append(term["type"] if weight == 1 else f"{weight:g} {term['type']}")
+    return " + ".join(words)
+
+
+def read_curves(path: Path) -> list[dict[str, float]]:
+    """Read curves.csv; no file gives no rows."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+
+
+def difference_rows(record: Record) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows of the table of differences, as text."""
+    heads = ["metric", "sigma", "recipe", "against", "n", "mean"]
+    heads += [f"seeds {slashes(record.plan.seeds)}"] if record.several else []
+    heads += ["interval", "median", "win rate"]
+    labels = record.metrics.labels
+    rows = []
+    for one in record.found.differences:
+        p = one.paired
+        rows.append(
+            [
+                labels[one.metric],
+                f"{one.sigma:g}",
+                one.recipe,
+                one.reference,
+                str(p.n),
+                signed(one.metric, p.mean),
+                *([seeds_words(one)] if record.several else []),
+                interval_words(one),
+                signed(one.metric, p.median),
+                f"{p.win_rate:.0%}",
+                p_words(p.p),
+                p_words(one.p_holm),
+                one.verdict,
+            ]
+        )
+    return [*heads, "p", "p (Holm)", "verdict"], rows
+
+
+def signed(metric: str, value: float | None) -> str:
+    """Print a difference with its sign, one digit more than the metric's own values."""
+    if value is None:
+        return "-"
+    digits = len(format_value(metric, 0.0).partition(".")[2]) + 1
+    text = f"{value:+.{digits}f}"
+    return text.lstrip("+-") if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
+
+
+def listing(items: Sequence[str]) -> str:
+    """Join words: "a", "a and b", "a, b and c"."""
+    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
+
+
+def slashes(items: Sequence[Any]) -> str:
+    """Put slashes between items."""
+    return " / ".join(str(item) for item in items)
+
+
+def seeds_words(one: findings.Difference) -> str:
+    """Print the mean difference of every seed, or a dash where there are no seeds."""
+    return slashes([signed(one.metric, value) for value in one.by_seed.values()]) or "-"
+
+
+def interval_words(one: findings.Difference) -> str:
+    """Print an interval, or a dash."""
+    if one.paired.low is None:
+        return "-"
+    return f"{signed(one.metric, one.paired.low)} to {signed(one.metric, one.paired.high)}"
+
+
+def p_words(p: float | None) -> str:
+    """Print a p-value; a dash where there was no test."""
+    if p is None:
+        return "-"
+    return "1" if p == 1 else "< 0.0001" if p < 1e-4 else f"{p:.4f}"
+
+
+def _checkpoints(record: Record, one: ResolvedRecipe) -> dict[str, Any]:
+    """One hash, or a list with that of every seed."""
+    found = record.checkpoints[one.name]
+    if None in found:
+        return {"checkpoint_sha256": found[None]}
+    return {"trainings": [{"seed": s, "checkpoint_sha256": sha} for s, sha in found.items()]}
+
+
+def as_plain(record: Record) -> dict[str, Any]:
+    """Return results.json's content."""
+    plan, found = record.plan, record.found
+    return {
+        "name": plan.name,
+        "reference": plan.reference.name,
+        "recipes": [
+            {
+                "name": one.name,
+                "loss": loss_words(one),
+                "trained_here": one.trained,
+                **_checkpoints(record, one),
+                "parameters": record.parameters[one.name],
+                "identity": record.identities.get(one.name),
+                "options_sha256": plain_digest(plain(one.options)),
+            }
+            for one in plan.recipes
+        ],
+        "test_sets_sha256": record.sets_hash,
+        "different": [asdict(mark) for mark in record.marks],
+        "rows": found.summary,
+        "differences": [findings.as_plain(one) for one in found.differences],
+        "signs": [asdict(one) for one in found.signs],
+        "statistics": {
+            "method": record.method,
+            "family_of_tests": found.family,
+            **plan.settings.statistics.model_dump(),
+        },
+        "protocol": record.protocol,
+        "metrics": {name: metric.scale for name, metric in record.metrics.by_name.items()},
+        "notes": [*plan.settings.notes, *record.metrics.notes],
+        "seed": plan.shared.manual_seed,
+        **({"seeds": plan.seeds} if plan.seeds else {}),
+        **record.environment,
+    }
+
+
+def write_files(record: Record, folder: Path) -> None:
+    """Write results.json, per_image.csv and table.md."""
+    report = record.report
+    write_json(folder / "results.json", as_plain(record))
+    write_per_image(folder / "per_image.csv", record.found.trainings, list(record.metrics.labels))
+    notes = [record.protocol, *record.metrics.notes, *record.plan.settings.notes]
+    how = record.plan.settings.statistics
+    tests = (
+        f"{record.method}; {how.confidence:.0%} intervals, {how.resamples} resamples; Holm's "
+        f"correction over all {record.found.family} tests of this file"
+    )
+    if record.several:
+        notes.append(f"{record.means}.")
+    text = markdown(report.heads, report.table, notes)
+    text += "\n" + markdown(*difference_rows(record), [tests])
+    (folder / "table.md").write_text(text, encoding="utf-8")

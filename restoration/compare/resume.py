@@ -1,0 +1,139 @@
+"""What every training of a comparison began with, kept in the comparison's folder.
+
+Whoever goes on later may have other images behind the same options. The hashes of the report have
+to be those of what a network was really trained on, not those of today.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from restoration.common import distributed
+from restoration.common.folders import write_json
+from restoration.compare.fairness import check_unchanged, identify
+from restoration.compare.plan import Plan, ResolvedRecipe
+from restoration.options.load import differing_keys, load_options
+from restoration.train import checkpoint
+
+FILE = "begun.json"
+WEIGHTS = "weights of the loss"
+WAYS_OUT = "put that back, choose another --out, or leave out --auto_resume to begin anew"
+
+Begun = dict[str, dict[str, Any]]  # by the run's place: its identity, and WEIGHTS
+
+
+def read(folder: Path) -> Begun:
+    """Read what is known of a comparison's trainings; nothing where there is no file."""
+    try:
+        return json.loads((folder / FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+
+
+def note(
+    run: ResolvedRecipe, folder: Path, recipes: Path, identity: dict[str, Any], weights: str
+) -> None:
+    """Write down what a training begins with; one that goes on keeps what is known of it.
+
+    Args:
+        run: a training, not begun yet.
+        folder: of the comparison.
+        recipes: folder of the recipes' folders.
+        identity: see `identity.identify`.
+        weights: SHA-256 of the weights of its loss.
+    """
+    if distributed.rank() == 0 and checkpoint.latest_state(recipes / run.place) is None:
+        known = read(folder) | {str(run.place): {"identity": identity, WEIGHTS: weights}}
+        part = folder / f"{FILE}.part"
+        write_json(part, known)
+        part.replace(folder / FILE)
+
+
+def going_on(plan: Plan, folder: Path, recipes: Path) -> Begun:
+    """What the trainings that will go on, or are finished, began with.
+
+    Raises:
+        ValueError: one was begun with other options, or otherwise seeded.
+    """
+    found = read(folder)
+    for run in plan.runs:
+        if run.trained:
+            _check_options(run, recipes)
+            if checkpoint.latest_state(recipes / run.place) is None:
+                found.pop(str(run.place), None)  # begins anew
+    return found
+
+
+def identities(plan: Plan, recipes: Path, known: Begun) -> dict[Path, dict[str, Any]]:
+    """What every training began with, or will, by its place.
+
+    Raises:
+        ValueError: the rest of a training would see something else than its beginning.
+    """
+    found = {}
+    for run in plan.runs:
+        if run.trained:
+            before = known.get(str(run.place), {})
+            finished = bool(before) and is_finished(run, recipes / run.place)
+            found[run.place] = _identity(run, before, finished)
+    return found
+
+
+def is_finished(run: ResolvedRecipe, folder: Path) -> bool:
+    """Whether the training in a folder has nothing left to do."""
+    state = checkpoint.latest_state(folder)
+    last = folder / "models" / f"net_g_{checkpoint.LATEST}.pth"
+    assert run.options.train is not None
+    return state is not None and last.is_file() and int(state.stem) == run.options.train.total_iter
+
+
+def _identity(run: ResolvedRecipe, known: dict[str, Any], finished: bool) -> dict[str, Any]:
+    """What a training began with; of what has not begun, or is not written down, what is now."""
+    before = known.get("identity")
+    if before is not None and finished:
+        return before
+    now = identify(run.options)
+    keys = [key for key, _, _ in differing_keys(now, before or now)]
+    if keys:
+        raise ValueError(
+            f"recipe {run.title} was begun with another {', '.join(keys)} under the same options "
+            f"(other images, another start, or another number of processes): {WAYS_OUT}"
+        )
+    return now
+
+
+def check_weights(run: ResolvedRecipe, known: dict[str, Any], weights: str) -> None:
+    """Refuse to go on with a training, finished or not, whose loss had other weights.
+
+    Args:
+        run: a training.
+        known: what it began with; empty if it has not begun, or nobody wrote it down.
+        weights: SHA-256 of the weights of its loss now.
+
+    Raises:
+        ValueError: they are others than when it was begun.
+    """
+    if known.get(WEIGHTS, weights) != weights:
+        raise ValueError(
+            f"recipe {run.title} was begun with other {WEIGHTS} (backbone or masks) under the same "
+            f"options: {WAYS_OUT}"
+        )
+
+
+def _check_options(run: ResolvedRecipe, folder: Path) -> None:
+    """Refuse to go on with a training that was begun with other options or otherwise seeded."""
+    before, single = folder / run.place / "options.yml", folder / run.name
+    if before.is_file():
+        check_unchanged(run, load_options(before), before.parent)
+    elif run.seed is not None and (single / "options.yml").is_file():
+        seed = load_options(single / "options.yml").manual_seed
+        raise ValueError(
+            f"recipe {run.name} was begun in {single} without `seeds`: to go on with it, move what "
+            f"is in it to {single / f'seed_{seed}'}; else choose another --out, or leave out "
+            "--auto_resume to begin anew"
+        )
+    elif run.seed is None and any(single.glob("seed_*")):
+        raise ValueError(
+            f"recipe {run.name} was begun in {single} with `seeds`: put them back, choose another "
+            "--out, or leave out --auto_resume to begin anew"
+        )

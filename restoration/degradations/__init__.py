@@ -1,0 +1,1 @@
+"""What spoils an image: noise of training and evaluation, and distortions masks learn from."""

@@ -1,0 +1,253 @@
+"""The evaluation protocol of Restormer (arXiv:2111.09881) for Gaussian denoising.
+
+Noise: NumPy seed 0 before each image, in float, neither clipped nor quantised. The network's
+output is clamped to [0, 1] and rounded to 8 bits before it is measured; the noisy input is
+measured as it is. Whole RGB images, no border. Every value is of one image; averages come later.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from restoration.archs import restore
+from restoration.common import distributed
+from restoration.data import Source, evaluation_noise
+from restoration.metrics import Metric, to_uint8_range
+
+NOISY = "noisy"
+PROTOCOL = (
+    "noise: numpy seed 0 before each image, normal(0, sigma/255), float, not clipped; "
+    "output: clamped to [0, 1], rounded to 8 bits; whole RGB images, no border; "
+    "data range 1; noisy input measured unclipped"
+)
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """Clean images and the noise levels to test them at (0..255 units)."""
+
+    source: Source
+    sigmas: tuple[float, ...]
+    max_images: int | None = None
+
+    def __len__(self) -> int:
+        return min(len(self.source), self.max_images or len(self.source))
+
+
+Row = dict[str, Any]
+OnImage = Callable[[str, str, float, Tensor, Tensor, Tensor], None]
+Denoise = Callable[[Tensor, float], Tensor]  # noisy image and sigma in 0..255 units -> restored
+
+
+class Journal(Protocol):
+    """Rows of one run and picture that were measured before, and a place for new ones."""
+
+    def find(self, run: str, name: str, index: int) -> list[Row] | None:
+        """Rows of picture `index` of a set, one per sigma, or None."""
+
+    def add(self, run: str, name: str, index: int, rows: list[Row]) -> None:
+        """Keep rows."""
+
+
+def to_batch(image: np.ndarray, device: torch.device | str) -> Tensor:
+    """(H, W, 3) float32 -> (1, 3, H, W) on the device."""
+    return torch.from_numpy(image).to(device).permute(2, 0, 1).unsqueeze(0).contiguous()
+
+
+def measure(metrics: Mapping[str, Metric], prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """Evaluate every metric on one image, (1, 3, H, W) each; values stay on the device, unread.
+
+    Whoever reads a value waits for a GPU, which could have begun with the next image.
+    """
+    return {name: metric(prediction, target) for name, metric in metrics.items()}
+
+
+def noisy_and_restored(
+    network: nn.Module,
+    clean: np.ndarray,
+    sigma: float,
+    device: torch.device | str,
+    tile: int | None = None,
+    overlap: int = 32,
+) -> tuple[Tensor, Tensor]:
+    """Corrupt one (H, W, 3) image by the protocol and restore it: two (1, 3, H, W)."""
+    noisy = to_batch(evaluation_noise(clean, sigma), device)
+    return noisy, denoiser_of(network, tile, overlap)(noisy, sigma)
+
+
+def as_given(noisy: Tensor, sigma: float) -> Tensor:
+    """Restore nothing: the noisy input, neither clipped nor rounded."""
+    return noisy
+
+
+def denoiser_of(network: nn.Module, tile: int | None = None, overlap: int = 32) -> Denoise:
+    """Return the function that restores with a network, rounded to 8 bits."""
+
+    def denoise(noisy: Tensor, sigma: float) -> Tensor:
+        return to_uint8_range(restore(network, noisy, tile=tile, overlap=overlap).float())
+
+    return denoise
+
+
+def evaluate(
+    network: nn.Module,
+    sets: Mapping[str, EvaluationSet],
+    metrics: Mapping[str, Metric],
+    device: torch.device | str,
+    run: str = "restored",
+    with_noisy: bool = True,
+    tile: int | None = None,
+    overlap: int = 32,
+    on_image: OnImage | None = None,
+    on_progress: Callable[[], None] | None = None,
+) -> list[Row]:
+    """Measure a network on every image and noise level; the images are shared out over ranks.
+
+    Args:
+        network: the denoiser, on the device.
+        sets: test sets by name.
+        metrics: metrics by name.
+        device: where to compute.
+        run: name of the rows of this network.
+        with_noisy: add rows of the run "noisy" for the input.
+        tile: side of overlapping tiles, or None for whole images.
+        overlap: pixels that tiles share.
+        on_image: called with (set, image name, sigma, noisy, restored, clean) after each.
+        on_progress: called after each image and noise level.
+
+    Returns:
+        One row per run, set, image and sigma, in one order on all ranks:
+        {"run", "set", "image", "sigma", <metric>: value, ...}.
+    """
+    runs = {NOISY: as_given} if with_noisy else {}
+    runs[run] = denoiser_of(network, tile, overlap)
+
+    def after(one: str, *picture: Any) -> None:
+        if one == run:
+            if on_image is not None:
+                on_image(*picture)
+            if on_progress is not None:
+                on_progress()
+
+    return evaluate_runs(runs, sets, metrics, device, on_result=after)
+
+
+def evaluate_runs(
+    runs: Mapping[str, Denoise],
+    sets: Mapping[str, EvaluationSet],
+    metrics: Mapping[str, Metric],
+    device: torch.device | str,
+    journal: Journal | None = None,
+    on_result: Callable[[str, str, str, float, Tensor, Tensor, Tensor], None] | None = None,
+    on_progress: Callable[[float, float, str, str], None] | None = None,
+) -> list[Row]:
+    """Measure any number of denoisers on every image and noise level.
+
+    Every picture is read once and every noise made once for all runs. The pictures that are not in
+    the journal are shared out over ranks. Pictures are taken one by one: on a CPU a batch is slower
+    than its parts (four of 256x256 pixels: 2.9 s against 1.9 s with restormer_xs on one core).
+
+    Args:
+        runs: denoisers by name.
+        sets: test sets by name.
+        metrics: metrics by name.
+        device: where to compute.
+        journal: what is known from before, the same on all ranks; receives what is new.
+        on_result: called with (run, set, image name, sigma, noisy, restored, clean) after each.
+        on_progress: called after each with this rank's (megapixels done, megapixels in all, name
+            of the picture, count of pictures for people).
+
+    Returns:
+        Rows as `evaluate` returns them: by picture, then by sigma, then in the order of the runs.
+    """
+    work = [(name, index) for name, one in sets.items() for index in range(len(one))]
+    known = {unit: _known_rows(journal, runs, *unit) for unit in work}
+    todo = [unit for unit in work if len(known[unit]) < len(runs)]
+    mine = todo[distributed.rank() :: distributed.world_size()]
+    missing = {unit: {r: runs[r] for r in runs if r not in known[unit]} for unit in mine}
+    advance = _progress(sets, missing, on_progress)
+
+    def after(run: str, name: str, image: str, *rest: Any) -> None:
+        if on_result is not None:
+            on_result(run, name, image, *rest)
+        advance(name, image)
+
+    measured: list[tuple[tuple[str, int], str, list[Row]]] = []
+    for (name, index), own in missing.items():
+        rows = _measure_image(own, sets[name], name, index, metrics, device, after)
+        for run, values in rows.items():
+            measured.append(((name, index), run, values))
+            if journal is not None:
+                journal.add(run, name, index, values)
+    for unit, run, values in distributed.gather(measured):
+        known[unit][run] = values
+    return [row for unit in work for row in _by_sigma(known[unit], list(runs))]
+
+
+def _progress(
+    sets: Mapping[str, EvaluationSet],
+    missing: Mapping[tuple[str, int], Mapping[str, Denoise]],
+    on_progress: Callable[[float, float, str, str], None] | None,
+) -> Callable[[str, str], None]:
+    """Return what is called with (set, image name) after each result: pixels measure the work."""
+    if on_progress is None:
+        return lambda name, image: None
+    steps: list[tuple[float, int]] = []  # megapixels and number of pictures after each result
+    done = 0.0
+    for number, ((name, index), runs) in enumerate(missing.items(), start=1):
+        height, width = sets[name].source.size(index)
+        count = len(runs) * len(sets[name].sigmas)
+        for step in range(1, count + 1):
+            done += height * width / 1e6
+            steps.append((done, number if step == count else number - 1))
+    following = iter(steps)
+
+    def advance(name: str, image: str) -> None:
+        megapixels, pictures = next(following)
+        text = f"{pictures}/{len(missing)} pictures"
+        on_progress(megapixels, done, f"{name}/{image}", text)
+
+    return advance
+
+
+def _known_rows(
+    journal: Journal | None, runs: Mapping[str, Denoise], name: str, index: int
+) -> dict[str, list[Row]]:
+    if journal is None:
+        return {}
+    found = {run: journal.find(run, name, index) for run in runs}
+    return {run: rows for run, rows in found.items() if rows is not None}
+
+
+def _by_sigma(rows: Mapping[str, list[Row]], runs: list[str]) -> list[Row]:
+    """Rows of one picture, (run -> one per sigma), as one list: by sigma, then by run."""
+    return [row for level in zip(*(rows[run] for run in runs), strict=True) for row in level]
+
+
+def _measure_image(
+    runs: Mapping[str, Denoise],
+    one: EvaluationSet,
+    name: str,
+    index: int,
+    metrics: Mapping[str, Metric],
+    device: torch.device | str,
+    on_result: Callable[..., None],
+) -> dict[str, list[Row]]:
+    """Rows of one picture by run, one per sigma."""
+    clean_image = one.source.read_float(index)
+    clean = to_batch(clean_image, device)
+    rows: dict[str, list[Row]] = {run: [] for run in runs}
+    for sigma in one.sigmas:
+        noisy = to_batch(evaluation_noise(clean_image, sigma), device)
+        head = {"set": name, "image": one.source.names[index], "sigma": sigma}
+        for run, denoise in runs.items():
+            restored = denoise(noisy, sigma)
+            rows[run].append({"run": run, **head, **measure(metrics, restored, clean)})
+            on_result(run, name, head["image"], sigma, noisy, restored, clean)
+    for row in (row for own in rows.values() for row in own):
+        row.update({metric: float(row[metric]) for metric in metrics})
+    return rows

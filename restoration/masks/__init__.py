@@ -1,0 +1,1 @@
+"""Training of visual masks: options, batches, trainer, outcome, ablation."""

@@ -1,0 +1,223 @@
+"""Option files of `restoration masks train`: a metric, opinion to learn from, and a recipe.
+
+A file of `restoration masks ablate` lists variants, each a name and what it changes of the rest.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from restoration.options.base import Strict
+from restoration.options.load import merge, override, read_mapping, validate
+
+SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
+PEOPLE = ("kadid10k", "tid2013", "csiq", "pipal", "csv")
+Level = Annotated[int, Field(ge=1, le=5)]
+
+
+class MaskMetric(Strict):
+    """The metric that the masks enhance."""
+
+    type: Literal["e-mae", "e-mse", "e-psnr", "e-ssim", "e-flip", "e-vgg", "e-lpips", "e-dists"] = (
+        Field("e-mae", description="One mask on RGB images, or one per tap of a backbone.")
+    )
+    backbone: Literal["embedded", "vgg16", "vgg19"] | None = Field(
+        None, description="Of e-vgg, `embedded` if absent; e-lpips and e-dists have VGG-16."
+    )
+    backbone_weights: Path | None = Field(
+        None, description="Local file of its weights, torchvision's names; the published if absent."
+    )
+    taps: list[str] | None = Field(
+        None, description="ReLUs of e-vgg, such as relu2_2; all that the weights hold if absent."
+    )
+    order: Literal["reference_first", "distorted_first"] = Field(
+        "reference_first", description="How a pair is concatenated for the masks."
+    )
+
+
+class MaskData(Strict):
+    """The opinion that the masks learn from; reference images, never pairs, are held out."""
+
+    type: Literal["pseudo", "kadid10k", "tid2013", "csiq", "pipal", "csv"] = Field(
+        "pseudo",
+        description="`pseudo`: photographs distorted and scored here; else a set of people's "
+        "opinion.",
+    )
+    dataroot: str | list[str] = Field(
+        description="Folder of the set, the file of `csv`, or for `pseudo` one or more folders of "
+        "clean photographs (`skimage:NAME,NAME` works too)."
+    )
+    direction: Literal["MOS", "DMOS"] | None = Field(
+        None, description="Of csv: MOS where higher scores are better, DMOS where worse."
+    )
+    score_range: list[float] | None = Field(
+        None,
+        min_length=2,
+        max_length=2,
+        description="Of csv: lowest and highest score; those of the other sets are known.",
+    )
+    num_references: PositiveInt | None = Field(
+        None,
+        description="Of a set: how many of its references, drawn by the seed, all if absent. Of "
+        "`pseudo`: how many cuts, one of each photograph if absent.",
+    )
+    num_versions: PositiveInt = Field(12, description="Of pseudo: versions of each reference.")
+    size: PositiveInt = Field(192, description="Of pseudo: side of a cut in pixels.")
+    distortions: list[str] | None = Field(
+        None, description="Kinds (white_noise, jpeg, ...) or families (noise, blur, ...); all."
+    )
+    levels: list[Level] | None = Field(
+        None,
+        min_length=1,
+        description="Levels of the distortions; if absent all from 1 to 5, and those between.",
+    )
+    teachers: str | list[str] | None = Field(
+        None, description="Of pseudo: metrics that score, or `held-out`; the ensemble if absent."
+    )
+    held_out_every: int = Field(
+        8, ge=0, description="Every n-th photograph is measured on and not trained on; 0: none."
+    )
+    table: Path | None = Field(
+        None, description="Of pseudo: .npz file that keeps the scored pairs for the next run."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> "MaskData":
+        if self.held_out_every == 1:
+            raise ValueError("held_out_every: 1 would leave nothing to train on")
+        pseudo = ("num_versions", "size", "teachers", "table")
+        default = MaskData.model_fields
+        wrong = [name for name in pseudo if getattr(self, name) != default[name].default]
+        if self.type != "pseudo" and wrong:
+            raise ValueError(f"{', '.join(wrong)}: for `type: pseudo` alone")
+        given = self.direction is not None, self.score_range is not None
+        if self.type == "csv" and not all(given):
+            raise ValueError("csv needs `direction` (MOS or DMOS) and `score_range: [LOW, HIGH]`")
+        if self.type != "csv" and any(given):
+            raise ValueError("direction and score_range are for `type: csv` alone")
+        if self.type != "pseudo" and len(self.dataroots) != 1:
+            raise ValueError(f"{self.type} has one dataroot, got {self.dataroot}")
+        return self
+
+    @property
+    def dataroots(self) -> list[str]:
+        """The roots as a list."""
+        return self.dataroot if isinstance(self.dataroot, list) else [self.dataroot]
+
+
+class MaskTrain(Strict):
+    """The recipe."""
+
+    total_iter: PositiveInt = Field(1000, description="Number of steps.")
+    crop: PositiveInt = Field(96, description="Side of a crop in pixels, a multiple of 8.")
+    batch_references: PositiveInt = Field(6, description="References of a batch.")
+    batch_versions: PositiveInt = Field(4, description="Versions of each of them.")
+    learning_rate: PositiveFloat = Field(1e-3, description="At the start; falls as a cosine.")
+    rank_weight: float = Field(1.0, ge=0, description="Of the order of pairs by their scores.")
+    place_weight: float = Field(
+        0.5, ge=0, description="Of where an error shows, block by block; fades out."
+    )
+    tap_weight: float = Field(0.5, ge=0, description="Of each tap's own prediction of the score.")
+    threads: PositiveInt = Field(1, description="CPU threads; one gives the same bits anywhere.")
+
+
+class MaskLogger(Strict):
+    """What a run writes down."""
+
+    print_freq: PositiveInt = Field(50, description="Steps between lines of the log.")
+    save_checkpoint_freq: PositiveInt = Field(200, description="Steps between training states.")
+    use_tb_logger: bool = Field(True, description="Write TensorBoard events.")
+
+
+class MaskOptions(Strict):
+    """A whole option file of `restoration masks train`."""
+
+    name: str = Field(pattern=SAFE_NAME, description="Name of the run and of its folders.")
+    manual_seed: int = Field(0, ge=0, description="Seed of weights, pairs and batches.")
+    metric: MaskMetric = Field(MaskMetric(), description="What the masks enhance.")
+    data: MaskData = Field(description="What they learn from.")
+    train: MaskTrain = Field(MaskTrain(), description="The recipe.")
+    logger: MaskLogger = Field(MaskLogger(), description="What a run writes down.")
+
+
+class Variant(Strict):
+    """One variant of an ablation: a name, and what it changes of the shared options."""
+
+    name: str = Field(pattern=SAFE_NAME, description="Name in the table, and of its folder.")
+    manual_seed: int | None = Field(None, description="Overrides the shared key.")
+    metric: dict[str, Any] | None = Field(None, description="Overrides shared keys.")
+    data: dict[str, Any] | None = Field(None, description="Overrides shared keys.")
+    train: dict[str, Any] | None = Field(None, description="Overrides shared keys.")
+
+
+class FigurePair(Strict):
+    """The pair whose error maps are drawn."""
+
+    image: str = Field("skimage:coffee", description="A source; its first picture is the one.")
+    distortion: str = Field("white_noise_color", description="Kind of distortion.")
+    level: float = Field(3.0, ge=1, le=5, description="Its level.")
+
+
+class Ablation(Strict):
+    """Keys of an ablation's file beside the shared options."""
+
+    variants: list[Variant] = Field(min_length=1, description="What is trained and compared.")
+    test: MaskData = Field(
+        description="Opinion that all are measured on, all of it; no photograph may be trained on."
+    )
+    figure: FigurePair = Field(FigurePair(), description="The pair whose error maps are drawn.")
+
+    @model_validator(mode="after")
+    def _check(self) -> "Ablation":
+        names = [variant.name for variant in self.variants]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"expected variants of different names, got twice {', '.join(twice)}")
+        if "held_out_every" in self.test.model_fields_set:
+            raise ValueError("test.held_out_every: all of the test is measured on")
+        return self
+
+
+@dataclass(frozen=True)
+class AblationPlan:
+    """A whole ablation: its own settings, and all options of every variant by its name."""
+
+    name: str
+    settings: Ablation
+    seed: int
+    variants: dict[str, MaskOptions]
+
+
+def load_ablation(path: str | Path, assignments: list[str] | None = None) -> AblationPlan:
+    """Read an ablation's file and resolve every variant.
+
+    Args:
+        path: the YAML file.
+        assignments: `KEY:KEY=VALUE` overrides; those of shared options hold for every variant.
+
+    Raises:
+        FileNotFoundError: no such file, or a base is missing.
+        ValueError: what is wrong, and where.
+    """
+    given = assignments or []
+    mine = [a for a in given if a.partition("=")[0].split(":")[0] in Ablation.model_fields]
+    mapping = override(read_mapping(Path(path)), mine)
+    own = {key: value for key, value in mapping.items() if key in Ablation.model_fields}
+    shared = {key: value for key, value in mapping.items() if key not in own}
+    variants = {}
+    try:
+        settings = validate(own, Ablation)
+        base = validate(override(shared, [a for a in given if a not in mine]), MaskOptions)
+        for variant in settings.variants:
+            changes = variant.model_dump(exclude_none=True, exclude={"name"})
+            options = merge(shared, changes) | {"name": variant.name}
+            options = override(options, [a for a in given if a not in mine])
+            try:
+                variants[variant.name] = validate(options, MaskOptions)
+            except ValueError as error:
+                raise ValueError(f"variant {variant.name}: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return AblationPlan(base.name, settings, base.manual_seed, variants)

@@ -1,0 +1,103 @@
+"""What a training of masks achieved: agreement with opinion, plain and enhanced, and the file."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+from torch import Tensor
+
+from restoration.degradations.distortions import DISTORTIONS, HELD_OUT
+from restoration.masks.scaler import fit_scaler
+from restoration.masks.trainable import EnhancedMetric
+from restoration.opinion.pairs import to_tensor
+from restoration.opinion.table import OpinionTable
+
+Distance = Callable[[Tensor, Tensor], Tensor]  # (reference, distorted), (B, 3, H, W) -> (B,)
+
+CHUNK_PIXELS = 2**19  # pixels that are measured at once
+SCALER_EVERY = 8  # the scaler network is fitted to every 8th reference
+
+
+@torch.no_grad()
+def distances(
+    distance: Distance, table: OpinionTable, on_progress: Callable[[], None] | None = None
+) -> np.ndarray:
+    """Distance of every version to its reference, (P,).
+
+    Args:
+        distance: what measures.
+        table: the pairs.
+        on_progress: called after each reference.
+    """
+    found = np.empty(len(table))
+    for number, reference in enumerate(table.references):
+        pairs = table.pairs_of(number)
+        size = max(1, CHUNK_PIXELS // reference[..., 0].size)
+        for start in range(0, len(pairs), size):
+            chosen = pairs[start : start + size]
+            distorted = to_tensor([table.versions[pair] for pair in chosen])
+            found[chosen] = distance(to_tensor([reference] * len(chosen)), distorted).numpy()
+        if on_progress is not None:
+            on_progress()
+    return found
+
+
+def family_of(kind: str) -> str:
+    """Family of a distortion that is known here, or the kind itself."""
+    entry = {**DISTORTIONS, **HELD_OUT}.get(kind)
+    return kind if entry is None else entry.family
+
+
+def agreement(
+    found: np.ndarray, table: OpinionTable, by_family: bool = False
+) -> tuple[float | None, dict[str, float | None]]:
+    """Spearman correlation of -distance with the scores, over all and per kind of distortion.
+
+    None where it is not defined: a single pair, or all distances or scores equal.
+    """
+    groups = np.array([family_of(k) for k in table.kinds]) if by_family else table.kinds
+
+    def spearman(chosen: np.ndarray) -> float | None:
+        values, scores = found[chosen], table.scores[chosen]
+        if len(values) < 2 or np.ptp(values) == 0 or np.ptp(scores) == 0:
+            return None
+        return float(spearmanr(-values, scores)[0])
+
+    kinds = {str(k): spearman(groups == k) for k in np.unique(groups)}
+    return spearman(np.ones(len(table), bool)), kinds
+
+
+def measure(
+    distances_by_name: Mapping[str, np.ndarray], table: OpinionTable
+) -> dict[str, dict[str, Any]]:
+    """Agreement of several metrics with one table, ready for a JSON file.
+
+    Returns:
+        By name: "all", and by "families" and "kinds".
+    """
+    scores = {}
+    for name, found in distances_by_name.items():
+        overall, kinds = agreement(found, table)
+        families = agreement(found, table, by_family=True)[1]
+        scores[name] = {"all": overall, "families": families, "kinds": kinds}
+    return scores
+
+
+def plain_and_enhanced(
+    metric: EnhancedMetric, table: OpinionTable, on_progress: Callable[[], None] | None = None
+) -> dict[str, np.ndarray]:
+    """Distances of a table without and with the masks."""
+    return {
+        name: distances(lambda r, d, m=masked: metric(r, d, m), table, on_progress)
+        for name, masked in (("plain", False), ("enhanced", True))
+    }
+
+
+def finish(metric: EnhancedMetric, table: OpinionTable) -> dict[str, Tensor]:
+    """What the file of trained masks holds: masks, and the scaler network of visual maps."""
+    few = table.subset(np.arange(0, len(table.references), SCALER_EVERY))
+    found = torch.from_numpy(distances(metric, few)).float()
+    visible = torch.from_numpy(1 - few.scores).float()
+    return metric.folded() | fit_scaler(found, visible)

@@ -1,0 +1,280 @@
+"""Train visual masks without labels: the masked metric learns to predict pseudo-opinion.
+
+As in arXiv:2305.19858, a small mapping network turns the masked metric into an opinion score and
+the masks are learnt end to end; the scores are those of `opinion.py` instead of people's. One score
+per image says little about where an error shows, so a further term asks the masked error of each
+8x8 block to follow a local dissimilarity; it fades out, so that the scores have the last word.
+With several taps each must also predict the score by itself: else the sum lets some masks die.
+"""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import losses
+from restoration.masks.batches import BLOCK, MaskSettings, check_table, draw_batch
+from restoration.masks.state import latest_state, load_progress, replace_state
+from restoration.masks.trainable import EnhancedMetric
+from restoration.opinion.table import OpinionTable
+from restoration.train.loop import interrupts_deferred
+
+OnStep = Callable[[int, dict[str, Tensor], Tensor], None]  # steps done, terms, gradient norm
+
+SMALLEST = 1e-5  # keeps the logarithm of a metric finite
+PLACE_FLOOR = 1e-2  # dissimilarity of a block below which nobody sees a difference
+GRADIENT_FLOOR, CHROMA_FLOOR, LUMINANCE_FLOOR = 0.0026, 0.00846, 0.0001  # for a range of 1
+OPPONENT = ((0.299, 0.587, 0.114), (0.3, 0.04, -0.35), (0.34, -0.6, 0.17))  # luma, MDSI's chromas
+START_LOGIT, LAST_GAIN = -1.5, 0.3  # of the initial masks
+
+
+class MappingNetwork(nn.Module):
+    """A monotone map from the logarithm of a distance to an opinion score in [0, 1].
+
+    Args:
+        width: number of steps that the map is a sum of.
+    """
+
+    def __init__(self, width: int = 8):
+        super().__init__()
+        self.height = nn.Parameter(torch.zeros(width))
+        self.slope = nn.Parameter(torch.zeros(width))
+        self.place = nn.Parameter(torch.linspace(-9.0, 6.0, width))
+        self.offset = nn.Parameter(torch.zeros(()))
+
+    def forward(self, distance: Tensor) -> Tensor:
+        """(B,) distances, not negative -> (B,) scores, falling with the distance."""
+        x = torch.log(distance + SMALLEST)[:, None] - self.place
+        steps = F.softplus(self.height) * torch.tanh(F.softplus(self.slope) * x)
+        return torch.sigmoid(self.offset - steps.sum(1))
+
+
+def dissimilarity(reference: Tensor, distorted: Tensor) -> Tensor:
+    """1 - similarity of gradients, chroma and luminance at half the size, place by place.
+
+    Args:
+        reference: (B, 3, H, W) in [0, 1].
+        distorted: (B, 3, H, W) in [0, 1].
+
+    Returns:
+        (B, 1, H / 2, W / 2) in [0, 1], 0 where the images are equal.
+
+    Source: the gradient magnitudes of GMSD (Xue et al. 2014, arXiv:1308.3052), the chromaticity of
+    MDSI (Nafchi et al. 2016, arXiv:1608.07433), the luminance term of SSIM.
+    """
+    mix = reference.new_tensor(OPPONENT)[:, :, None, None]  # (3, 3, 1, 1): luma and two chromas
+    across = reference.new_tensor([[1, 0, -1]] * 3).view(1, 1, 3, 3) / 3
+    kernels = torch.cat([across, across.transpose(2, 3)])  # (2, 1, 3, 3)
+
+    def parts(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        opponent = F.conv2d(F.avg_pool2d(image, 2), mix)
+        padded = F.pad(opponent[:, :1], (1, 1, 1, 1), mode="replicate")
+        gradient = F.conv2d(padded, kernels).square().sum(1, keepdim=True).sqrt()
+        return gradient, opponent[:, 1:], F.avg_pool2d(padded, 3, stride=1)
+
+    def similarity(x: Tensor, y: Tensor, floor: float) -> Tensor:
+        both, each = (x * y).sum(1, keepdim=True), (x.square() + y.square()).sum(1, keepdim=True)
+        return (2 * both + floor) / (each + floor)
+
+    floors = (GRADIENT_FLOOR, CHROMA_FLOOR, LUMINANCE_FLOOR)
+    pairs = zip(parts(reference), parts(distorted), floors, strict=True)
+    gradient, chroma, luminance = (similarity(*pair) for pair in pairs)
+    return 1 - gradient * chroma.clamp_min(0) * luminance
+
+
+def start_from_contrast(mask: losses.MaskNet) -> None:
+    """Initialise a mask network so that it sees differences and local contrast from the start.
+
+    One half of the first filters gets opposite signs on the two inputs, the other half no answer
+    to a constant; all are strong, since contrast is small beside brightness. The first mask is
+    even, near sigmoid(START_LOGIT).
+    """
+    for layer in (mask.conv1[0], mask.conv2[0], mask.conv3[0]):
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        nn.init.zeros_(layer.bias)
+    with torch.no_grad():
+        first = mask.conv1[0].weight  # (64, 2C, 3, 3)
+        half, channels = len(first) // 2, first.shape[1] // 2
+        first[:half, channels:] = -first[:half, :channels]
+        first[half:] -= first[half:].mean((2, 3), keepdim=True)
+        mask.conv3[0].weight *= LAST_GAIN
+        mask.conv3[0].bias.fill_(START_LOGIT)
+
+
+class MaskTrainer(nn.Module):
+    """An enhanced metric and what turns it into opinions while its masks are trained.
+
+    Args:
+        metric: the masks to train.
+    """
+
+    def __init__(self, metric: EnhancedMetric):
+        super().__init__()
+        self.metric = metric
+        taps = len(metric.channels)
+        count = taps + 1 if taps > 1 else 1  # the whole first, then every tap
+        self.mappings = nn.ModuleList(MappingNetwork() for _ in range(count))
+        self.log_scales = nn.Parameter(torch.zeros(count))  # from error to dissimilarity
+
+    @torch.no_grad()
+    def start(self, reference: Tensor, distorted: Tensor) -> None:
+        """Initialise masks and scales for features of the size that this batch has."""
+        for number, feature in enumerate(self.metric.features(reference)):
+            self.metric.spread[number] = feature.std()
+            start_from_contrast(self.metric.masks.get_submodule(f"mask_finder_{number + 1}"))
+        wanted = dissimilarity(reference, distorted).mean()
+        found = torch.stack([blocks.mean() for blocks in self.blocks(reference, distorted)])
+        self.log_scales.copy_(torch.log(wanted / found.clamp_min(SMALLEST)))
+
+    def blocks(self, reference: Tensor, distorted: Tensor) -> list[Tensor]:
+        """Error of every 8x8 block, (B, 1, H / 8, W / 8): of the whole, then of every tap."""
+        size = (reference.shape[-2] // BLOCK, reference.shape[-1] // BLOCK)
+        with torch.autocast(reference.device.type, torch.bfloat16):
+            maps = self.metric.error_maps(reference, distorted)
+        per_tap = [F.adaptive_avg_pool2d(error, size) for error in maps]
+        return [self.metric.weigh(per_tap), *(per_tap if len(per_tap) > 1 else [])]
+
+    def forward(self, reference: Tensor, distorted: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Opinions (B,) in [0, 1] and how far the blocks are from their target: whole, taps."""
+        found = self.blocks(reference, distorted)
+        wanted = F.adaptive_avg_pool2d(dissimilarity(reference, distorted), found[0].shape[-2:])
+        wanted = torch.log(wanted + PLACE_FLOOR)
+        opinions, places = [], []
+        for blocks, mapping, scale in zip(found, self.mappings, self.log_scales, strict=True):
+            opinions.append(mapping(blocks.mean((1, 2, 3))))
+            places.append(F.smooth_l1_loss(torch.log(scale.exp() * blocks + PLACE_FLOOR), wanted))
+        return opinions, places
+
+
+def rank_loss(predicted: Tensor, wanted: Tensor, sharpness: float = 10.0) -> Tensor:
+    """Logistic loss on all pairs, weighted by how far apart the wanted scores are."""
+    gap = wanted[:, None] - wanted[None, :]
+    margin = (predicted[:, None] - predicted[None, :]) * gap.sign()
+    weight = gap.abs()
+    return (weight * F.softplus(-sharpness * margin)).sum() / weight.sum().clamp_min(SMALLEST)
+
+
+def loss_terms(
+    trainer: MaskTrainer,
+    settings: MaskSettings,
+    batch: tuple[Tensor, Tensor, Tensor],
+    fade: float = 1.0,
+) -> dict[str, Tensor]:
+    """Weighted terms of one batch by name; `fade` is a further factor of the place term."""
+    reference, distorted, wanted = batch
+    opinions, places = trainer(reference, distorted)
+    regressions = [F.smooth_l1_loss(opinion, wanted, beta=0.1) for opinion in opinions]
+    rankings = [rank_loss(opinion, wanted) for opinion in opinions]
+
+    def weigh(values: list[Tensor]) -> Tensor:
+        return values[0] + settings.tap_weight * sum(values[1:]) / max(1, len(values) - 1)
+
+    return {
+        "regression": weigh(regressions),
+        "ranking": settings.rank_weight * weigh(rankings),
+        "place": fade * settings.place_weight * weigh(places),
+    }
+
+
+def build_optimizer(trainer: MaskTrainer) -> torch.optim.Optimizer:
+    """Adam for the masks, and ten times faster for what turns their error into opinions."""
+    return torch.optim.Adam(
+        [
+            {"params": trainer.metric.masks.parameters(), "scale": 1.0},
+            {"params": [*trainer.mappings.parameters(), trainer.log_scales], "scale": 10.0},
+        ]
+    )
+
+
+def fade(settings: MaskSettings, step: int) -> float:
+    """A cosine that falls from 1 to 0 over the training."""
+    return 0.5 * (1 + math.cos(math.pi * step / settings.num_steps))
+
+
+def learning_rate(settings: MaskSettings, step: int) -> float:
+    """Learning rate of the masks, a cosine that ends at a hundredth."""
+    return settings.learning_rate * max(fade(settings, step), 0.01)
+
+
+def train_step(
+    trainer: MaskTrainer,
+    optimizer: torch.optim.Optimizer,
+    table: OpinionTable,
+    settings: MaskSettings,
+    step: int,
+) -> tuple[dict[str, Tensor], Tensor]:
+    """One step of the optimiser; returns the terms of the loss and the norm of the gradient."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["scale"] * learning_rate(settings, step)
+    batch = draw_batch(table, settings, step)
+    terms = loss_terms(trainer, settings, batch, fade(settings, step))
+    optimizer.zero_grad()
+    sum(terms.values()).backward()
+    norm = nn.utils.clip_grad_norm_(trainer.parameters(), 1.0)
+    optimizer.step()
+    return {name: value.detach() for name, value in terms.items()}, norm
+
+
+def train_masks(
+    trainer: MaskTrainer,
+    table: OpinionTable,
+    settings: MaskSettings,
+    states: Path | None = None,
+    stop_at: int | None = None,
+    save_freq: int = 50,
+    on_step: OnStep | None = None,
+) -> EnhancedMetric:
+    """Train the masks; with a folder of states it continues where it was left.
+
+    Ctrl-C takes effect between two steps, and leaves a state to continue from.
+
+    Args:
+        trainer: the metric and its mapping networks.
+        table: pairs with scores.
+        settings: see `MaskSettings`.
+        states: folder that keeps the newest state, or None.
+        stop_at: leave after this step, as an interruption would.
+        save_freq: steps between two states.
+        on_step: called after every step with the number of steps done, the terms of the loss and
+            the norm of the gradient.
+
+    Returns:
+        The metric with its trained masks.
+
+    Raises:
+        FloatingPointError: the loss is not finite.
+        ValueError: the table has too few references, or smaller ones than the crop.
+    """
+    check_table(table, settings)
+    optimizer = build_optimizer(trainer)
+    done = saved = load_progress(latest_state(states), trainer, optimizer)
+    if done == 0:
+        trainer.start(*draw_batch(table, settings, 0)[:2])
+    stop = min(settings.num_steps, stop_at or settings.num_steps)
+    try:
+        while done < stop:
+            with interrupts_deferred():
+                terms, norm = train_step(trainer, optimizer, table, settings, done)
+                done += 1
+                if done % save_freq == 0 or done == stop:
+                    _check_finite(terms, done)
+                    replace_state(states, trainer, optimizer, done)
+                    saved = done
+                if on_step is not None:
+                    on_step(done, terms, norm)
+    except KeyboardInterrupt:
+        if done > saved:
+            replace_state(states, trainer, optimizer, done)
+        raise
+    return trainer.metric
+
+
+def _check_finite(terms: dict[str, Tensor], done: int) -> None:
+    wrong = [name for name, value in terms.items() if not value.isfinite()]
+    if wrong:
+        raise FloatingPointError(
+            f"the {wrong[0]} term is not finite at step {done}: lower train.learning_rate"
+        )

@@ -1,0 +1,249 @@
+"""Opening the opinion that masks are trained on: drawn and scored here, or a set of people's.
+
+Photographs and distortions scored by metrics (`opinion.py`), or KADID-10k, TID2013, CSIQ, PIPAL and
+CSV files (`opinion_data`), all as one `OpinionTable` with scores in [0, 1].
+"""
+
+import difflib
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from restoration.data import open_source
+from restoration.data.images import read_rgb8
+from restoration.degradations.distortions import DISTORTIONS, HELD_OUT
+from restoration.opinion.people import OpinionData
+from restoration.opinion.people.table import listed
+from restoration.opinion.pseudo import LEVELS, probe_digest
+from restoration.opinion.table import ImageFiles, OpinionTable
+
+if TYPE_CHECKING:
+    from restoration.opinion.teachers import Teacher
+
+ENSEMBLE, HELD_OUT_TEACHER = "ensemble", "held-out"
+WITH_LEVELS = ("kadid10k", "tid2013", "csiq")  # names of files end in the level
+LEVEL_OF = re.compile(r"[_.]0?([1-5])$")
+
+
+def choose_teachers(names: Sequence[str] | str | None) -> "dict[str, Teacher]":
+    """Metrics that score, by name: those named, "ensemble" (None) or "held-out".
+
+    Raises:
+        ValueError: piq is not installed, or an unknown name.
+    """
+    try:
+        from restoration.opinion.teachers import HELD_OUT_TEACHERS, TEACHERS
+    except ImportError as error:
+        raise ValueError("pseudo-opinion needs piq: pip install 'restoration[masks]'") from error
+    groups = {None: TEACHERS, ENSEMBLE: TEACHERS, HELD_OUT_TEACHER: HELD_OUT_TEACHERS}
+    known = {**TEACHERS, **HELD_OUT_TEACHERS}
+    chosen: dict[str, Teacher] = {}
+    for name in [names] if names is None or isinstance(names, str) else names:
+        if name not in groups:
+            _known(name, (*known, ENSEMBLE, HELD_OUT_TEACHER))
+        chosen |= groups.get(name, {name: known.get(name)})
+    return chosen
+
+
+def choose_kinds(asked: Sequence[str] | None, available: Sequence[str]) -> list[str]:
+    """Kinds of distortion by their own names or those of their families ("noise", "blur").
+
+    Args:
+        asked: names; None for all that are available.
+        available: kinds to choose from, in their order.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    if asked is None:
+        return list(available)
+    known = {**DISTORTIONS, **HELD_OUT}
+    families = {kind: known[kind].family for kind in available if kind in known}
+    chosen = {_known(name, (*available, *sorted(set(families.values())))) for name in asked}
+    return [kind for kind in available if kind in chosen or families.get(kind) in chosen]
+
+
+def _known(name: str, names: Sequence[str]) -> str:
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"expected one of {', '.join(names)}, got {name!r}{hint}")
+    return name
+
+
+def read_photographs(dataroots: Sequence[str], min_side: int) -> dict[str, np.ndarray]:
+    """Read clean photographs, RGB (H, W, 3) uint8, by a name that no two share.
+
+    Raises:
+        FileNotFoundError: no such folder.
+        ValueError: no photograph in it, or one with a side below `min_side`.
+    """
+    found = {}
+    for dataroot in dataroots:
+        source = open_source(dataroot)
+        for number, name in enumerate(source.names):
+            if min(source.size(number)) < min_side:
+                raise ValueError(
+                    f"expected sides of {min_side} or more (data.size), "
+                    f"got {source.size(number)} in {dataroot}: {name}"
+                )
+            place = dataroot if ":" in dataroot else str(Path(dataroot).resolve())
+            found[f"{place}/{name}"] = source.read(number)
+    return found
+
+
+def draw_opinions(
+    photographs: dict[str, np.ndarray],
+    num_references: int | None = None,
+    num_versions: int = 12,
+    size: int = 192,
+    seed: int = 0,
+    distortions: Sequence[str] | None = None,
+    levels: Sequence[float] | None = None,
+    teachers: Sequence[str] | str | None = None,
+    cache: Path | None = None,
+    on_progress: Callable[[], None] | None = None,
+) -> OpinionTable:
+    """Distort cuts of photographs and score them by metrics: see `opinion.draw_table`.
+
+    Args:
+        photographs: from `read_photographs`.
+        num_references: how many cuts; None for one of each photograph.
+        num_versions: distorted versions of each.
+        size: side of a cut.
+        seed: of everything drawn.
+        distortions: kinds or families; None for KADID-10k's 25.
+        levels: strengths to choose from; None for all from 1 to 5.
+        teachers: see `choose_teachers`.
+        cache: .npz file that keeps the table; one made with other arguments is an error.
+        on_progress: called twice per reference.
+
+    Raises:
+        ValueError: an unknown name, a level outside 1..5, a cache of something else.
+    """
+    count = len(photographs) if num_references is None else num_references
+    chosen = choose_teachers(teachers)
+    kinds = choose_kinds(distortions, list(DISTORTIONS))
+    if levels is not None and (not levels or not all(1 <= level <= 5 for level in levels)):
+        raise ValueError(f"expected levels from 1 to 5, got {list(levels)}")
+    from restoration.opinion.teachers import draw_table
+
+    about = {
+        "photographs": _digest(*photographs, *(i[::16, ::16] for i in photographs.values())),
+        "num_references": count,
+        "num_versions": num_versions,
+        "size": size,
+        "seed": seed,
+        "distortions": {kind: [probe_digest(kind, level) for level in LEVELS] for kind in kinds},
+        "levels": None if levels is None else list(levels),
+        "teachers": fingerprints(chosen),
+    }
+    if cache is not None and cache.is_file():
+        return OpinionTable.load(cache, about)
+    table = draw_table(
+        list(photographs.values()),
+        count,
+        num_versions,
+        size,
+        seed,
+        chosen,
+        kinds,
+        levels,
+        on_progress,
+    )
+    table.photographs = np.array(list(photographs))[table.photographs]
+    if cache is not None:
+        table.save(cache, about)
+    return table
+
+
+def fingerprints(teachers: "dict[str, Teacher]") -> dict[str, str]:
+    """What every teacher says of a fixed probe; another formula says something else."""
+    from restoration.agreement.measure import fingerprint
+
+    return {name: fingerprint(teacher) for name, teacher in teachers.items()}
+
+
+def _digest(*parts: Any) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.encode() if isinstance(part, str) else np.ascontiguousarray(part).data)
+    return digest.hexdigest()[:12]
+
+
+def table_of_people(
+    data: OpinionData,
+    num_references: int | None = None,
+    distortions: Sequence[str] | None = None,
+    levels: Sequence[int] | None = None,
+    seed: int = 0,
+) -> OpinionTable:
+    """Turn a set of human opinion into the table that masks are trained on.
+
+    Args:
+        data: the set; its scores are mapped from its range to [0, 1].
+        num_references: how many of its references, drawn by the seed; None for all. Fewer are
+            always a part of more.
+        distortions: categories of the set, or families of them; None for all.
+        levels: of the distortions, where the names of files end in it (KADID-10k, TID2013, CSIQ).
+        seed: of the choice of references.
+
+    Raises:
+        ValueError: an unknown category, levels that the set does not state, nothing left, an
+            image of another size than its reference.
+    """
+    kinds = set(choose_kinds(distortions, list(dict.fromkeys(data.categories))))
+    wanted = None if levels is None else {int(level) for level in levels}
+    rows = [
+        number
+        for number, (kind, name) in enumerate(zip(data.categories, data.distorted, strict=True))
+        if kind in kinds and (wanted is None or _level(data.name, name) in wanted)
+    ]
+    names = sorted({data.references[row] for row in rows})
+    count = len(names) if num_references is None else num_references
+    if not 1 <= count <= len(names):
+        raise ValueError(f"{data.name}: expected 1 to {len(names)} references, got {count}")
+    order = np.random.default_rng(seed).permutation(len(names))
+    kept = [names[number] for number in sorted(order[:count])]
+    place = {name: number for number, name in enumerate(kept)}
+    data = data.subset([row for row in rows if data.references[row] in place])
+    references = [read_rgb8(data.root / name) for name in kept]
+    row = np.array([place[name] for name in data.references])
+    low, high = data.score_range
+    return OpinionTable(
+        references,
+        _files(data, [references[number].shape[:2] for number in row]),
+        row,
+        np.array(data.categories),
+        (data.scores - low) / (high - low),
+        np.array([str((data.root / name).resolve()) for name in kept]),
+    )
+
+
+def _level(name: str, file: str) -> int:
+    found = LEVEL_OF.search(Path(file).stem) if name in WITH_LEVELS else None
+    if found is None:
+        raise ValueError(f"{name}: its files do not name levels (got {file}): drop data.levels")
+    return int(found[1])
+
+
+def _files(data: OpinionData, shapes: Sequence[tuple[int, int]]) -> ImageFiles:
+    """The distorted images, unread; the head of each file is checked for its size."""
+    paths, wrong = [data.root / name for name in data.distorted], []
+    for path, (height, width) in zip(paths, shapes, strict=True):
+        try:
+            with Image.open(path) as image:
+                size = image.size
+        except OSError:
+            wrong.append(f"{path.name} (unreadable)")
+            continue
+        if size != (width, height):
+            wrong.append(f"{path.name} ({size[0]}x{size[1]}, its reference {width}x{height})")
+    if wrong:
+        raise ValueError(f"{data.name}: {len(wrong)} images are of no use: {listed(wrong)}")
+    return ImageFiles(paths, shapes)

@@ -1,0 +1,274 @@
+"""Reading option files: safe YAML, `base:` inheritance, overrides, and errors that name the key."""
+
+import difflib
+import re
+import sys
+import types
+import typing
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from restoration.options.schema import Options
+
+Checked = TypeVar("Checked", bound=BaseModel)
+FLOAT = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)$")
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which `1e-4` is a number, as YAML 1.2 has it."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Build a mapping; a key that stands twice is an error, not the last one's win."""
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
+                problem = f"the key `{key.value}` stands twice in one mapping"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, list("-+.0123456789"))
+
+
+def parse_yaml(text: str) -> Any:
+    """Parse safe YAML. Raises ValueError where the text is not YAML."""
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506  # a subclass of SafeLoader
+    except yaml.YAMLError as error:
+        raise ValueError(f"not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Lay one mapping over another: nested mappings merge, everything else replaces.
+
+    A mapping that names another `type` replaces the whole one below it, whose keys were arguments
+    of that other type.
+    """
+    if base.get("type", over.get("type")) != over.get("type", base.get("type")):
+        return dict(over)
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(merged.get(key), dict) and isinstance(value, dict)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Read an option file and the files that its `base:` names, the nearer one winning.
+
+    Raises:
+        FileNotFoundError: the file, or a base, does not exist.
+        ValueError: not YAML, not a mapping, or a base that leads back to itself.
+    """
+    chain: list[Path] = []
+    merged: dict[str, Any] = {}
+    following: Path | None = path
+    while following is not None:
+        following = following.resolve()
+        if following in chain:
+            raise ValueError(f"{path}: `base` leads back to {following.name}")
+        chain.append(following)
+        if not following.is_file():
+            raise FileNotFoundError(f"option file {following} does not exist")
+        try:
+            content = parse_yaml(following.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{following}: {error}") from error
+        if not isinstance(content, dict):
+            raise ValueError(f"{following}: expected a mapping of options")
+        base = content.pop("base", None)
+        if base is not None and not isinstance(base, str):
+            raise ValueError(f"{following}: expected the path of one file as `base`, got {base!r}")
+        merged = merge(content, merged)
+        following = following.parent / base if base else None
+    return merged
+
+
+def override(options: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
+    """Apply BasicSR's `--force_yml` assignments, such as `train:total_iter=300`.
+
+    Raises:
+        ValueError: an assignment without `=`.
+    """
+    for assignment in assignments:
+        keys, equals, value = assignment.partition("=")
+        if not equals:
+            raise ValueError(f"expected KEY:KEY=VALUE, got {assignment!r}")
+        nested: Any = parse_yaml(value)
+        for key in reversed(keys.split(":")):
+            nested = {key: nested}
+        options = merge(options, nested)
+    return options
+
+
+def models_in(annotation: Any) -> list[type[BaseModel]]:
+    """Find the sections that a type annotation mentions."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation):
+        return [m for part in typing.get_args(annotation) for m in models_in(part)]
+    return []
+
+
+def _model_at(
+    location: Sequence[str | int], model: type[BaseModel] = Options
+) -> type[BaseModel] | None:
+    """Find the section that a path of keys leads to; None where it leads to a plain value."""
+    for key in location:
+        if isinstance(key, int):
+            continue
+        field = model.model_fields.get(key)
+        extra = model.__annotations__.get("__pydantic_extra__")
+        found = models_in(field.annotation if field else extra)
+        if not found:
+            return None
+        model = found[0]
+    return model
+
+
+def _own_part(
+    location: Sequence[str | int], root: type[BaseModel] = Options
+) -> tuple[str | int, ...]:
+    """Keys of the file in a location; pydantic also puts the alternatives of a type there."""
+    own: tuple[str | int, ...] = ()
+    for key in location:
+        inside = _model_at(own, root) is not None
+        if inside or isinstance(key, int):
+            own += (key,)
+    return own
+
+
+def _explain(
+    location: tuple[str | int, ...],
+    errors: Sequence[dict[str, Any]],
+    root: type[BaseModel] = Options,
+) -> str:
+    """Say in one phrase what is wrong with one key."""
+    path = ".".join(str(key) for key in location)
+    kind = errors[0]["type"]
+    if kind == "extra_forbidden":
+        model = _model_at(location[:-1], root)
+        known = list(model.model_fields) if model else []
+        near = difflib.get_close_matches(str(location[-1]), known, n=1)
+        hint = f"; did you mean `{near[0]}`?" if near else f"; known here: {', '.join(known)}"
+        return f"unknown option `{path}`{hint}"
+    if kind == "missing":
+        return f"option `{path}` is missing"
+    messages = dict.fromkeys(error["msg"].removeprefix("Value error, ") for error in errors)
+    message = ", or: ".join(messages)
+    if kind != "value_error" and not isinstance(errors[0]["input"], dict):
+        message += f", got {errors[0]['input']!r}"
+    return f"option `{path}`: {message}" if path else message
+
+
+def validate(mapping: dict[str, Any], model: type[Checked] = Options) -> Checked:
+    """Check a mapping and return typed options.
+
+    Args:
+        mapping: keys and values of an option file.
+        model: what the file holds.
+
+    Raises:
+        ValueError: every mistake in one line, each with the path of its key.
+    """
+    try:
+        return model.model_validate(mapping)
+    except ValidationError as error:
+        by_key: dict[tuple[str | int, ...], list[dict[str, Any]]] = {}
+        for one in error.errors():
+            by_key.setdefault(_own_part(one["loc"], model), []).append(one)
+        mistakes = [_explain(location, errors, model) for location, errors in by_key.items()]
+        raise ValueError("; ".join(mistakes)) from None
+
+
+def load_options(
+    path: str | Path, assignments: list[str] | None = None, model: type[Checked] = Options
+) -> Checked:
+    """Read, merge, override and check an option file.
+
+    Args:
+        path: the YAML file.
+        assignments: `KEY:KEY=VALUE` overrides.
+        model: what the file holds.
+
+    Returns:
+        Typed options.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: what is wrong, and where.
+    """
+    mapping = override(read_mapping(Path(path)), assignments or [])
+    try:
+        return validate(mapping, model)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _without_effect(options: BaseModel, name: str) -> bool:
+    field = type(options).model_fields.get(name)
+    return field is not None and "ignored" in (field.json_schema_extra or {})
+
+
+def _keys(options: BaseModel) -> list[str]:
+    return [*type(options).model_fields, *(options.__pydantic_extra__ or {})]
+
+
+def ignored_keys(options: BaseModel, prefix: str = "") -> list[str]:
+    """List the keys that the user gave and that have no effect here."""
+    found = []
+    for name in _keys(options):
+        value = getattr(options, name)
+        if _without_effect(options, name):
+            found += [f"{prefix}{name}"] if name in options.model_fields_set else []
+        elif isinstance(value, BaseModel):
+            found += ignored_keys(value, f"{prefix}{name}.")
+    return found
+
+
+def plain(value: Any) -> Any:
+    """Turn options into YAML's own types, without the keys that have no effect or no value."""
+    if isinstance(value, BaseModel):
+        declared = type(value).model_fields
+        return {
+            name: plain(getattr(value, name))
+            for name in _keys(value)
+            if not _without_effect(value, name)
+            and not (name in declared and getattr(value, name) is None)
+        }
+    if isinstance(value, dict):
+        return {key: plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def dump_yaml(options: BaseModel) -> str:
+    """Write resolved options as YAML that `load_options` reads back."""
+    return yaml.safe_dump(plain(options), sort_keys=False)
+
+
+def differing_keys(
+    one: Any, other: Any, path: str = "", absent: Any = "absent"
+) -> Iterator[tuple[str, Any, Any]]:
+    """Yield (key, value of one, value of the other) where two nested mappings differ."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in dict.fromkeys([*one, *other]):
+            below = f"{path}.{key}" if path else str(key)
+            values = (mapping.get(key, absent) for mapping in (one, other))
+            yield from differing_keys(*values, below, absent)
+    elif one != other:
+        yield path, one, other
+
+
+def shipped_options() -> Path:
+    """Folder of the option files: beside the source tree, or where the wheel put them."""
+    beside = Path(__file__).parents[2] / "options"
+    return beside if beside.is_dir() else Path(sys.prefix) / "share" / "restoration" / "options"

@@ -1,0 +1,178 @@
+"""Typed, strict options: BasicSR's YAML dialect, and Restormer's, checked before any work starts.
+
+An unknown key is an error that names its path and the nearest known key. Only safe YAML is read;
+`1e-4` is a number. Keys that older option files carry and that have no effect here are accepted
+and listed when a run starts.
+"""
+
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
+
+from restoration.options.base import Strict, ignored
+from restoration.options.datasets import Datasets
+from restoration.options.training import Train
+from restoration.options.validation import Validation
+
+BASELINE_NAMES = ("noisy", "nlm")
+
+
+class Paths(Strict):
+    """Files to start from, and where results go."""
+
+    pretrain_network_g: Path | None = Field(
+        None, description="Checkpoint to start from or to test."
+    )
+    param_key_g: str = Field(
+        "params", description="Which weights of the checkpoint: `params` or `params_ema`."
+    )
+    strict_load_g: bool = Field(True, description="Every tensor must fit.")
+    resume_state: Path | None = Field(
+        None, description="A `training_states/N.state` file to continue from."
+    )
+    experiments_root: Path = Field(
+        Path("experiments"), description="Folder under which `<name>/` is made by training."
+    )
+    results_root: Path = Field(
+        Path("results"), description="Folder under which `<name>/` is made by a test."
+    )
+    tb_root: Path = Field(Path("tb_logger"), description="Folder of TensorBoard events.")
+
+
+class TestRun(Strict):
+    """One checkpoint of a benchmark; what it does not say, `network_g` and `path` say."""
+
+    __test__ = False  # not a test case, whatever its name suggests to pytest
+
+    pretrain_network_g: Path = Field(description="Checkpoint to test.")
+    param_key_g: str | None = Field(None, description="As `path.param_key_g`, which it inherits.")
+    strict_load_g: bool | None = Field(
+        None, description="As `path.strict_load_g`, which it inherits."
+    )
+    network_g: dict[str, Any] | None = Field(
+        None,
+        description="Another network where it names a `type`; else arguments to change in the "
+        "common one.",
+    )
+
+
+class Runs(BaseModel):
+    """Any number of checkpoints to test together, under names of your choice."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, TestRun]
+
+    @property
+    def by_name(self) -> dict[str, TestRun]:
+        """The runs by name, in the order of the file."""
+        return self.__pydantic_extra__ or {}
+
+    @model_validator(mode="after")
+    def _check(self) -> "Runs":
+        for name in self.by_name:
+            if name in BASELINE_NAMES or not re.fullmatch(r"[\w+. -]+", name) or name[0] == ".":
+                raise ValueError(f"expected the name of a run, such as mae_evgg, got {name!r}")
+        return self
+
+
+class Logger(Strict):
+    """What a run writes down."""
+
+    print_freq: PositiveInt = Field(100, description="Steps between lines of the log.")
+    save_checkpoint_freq: PositiveInt = Field(5000, description="Steps between checkpoints.")
+    use_tb_logger: bool = Field(True, description="Write TensorBoard events.")
+    wandb: dict[str, Any] | None = ignored(None, "TensorBoard is the logger")
+
+
+class DistParams(Strict):
+    """Distribution; start with torchrun and `--launcher pytorch`."""
+
+    backend: Literal["nccl", "gloo"] | None = Field(
+        None, description="Collective backend; None for nccl on GPUs and gloo on CPUs."
+    )
+    port: int = ignored(29500, "torchrun decides")
+
+
+class Options(Strict):
+    """A whole option file."""
+
+    name: str = Field(min_length=1, description="Name of the run and of its folders.")
+    model_type: Literal["ImageCleanModel", "ImageRestorationModel", "SRModel", "DenoisingModel"] = (
+        Field(
+            "ImageCleanModel",
+            description="One network, trained against clean images: what all of these names of "
+            "BasicSR's family mean here.",
+        )
+    )
+    scale: Literal[1] = Field(1, description="Restoration keeps the size.")
+    num_gpu: int | Literal["auto"] = Field(
+        "auto", description="0 for the CPU, else a GPU if there is one."
+    )
+    manual_seed: int = Field(0, ge=0, description="Seed of weights and of the sample stream.")
+    datasets: Datasets = Field(Datasets(), description="Training and test images.")
+    network_g: dict[str, Any] | None = Field(
+        None,
+        description="`type` and the arguments of the network; only a test of `baselines` alone, "
+        "or of `runs` that name their own, goes without.",
+    )
+    runs: Runs = Field(
+        Runs(), description="Checkpoints to test together, instead of `path.pretrain_network_g`."
+    )
+    baselines: list[Literal["noisy", "nlm"]] = Field(
+        ["noisy"],
+        description="What a test measures beside the checkpoints: the noisy input, and OpenCV's "
+        "non-local means.",
+    )
+    path: Paths = Field(Paths(), description="Files to start from, and result folders.")
+    train: Train | None = Field(None, description="The training recipe.")
+    val: Validation = Field(Validation(), description="Metrics, and validation while training.")
+    logger: Logger = Field(Logger(), description="What a run writes down.")
+    dist_params: DistParams = Field(DistParams(), description="Distribution.")
+
+    @field_validator("network_g")
+    @classmethod
+    def _has_type(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if value is not None and "type" not in value:
+            raise ValueError("needs a `type`, such as Restormer")
+        return value
+
+    @model_validator(mode="after")
+    def _check(self) -> "Options":
+        own = [
+            run.network_g is not None and "type" in run.network_g
+            for run in self.runs.by_name.values()
+        ]
+        silent = not all(own) or (not own and "baselines" not in self.model_fields_set)
+        if self.network_g is None and silent:
+            raise ValueError("option `network_g` is missing")
+        if own and self.path.pretrain_network_g is not None:
+            raise ValueError("give checkpoints under `runs` or as `path.pretrain_network_g`")
+        return self
+
+    def checkpoints(self, name: str) -> dict[str, TestRun]:
+        """What a test loads, by the name of its rows, with nothing left to inherit.
+
+        Args:
+            name: name of the one checkpoint of `path`, where there are no `runs`.
+
+        Raises:
+            ValueError: there is a network, and no checkpoint for it.
+        """
+        paths, runs = self.path, self.runs.by_name
+        if not runs and self.network_g is not None:
+            if paths.pretrain_network_g is None:
+                raise ValueError("a test needs a checkpoint: give `path.pretrain_network_g`")
+            runs = {name: TestRun(pretrain_network_g=paths.pretrain_network_g)}
+        return {name: self._complete(run) for name, run in runs.items()}
+
+    def _complete(self, run: TestRun) -> TestRun:
+        own, paths = run.network_g or {}, self.path
+        strict = paths.strict_load_g if run.strict_load_g is None else run.strict_load_g
+        return TestRun(
+            pretrain_network_g=run.pretrain_network_g,
+            param_key_g=run.param_key_g or paths.param_key_g,
+            strict_load_g=strict,
+            network_g=own if "type" in own else {**(self.network_g or {}), **own},
+        )

@@ -1,0 +1,155 @@
+"""Options of the training recipe: losses, optimiser, learning rate, mixing."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+
+from restoration.options.base import Strict
+
+
+class Optimizer(Strict):
+    """The optimiser."""
+
+    type: Literal["AdamW", "Adam", "SGD"] = Field("AdamW", description="A torch optimiser.")
+    lr: float = Field(3e-4, gt=0, description="Base learning rate.")
+    weight_decay: float = Field(1e-4, ge=0, description="Weight decay.")
+    betas: tuple[float, float] = Field((0.9, 0.999), description="Adam's moment decays.")
+
+
+SCHEDULE_KEYS = {
+    "CosineAnnealingRestartCyclicLR": {"periods", "restart_weights", "eta_mins", "eta_min"},
+    "CosineAnnealingRestartLR": {"periods", "restart_weights", "eta_min"},
+    "MultiStepLR": {"milestones", "gamma"},
+    "ConstantLR": set(),
+}
+
+
+class Scheduler(Strict):
+    """Learning rate as a function of the step."""
+
+    type: Literal[
+        "CosineAnnealingRestartCyclicLR", "CosineAnnealingRestartLR", "MultiStepLR", "ConstantLR"
+    ] = Field("ConstantLR", description="Shape of the schedule.")
+    periods: list[PositiveInt] | None = Field(None, description="Cosine: steps of each cycle.")
+    restart_weights: list[float] | None = Field(None, description="Cosine: factor of each cycle.")
+    eta_mins: list[float] | None = Field(None, description="Cyclic: lowest rate of each cycle.")
+    eta_min: float = Field(0.0, description="CosineAnnealingRestartLR: lowest rate of all cycles.")
+    milestones: list[PositiveInt] = Field([], description="MultiStepLR: steps where it drops.")
+    gamma: float = Field(0.1, description="MultiStepLR: factor of a drop.")
+
+    @model_validator(mode="after")
+    def _check(self) -> "Scheduler":
+        for name, field in type(self).model_fields.items():
+            idle = name not in {"type", *SCHEDULE_KEYS[self.type]}
+            idle |= name == "eta_min" and self.eta_mins is not None
+            if idle and getattr(self, name) != field.default:
+                raise ValueError(f"{name} has no effect on this {self.type}")
+        if self.type == "MultiStepLR" and not self.milestones:
+            raise ValueError("MultiStepLR needs milestones")
+        if not self.type.startswith("Cosine"):
+            return self
+        if not self.periods:
+            raise ValueError(f"{self.type} needs periods")
+        for name in ("restart_weights", "eta_mins"):
+            given = getattr(self, name)
+            if given is not None and len(given) != len(self.periods):
+                raise ValueError(f"{name} needs one number per period, {len(self.periods)}")
+        return self
+
+
+class MixingAugs(Strict):
+    """Mixup of two samples, as in Restormer's recipe."""
+
+    mixup: bool = Field(False, description="Mix pairs of samples.")
+    mixup_beta: float = Field(1.2, gt=0, description="Both parameters of the Beta distribution.")
+    use_identity: bool = Field(True, description="Leave a sample unmixed with probability 1/2.")
+
+
+class LossTerm(BaseModel):
+    """One loss term; further keys are the arguments of its type."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(description="MAE, MSE, Charbonnier, PSNR, SSIM, VGG, E-VGG, E-MAE, ...")
+    weight: float = Field(1.0, description="Factor in the total.")
+    name: str | None = Field(None, description="Name in the log; the type if absent.")
+    precision: Literal["float32", "bf16"] | None = Field(
+        None,
+        description="VGG and E-VGG: of the backbone, float32 if absent; masks and distances stay "
+        "float32.",
+    )
+    compile: bool | None = Field(
+        None, description="VGG and E-VGG: run the backbone through torch.compile; no if absent."
+    )
+
+
+class Train(Strict):
+    """The training recipe."""
+
+    total_iter: PositiveInt = Field(description="Optimiser steps.")
+    losses: list[LossTerm] = Field([], description="The loss terms.")
+    pixel_opt: dict[str, Any] | None = Field(None, description="BasicSR's way to name one term.")
+    perceptual_opt: dict[str, Any] | None = Field(None, description="BasicSR's way, a second one.")
+    optim_g: Optimizer = Field(Optimizer(), description="The optimiser.")
+    scheduler: Scheduler = Field(Scheduler(), description="The learning rate's schedule.")
+    warmup_iter: int = Field(-1, description="Steps of linear warm-up; -1 for none.")
+    use_grad_clip: bool = Field(True, description="Clip the gradient's norm.")
+    grad_clip_norm: float = Field(0.01, gt=0, description="The norm it is clipped to.")
+    mixing_augs: MixingAugs = Field(MixingAugs(), description="Mixup.")
+    ema_decay: float = Field(0.0, ge=0, lt=1, description="Weight averaging; 0 for none.")
+    amp: Literal["none", "bf16", "fp16"] = Field("none", description="Autocast of the network.")
+    accumulate: PositiveInt = Field(1, description="Micro-batches per optimiser step.")
+    compile: bool = Field(
+        False, description="Run the network through torch.compile: a wait, then faster steps."
+    )
+    channels_last: bool | None = Field(
+        None, description="Memory format of the network's features; what suits it if absent."
+    )
+    checkpointing: Literal["none", "level1", "all"] = Field(
+        "none",
+        description="Keep less for the backward pass and compute it again: nowhere, in the blocks "
+        "of full resolution, or in all blocks.",
+    )
+
+    @model_validator(mode="after")
+    def _collect_losses(self) -> "Train":
+        if not self.terms():
+            raise ValueError("no loss: give `losses: [{type: MAE}]` or `pixel_opt`")
+        return self
+
+    def terms(self) -> list[dict[str, Any]]:
+        """Every loss term as the list that `losses.build` takes."""
+        own = [term.model_dump(exclude_none=True) for term in self.losses]
+        guests = [opt for opt in (self.pixel_opt, self.perceptual_opt) if opt is not None]
+        return own + [from_basicsr(opt) for opt in guests]
+
+
+BASICSR_LOSSES = {
+    "L1Loss": "MAE",
+    "MSELoss": "MSE",
+    "CharbonnierLoss": "Charbonnier",
+    "PSNRLoss": "PSNR",
+}
+
+
+def from_basicsr(option: dict[str, Any]) -> dict[str, Any]:
+    """Turn BasicSR's `pixel_opt` or `perceptual_opt` into a loss term of ours.
+
+    Args:
+        option: the mapping of the option file, `type` and `loss_weight` among its keys.
+
+    Returns:
+        A term with `type` and `weight`. BasicSR's Charbonnier adds eps where ours adds eps^2.
+    """
+    term = {key: value for key, value in option.items() if key != "loss_weight"}
+    if "type" not in term:
+        raise ValueError(f"a loss needs a `type`, got {option}")
+    if "loss_weight" in option:
+        term["weight"] = option["loss_weight"]
+    if term["type"] in BASICSR_LOSSES:
+        term["type"] = BASICSR_LOSSES[term["type"]]
+        if term.pop("reduction", "mean") != "mean":
+            raise ValueError("only `reduction: mean` trains here")
+        if "eps" in term:
+            term["eps"] = float(term["eps"]) ** 0.5
+    return term

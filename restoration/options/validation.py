@@ -1,0 +1,56 @@
+"""Options of measuring: metrics, tiles, and how often while training."""
+
+from typing import Any
+
+from pydantic import Field, PositiveInt, model_validator
+
+from restoration.options.base import Strict, ignored
+
+
+class Validation(Strict):
+    """Which metrics, and how often while training."""
+
+    val_freq: PositiveInt = Field(5000, description="Steps between validations.")
+    metrics: dict[str, dict[str, Any]] | list[str | dict[str, Any]] = Field(
+        ["psnr", "ssim"],
+        description="Names (psnr, ssim, lpips, e_mae, or a loss type) or mappings with `type`, "
+        "`optional: true` where it may be missing, and arguments; BasicSR's mapping works too.",
+    )
+    save_img: bool = Field(
+        False, description="Write the restored images; a test does, a training does not."
+    )
+    tile: PositiveInt | None = Field(
+        None, description="Side of overlapping tiles; whole if absent."
+    )
+    tile_overlap: int = Field(32, ge=0, description="Overlap of the tiles in pixels.")
+    tile_report: bool = Field(
+        False,
+        description="A test also restores one picture without tiles, and reports the difference.",
+    )
+    window_size: int = ignored(8, "padding follows from the network")
+    rgb2bgr: bool = ignored(True, "images are RGB everywhere")
+    use_image: bool = ignored(False, "metrics round to 8 bits by the protocol")
+    max_minibatch: int = ignored(8, "evaluation takes one image at a time")
+
+    @model_validator(mode="after")
+    def _check(self) -> "Validation":
+        if self.tile is not None and self.tile_overlap >= self.tile:
+            raise ValueError(f"tile_overlap {self.tile_overlap} needs to be below tile {self.tile}")
+        if self.tile_report and self.tile is None:
+            raise ValueError("tile_report needs tile")
+        return self
+
+    @property
+    def metric_specs(self) -> list[str | dict[str, Any]]:
+        """The metrics as a list; BasicSR's `calculate_psnr` is `psnr`."""
+        if isinstance(self.metrics, list):
+            return self.metrics
+        specs: list[str | dict[str, Any]] = []
+        for key, options in self.metrics.items():
+            spec = {"type": key, "name": key, **options}
+            spec["type"] = spec["type"].removeprefix("calculate_")
+            if spec.pop("test_y_channel", False):
+                raise ValueError(f"val.metrics.{key}: only RGB images are measured here")
+            spec.pop("better", None)  # BasicSR's hint; the metric knows by itself
+            specs.append(spec)
+        return specs

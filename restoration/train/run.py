@@ -1,0 +1,340 @@
+"""From typed options to a training run: network, criterion, sample stream, folders, order."""
+
+import logging
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torch.utils.tensorboard import SummaryWriter
+
+from restoration.archs import load_network
+from restoration.archs.speed import arrange
+from restoration.common import distributed
+from restoration.data import (
+    BatchPlan,
+    CachedSource,
+    DenoisingDataset,
+    PatchSchedule,
+    Source,
+    make_loader,
+)
+from restoration.evaluate.measure import EvaluationSet, evaluate
+from restoration.evaluate.picture import side_by_side
+from restoration.evaluate.sets import (
+    PROBE_SIDE,
+    Metrics,
+    build_network,
+    check_network,
+    open_images,
+    open_metrics,
+    open_sets,
+)
+from restoration.evaluate.tables import AVERAGE, summarize
+from restoration.options.datasets import TrainSet
+from restoration.options.schema import Options
+from restoration.options.training import Optimizer, Train
+from restoration.train import checkpoint
+from restoration.train.criterion import build_criterion
+from restoration.train.learning_rate import Schedule, build_schedule
+from restoration.train.loop import Trainer, train
+from restoration.train.monitor import Monitor
+
+logger = logging.getLogger("restoration")
+GIGABYTE = 1024**3
+FUSED_DEVICES = ("cpu", "cuda")  # whose optimisers torch has in one kernel
+
+
+@dataclass
+class Run:
+    """Everything that a training run needs, built and checked before its first step."""
+
+    options: Options
+    recipe: Train
+    trainer: Trainer
+    dataset: DenoisingDataset
+    patches: PatchSchedule
+    sets: dict[str, EvaluationSet]
+    metrics: Metrics
+    start: checkpoint.Progress
+
+
+def noise_levels(options: TrainSet) -> float | tuple[str | float, ...]:
+    """Say how samples draw their noise level, in the words of `DenoisingDataset`."""
+    levels = options.sigmas
+    if options.sigma_type == "choice":
+        return ("choice", *levels)
+    return levels[0] if options.sigma_type == "constant" else ("blind", levels[0], levels[-1])
+
+
+def build_dataset(options: TrainSet, recipe: Train, seed: int) -> DenoisingDataset:
+    """Open the training images and define the sample stream over them."""
+    source: Source = open_images(options.dataroot_gt, options.in_ch)
+    if options.cache_gb:
+        source = CachedSource(source, int(options.cache_gb * GIGABYTE))
+    mixing = recipe.mixing_augs
+    return DenoisingDataset(
+        source,
+        seed,
+        noise_levels(options),
+        geometric_augs=options.geometric_augs,
+        mixup_beta=mixing.mixup_beta if mixing.mixup else None,
+        mixup_identity=mixing.use_identity,
+    )
+
+
+def open_stream(options: Options) -> tuple[Train, TrainSet, PatchSchedule, DenoisingDataset]:
+    """Open what a run trains on: its two sections, the patches of every step, the sample stream.
+
+    Raises:
+        ValueError: the options miss a part, or an image is smaller than a patch.
+        FileNotFoundError: images are missing.
+    """
+    recipe, images = options.train, options.datasets.train
+    if recipe is None or images is None:
+        raise ValueError("training needs the sections `train` and `datasets.train`")
+    patches = PatchSchedule(*images.stages)
+    dataset = build_dataset(images, recipe, options.manual_seed)
+    dataset.check_sizes(max(images.stages[2]))
+    return recipe, images, patches, dataset
+
+
+def build_optimizer(network: nn.Module, options: Optimizer) -> torch.optim.Optimizer:
+    """Build the torch optimiser that the options name, in one kernel where the device has it."""
+    arguments = {"lr": options.lr, "weight_decay": options.weight_decay}
+    arguments["fused"] = next(network.parameters()).device.type in FUSED_DEVICES
+    if options.type != "SGD":
+        arguments["betas"] = options.betas
+    return getattr(torch.optim, options.type)(network.parameters(), **arguments)
+
+
+def build_learning_rate(recipe: Train) -> Schedule:
+    """Build the learning rate as a function of the step."""
+    arguments = recipe.scheduler.model_dump()
+    kind = arguments.pop("type")
+    return build_schedule(kind, recipe.optim_g.lr, **arguments, warmup=recipe.warmup_iter)
+
+
+def initial_network(options: Options) -> nn.Module:
+    """Build the network that training starts from; its weights follow from the seed alone."""
+    torch.manual_seed(options.manual_seed)
+    network = build_network(options)
+    if options.path.pretrain_network_g is not None:
+        paths = options.path
+        load_network(network, paths.pretrain_network_g, paths.param_key_g, paths.strict_load_g)
+    return network
+
+
+def build_trainer(options: Options, recipe: Train, device: torch.device) -> Trainer:
+    """Build network, losses and optimiser."""
+    network = initial_network(options).to(device)
+    arrange(network, recipe.compile, recipe.channels_last, recipe.checkpointing)
+    return Trainer(
+        network,
+        build_criterion(recipe.terms()).to(device),
+        build_optimizer(network, recipe.optim_g),
+        build_learning_rate(recipe),
+        device,
+        clip=recipe.grad_clip_norm if recipe.use_grad_clip else None,
+        amp=recipe.amp,
+        ema_decay=recipe.ema_decay,
+        parallel=distributed.world_size() > 1,
+        seed=options.manual_seed,
+    )
+
+
+def check_fit(trainer: Trainer, images: TrainSet) -> None:
+    """Run network and losses on flat patches of every size, before a folder is made."""
+    for side in sorted(set(images.stages[2])):
+        check_network(trainer.network, images.in_ch, side, trainer.device, padded=False)
+        patch = torch.full((1, images.in_ch, side, side), 0.5, device=trainer.device)
+        with torch.no_grad():
+            trainer.criterion(patch, patch)
+
+
+def prepare(options: Options, device: torch.device, resume_from: Path | None = None) -> Run:
+    """Build everything and find every mistake before a folder is made.
+
+    Args:
+        options: a whole option file.
+        device: where to train.
+        resume_from: a training state to go on from, or None.
+
+    Returns:
+        A Run for `run_training`.
+
+    Raises:
+        ValueError: the options miss a part, or a file does not fit.
+        FileNotFoundError: images or weights are missing.
+    """
+    recipe, images, patches, dataset = open_stream(options)
+    sets = open_sets(options.datasets.test)
+    metrics = open_metrics(options.val.metric_specs)
+    trainer = build_trainer(options, recipe, device)
+    check_fit(trainer, images)
+    for one in options.datasets.test.values():
+        check_network(trainer.network, one.in_ch, PROBE_SIDE, device, padded=True)
+    start = checkpoint.resume(trainer, resume_from) if resume_from else checkpoint.Progress()
+    if start.step > recipe.total_iter:
+        raise ValueError(
+            f"{resume_from} is at step {start.step}, beyond train.total_iter = {recipe.total_iter}"
+        )
+    run = Run(options, recipe, trainer, dataset, patches, sets, metrics, start)
+    if start.best_of not in (None, best_of(run)):
+        start.best = None
+    return run
+
+
+def _loader(run: Run, start: int) -> DataLoader:
+    plan = BatchPlan(
+        run.patches,
+        start,
+        run.recipe.total_iter,
+        distributed.rank(),
+        distributed.world_size(),
+        run.recipe.accumulate,
+    )
+    workers = run.options.datasets.train.num_worker_per_gpu
+    return make_loader(run.dataset, plan, workers, pin_memory=run.trainer.device.type == "cuda")
+
+
+def validate(run: Run) -> tuple[dict[str, float], dict[str, Tensor]]:
+    """Evaluate the network that a test would use, on all ranks together.
+
+    Returns:
+        Mean over sets of every metric, as "psnr/sigma25", and a side-by-side picture of the
+        first image of this rank at each noise level.
+    """
+    images: dict[str, Tensor] = {}
+
+    def keep(name: str, image: str, sigma: float, *pictures: Tensor) -> None:
+        images.setdefault(f"{name}/sigma{sigma:g}", side_by_side(*pictures).cpu())
+
+    rows = evaluate(
+        run.trainer.tested,
+        run.sets,
+        run.metrics.by_name,
+        run.trainer.device,
+        with_noisy=False,
+        tile=run.options.val.tile,
+        overlap=run.options.val.tile_overlap,
+        on_image=keep,
+    )
+    means = [r for r in summarize(rows, list(run.metrics.by_name)) if r["set"] == AVERAGE]
+    values = {
+        f"{name}/sigma{row['sigma']:g}": row[name]
+        for row in means
+        for name in run.metrics.by_name
+        if row[name] is not None
+    }
+    return values, images
+
+
+def _better(run: Run, value: float, best: float | None) -> bool:
+    first = next(iter(run.metrics.by_name.values()))
+    return best is None or (value > best if first.higher_is_better else value < best)
+
+
+def best_of(run: Run) -> str:
+    """Say what "best" is measured by: a best of something else is no rival."""
+    sets = (f"{name} ({len(s)}) at {s.sigmas}" for name, s in run.sets.items())
+    return f"{next(iter(run.metrics.by_name))} on {'; '.join(sets)}"
+
+
+def _score(run: Run, values: dict[str, float]) -> float | None:
+    """Mean over noise levels of the first metric: what "best" means."""
+    first = next(iter(run.metrics.by_name))
+    found = [v for name, v in values.items() if name.startswith(f"{first}/")]
+    return sum(found) / len(found) if found else None
+
+
+def run_training(run: Run, folder: Path, console: Console, tb_folder: Path | None = None) -> Path:
+    """Train from where the run stands to the last step.
+
+    Args:
+        run: from `prepare`.
+        folder: the experiment's folder; it exists.
+        console: where progress is shown.
+        tb_folder: folder of TensorBoard events, or None for none.
+
+    Returns:
+        The checkpoint of the last step, models/net_g_latest.pth.
+    """
+    trainer, start, total = run.trainer, run.start.step, run.recipe.total_iter
+    main = distributed.rank() == 0
+    tb = SummaryWriter(tb_folder, purge_step=start + 1) if main and tb_folder else None
+    monitor = Monitor(
+        console if main else Console(quiet=True),
+        folder if main else None,
+        tb,
+        start,
+        total,
+        trainer.criterion.names,
+        run.options.logger.print_freq,
+    )
+    means, terms = run.start.means, {"total", "grad_norm", *trainer.criterion.names}
+    if means is not None and set(means["sums"]) in (set(), terms):  # not those of other losses
+        monitor.means.restore(means)
+    with monitor:
+        _run_steps(run, folder, monitor)
+    if main:
+        checkpoint.save_weights(trainer, folder, checkpoint.LATEST)
+    if tb is not None:
+        tb.close()
+    distributed.barrier()
+    return folder / "models" / f"net_g_{checkpoint.LATEST}.pth"
+
+
+def _run_steps(run: Run, folder: Path, monitor: Monitor) -> None:
+    """Take every step; log, validate and save at the steps where the options say so."""
+    trainer, total = run.trainer, run.recipe.total_iter
+    main = distributed.rank() == 0
+    done, best = run.start.step, run.start.best
+    saved = done
+
+    def save() -> int:
+        if main:
+            progress = checkpoint.Progress(done, best, best_of(run), monitor.means.state())
+            checkpoint.save_state(trainer, folder, progress)
+        return done
+
+    steps = train(trainer, _loader(run, done), done, total, run.recipe.accumulate)
+    try:
+        with closing(steps):  # a Ctrl-C that waits for the end of the step is let go here
+            for result in steps:
+                done = result.step + 1
+                monitor.step(result)
+                saving = done % run.options.logger.save_checkpoint_freq == 0 or done == total
+                every = run.options.val.val_freq
+                validating = done % every == 0 or (done == total and every <= total)
+                if saving or validating:
+                    monitor.check()  # what is broken is neither measured nor kept
+                if validating and run.sets:
+                    best = _validate_and_keep(run, folder, done, best, monitor)
+                if saving:
+                    saved = save()
+    except KeyboardInterrupt:
+        if done > saved and not monitor.broken:
+            saved = save()
+        newest = checkpoint.latest_state(folder)
+        if newest is None:
+            logger.info("interrupted: there is no state yet to go on from")
+        else:
+            logger.info("interrupted: go on from step %s with --auto_resume", newest.stem)
+        raise
+
+
+def _validate_and_keep(
+    run: Run, folder: Path, done: int, best: float | None, monitor: Monitor
+) -> float | None:
+    values, images = validate(run)
+    monitor.validated(done, values, images)
+    score = _score(run, values)
+    if score is None or not _better(run, score, best):
+        return best
+    if distributed.rank() == 0:
+        checkpoint.save_weights(run.trainer, folder, checkpoint.BEST)
+    return score

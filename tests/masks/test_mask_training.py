@@ -1,0 +1,314 @@
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from scipy import ndimage
+
+import losses
+from restoration.masks import trainable
+from restoration.masks import trainer as masks
+from restoration.masks.batches import MaskSettings
+from restoration.masks.outcome import agreement, distances
+from restoration.masks.scaler import fit_scaler
+from restoration.masks.trainable import KINDS, EnhancedMetric, build_metric
+from restoration.opinion.table import OpinionTable
+from restoration.opinion.teachers import draw_table, ensemble
+
+SETTINGS = MaskSettings(num_steps=60, crop=32, batch_references=3, batch_versions=3, seed=1)
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Noise in a smooth half is seen, the same error in a striped half is not."""
+    rng = np.random.default_rng(0)
+    stripes = 128 + 100 * np.sign(np.sin(np.arange(32) * 1.6))[None, :, None]
+    references, versions, scores = [], [], []
+    for _ in range(6):
+        reference = np.full((32, 32, 3), 128.0) + rng.uniform(-20, 20)
+        reference[16:] = stripes
+        rows, values = [], []
+        for k in range(6):
+            strength = 10 + 6 * k
+            half = slice(0, 16) if rng.random() < 0.5 else slice(16, 32)
+            distorted = reference.copy()
+            distorted[half] += rng.normal(0, strength, (16, 32, 3))
+            rows.append(distorted.clip(0, 255).astype(np.uint8))
+            values.append(0.5 - strength / 80 if half.start == 0 else 1 - strength / 400)
+        references.append(reference.clip(0, 255).astype(np.uint8))
+        versions.append(rows)
+        scores.append(values)
+    row = np.repeat(np.arange(6), 6)
+    kinds = np.full(36, "white_noise")
+    images = np.array(references), np.concatenate(versions)
+    return OpinionTable(*images, row, kinds, np.ravel(scores), np.arange(6))
+
+
+def trained(table, **options):
+    torch.manual_seed(0)
+    trainer = masks.MaskTrainer(EnhancedMetric("e-mae"))
+    masks.train_masks(trainer, table, SETTINGS, **options)
+    return trainer
+
+
+def test_the_mask_learns_what_the_plain_metric_cannot_know(table):
+    metric = trained(table).metric
+    plain, _ = agreement(distances(lambda r, d: metric(r, d, False), table), table)
+    enhanced, per_kind = agreement(distances(metric, table), table)
+    assert enhanced > plain + 0.1
+    assert set(per_kind) == {"white_noise"}
+
+
+def test_resume_equals_uninterrupted(table, tmp_path):
+    whole = trained(table)
+    trained(table, states=tmp_path, stop_at=25)
+    assert [path.name for path in tmp_path.iterdir()] == ["25.state"]
+    resumed = trained(table, states=tmp_path)
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(resumed.state_dict()[name], value, rtol=0, atol=0)
+
+
+def test_mapping_falls_with_the_distance():
+    mapped = masks.MappingNetwork()(torch.logspace(-5, 0, 50))
+    assert (mapped.diff() < 0).all()
+    assert (mapped >= 0).all() and (mapped <= 1).all()
+
+
+def test_rank_loss_prefers_the_right_order():
+    wanted = torch.tensor([0.1, 0.5, 0.9])
+    assert masks.rank_loss(wanted, wanted) < masks.rank_loss(wanted.flip(0), wanted)
+
+
+def numpy_parts(image):
+    half = image.double().numpy().reshape(3, 12, 2, 13, 2).mean((2, 4))
+    grey = np.tensordot([0.299, 0.587, 0.114], half, 1)
+    gradient = np.hypot(*[ndimage.prewitt(grey, axis, mode="nearest") / 3 for axis in (0, 1)])
+    chroma = np.stack([np.tensordot(row, half, 1) for row in masks.OPPONENT[1:]])
+    return gradient[None], chroma, ndimage.uniform_filter(grey, 3, mode="nearest")[None]
+
+
+def test_dissimilarity_against_scipy():
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.rand(2, 1, 3, 24, 26, generator=generator)
+    similarity = np.ones((12, 13))
+    for a, b, floor in zip(
+        numpy_parts(x[0]), numpy_parts(y[0]), (26e-4, 846e-5, 1e-4), strict=True
+    ):
+        part = (2 * (a * b).sum(0) + floor) / ((a**2 + b**2).sum(0) + floor)
+        similarity *= part.clip(0)
+    np.testing.assert_allclose(masks.dissimilarity(x, y)[0, 0], 1 - similarity, atol=1e-5)
+    assert masks.dissimilarity(x, x).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("kind", "term"),
+    [
+        ("e-mae", losses.EnhancedMAE),
+        ("e-mse", losses.EnhancedMSE),
+        ("e-ssim", losses.EnhancedSSIM),
+        ("e-psnr", losses.EnhancedPSNR),
+        ("e-flip", losses.EnhancedFLIP),
+    ],
+)
+def test_a_trained_file_gives_the_loss_that_was_trained(kind, term, tmp_path):
+    torch.manual_seed(0)
+    trainer = masks.MaskTrainer(EnhancedMetric(kind))
+    reference, distorted = torch.rand(2, 2, 3, 32, 32)
+    trainer.start(reference, distorted)
+    file = tmp_path / "masks.safetensors"
+    save_file(trainer.metric.folded(), file)
+    with torch.no_grad():
+        value = trainer.metric(reference, distorted)
+    wanted = -10 * torch.log10(value) if kind == "e-psnr" else value
+    found = term(weights=file, reduction="none")(distorted, reference)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_a_trained_feature_bank_gives_e_vgg(tmp_path):
+    torch.manual_seed(0)
+    backbone = losses.build_backbone("embedded", weights="random")
+    trainer = masks.MaskTrainer(EnhancedMetric("e-vgg", backbone))
+    reference, distorted = torch.rand(2, 2, 3, 32, 32)
+    trainer.start(reference, distorted)
+    file = tmp_path / "masks.safetensors"
+    save_file(trainer.metric.folded(), file)
+    bank = losses.load_masks(file, backbone.channels)
+    loss = losses.FeatureLoss(backbone, bank, reduction="none")
+    with torch.no_grad():
+        wanted = trainer.metric(reference, distorted)
+    torch.testing.assert_close(loss(distorted, reference), wanted, rtol=1e-4, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def vgg16(tmp_path_factory):
+    """File of random VGG-16 weights under torchvision's names."""
+    torch.manual_seed(0)
+    state = losses.build_backbone("vgg16", weights="random").body.state_dict()
+    file = tmp_path_factory.mktemp("vgg") / "vgg16.safetensors"
+    save_file({name.replace("features_", "features."): v for name, v in state.items()}, file)
+    return file
+
+
+@pytest.mark.parametrize(("kind", "term"), [("e-lpips", losses.ELPIPS), ("e-dists", losses.EDISTS)])
+@pytest.mark.parametrize("order", ["reference_first", "distorted_first"])
+def test_a_trained_file_gives_the_learned_distance(kind, term, order, vgg16, tmp_path):
+    torch.manual_seed(0)
+    metric = build_metric(kind, weights=vgg16, order=order)
+    reference, distorted = torch.rand(2, 2, 3, 32, 32)
+    masks.MaskTrainer(metric).start(reference, distorted)
+    file = tmp_path / "masks.safetensors"
+    save_file(metric.folded(), file)
+    with torch.no_grad():
+        wanted = metric(reference, distorted)
+        found = term(vgg16, file, order=order, reduction="none")(distorted, reference)
+        again = build_metric(kind, weights=vgg16, order=order).load(file)(reference, distorted)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-7)
+    torch.testing.assert_close(again, wanted, rtol=1e-4, atol=1e-7)
+
+
+def test_taps_of_any_backbone(tmp_path):
+    torch.manual_seed(0)
+    taps = ["relu1_2", "relu2_2", "relu3_4"]
+    metric = build_metric("e-vgg", "vgg19", "random", taps)
+    assert metric.channels == (64, 128, 256)
+    reference, distorted = torch.rand(2, 1, 3, 32, 32)
+    masks.MaskTrainer(metric).start(reference, distorted)
+    file = tmp_path / "masks.safetensors"
+    save_file(metric.folded(), file)
+    backbone = metric._distance[0].backbone
+    loss = losses.FeatureLoss(backbone, losses.load_masks(file, backbone.channels))
+    with torch.no_grad():
+        wanted = metric(reference, distorted)[0]
+    torch.testing.assert_close(loss(distorted, reference), wanted, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("function", ["masked_flip", "masked_unit", "structure"])
+def test_new_error_maps_have_the_right_gradients(function):
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.rand(2, 1, 3, 6, 6, generator=generator, dtype=torch.float64)
+    weight = torch.rand(3, generator=generator, dtype=torch.float64)
+    maps = {
+        "masked_flip": trainable.masked_flip,
+        "masked_unit": partial(trainable.masked_unit_difference, weight=weight),
+        "structure": partial(trainable.structure_and_texture_of_masked, alpha=weight, beta=weight),
+    }
+    mask = torch.rand(1, 1, 6, 6, generator=generator, dtype=torch.float64).requires_grad_()
+    assert torch.autograd.gradcheck(lambda m: maps[function](x, y, m), mask)
+
+
+def test_filters_of_an_error_are_not_rounded_to_half_precision():
+    reference = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    distorted = (reference + 0.01).clamp(0, 1)
+    for kind in ("e-ssim", "e-flip"):
+        metric = EnhancedMetric(kind)
+        with torch.no_grad():
+            (wanted,) = metric.error_maps(reference, distorted, masked=False)
+            with torch.autocast("cpu", torch.bfloat16):
+                (found,) = metric.error_maps(reference, distorted, masked=False)
+        torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"kind": "e-mae", "backbone": "vgg16"}, "e-mae compares pixels"),
+        ({"kind": "e-lpips", "backbone": "vgg19"}, "has all taps of vgg16"),
+        ({"kind": "e-dists", "taps": ["relu1_2"]}, "has all taps of vgg16"),
+    ],
+)
+def test_arguments_that_a_metric_has_no_use_for(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        build_metric(**arguments)
+
+
+def test_ctrl_c_between_two_steps_keeps_the_state(table, tmp_path):
+    def interrupt(done, terms, norm):
+        assert set(terms) == {"regression", "ranking", "place"} and norm > 0
+        if done == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(table, states=tmp_path, on_step=interrupt)
+    assert [path.name for path in tmp_path.iterdir()] == ["7.state"]
+    (tmp_path / "7.state").write_bytes(b"broken")
+    with pytest.raises(ValueError, match="7.state: not a state of this training"):
+        trained(table, states=tmp_path)
+
+
+def test_a_loss_that_is_not_finite_is_not_kept(table, tmp_path):
+    trainer = masks.MaskTrainer(EnhancedMetric("e-mae"))
+    with torch.no_grad():
+        trainer.mappings[0].offset.fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match="not finite at step 1: lower train.learning_rate"):
+        masks.train_masks(trainer, table, SETTINGS, tmp_path, save_freq=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_tap_is_asked_for_the_opinion_by_itself():
+    torch.manual_seed(0)
+    backbone = losses.build_backbone("embedded", weights="random")
+    trainer = masks.MaskTrainer(EnhancedMetric("e-vgg", backbone))
+    reference, distorted = torch.rand(2, 2, 3, 32, 32)
+    trainer.start(reference, distorted)
+    opinions, places = trainer(reference, distorted)
+    assert len(opinions) == len(places) == 1 + len(backbone.channels)
+    opinions[1].sum().backward()  # of the first tap
+    finders = [trainer.metric.masks.get_submodule(f"mask_finder_{k}") for k in (1, 2)]
+    assert finders[0].conv1[0].weight.grad.abs().sum() > 0
+    assert finders[1].conv1[0].weight.grad is None
+
+
+def test_plain_metric_is_the_metric_without_masks():
+    reference, distorted = torch.rand(2, 2, 3, 32, 32)
+    plain = EnhancedMetric("e-mae")(reference, distorted, masked=False)
+    torch.testing.assert_close(plain, (reference - distorted).abs().mean((1, 2, 3)))
+
+
+def test_scaler_rises_from_nothing_to_the_opinion():
+    distances = torch.linspace(0.001, 0.02, 40)
+    visible = (distances / 0.02) ** 0.5
+    state = fit_scaler(distances, visible)
+    scaler = losses.ScalerNetwork()
+    scaler.load_state_dict({k.removeprefix("scaler_network."): v for k, v in state.items()})
+    with torch.no_grad():
+        found = scaler(distances.view(-1, 1, 1, 1)).flatten()
+        at_zero = scaler(torch.zeros(1, 1, 1, 1)).item()
+    assert at_zero < 0.1
+    assert (found - visible).abs().mean() < 0.05
+
+
+def test_no_photograph_stands_on_both_sides_of_a_split(table):
+    references = table.references.copy()
+    references[:, 0, 0, 0] = np.arange(6)  # no two are alike
+    table = replace(table, references=references)
+    first, second = table.split(3)
+    assert set(first.photographs).isdisjoint(second.photographs)
+    assert len(first.references) + len(second.references) == len(table.references)
+    with pytest.raises(ValueError, match="photographs"):
+        table.subset([1]).split(3)
+
+
+def test_ensemble_is_monotone_and_in_range():
+    raw = np.random.default_rng(0).normal(size=(5, 4))
+    scores = ensemble({"a": raw, "b": np.exp(raw)})
+    assert scores.min() == 0 and scores.max() == 1
+    assert (np.argsort(scores, axis=None) == np.argsort(raw, axis=None)).all()
+
+
+def test_pseudo_opinion_of_real_distortions_falls_with_the_error():
+    image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    smooth = ndimage.gaussian_filter(image, (4, 4, 0)).astype(np.uint8)
+    table = draw_table([smooth], 2, 6, 64, seed=0)
+    assert table.scores.shape == (12,) and table.versions.shape == (12, 64, 64, 3)
+    again = draw_table([smooth], 2, 6, 64, seed=0)
+    np.testing.assert_array_equal(table.scores, again.scores)
+    np.testing.assert_array_equal(table.versions, again.versions)
+
+
+@pytest.mark.parametrize("kind", ["e-vgg", "e-something"])
+def test_bad_kind(kind):
+    assert "e-vgg" in KINDS
+    with pytest.raises(ValueError, match="expected one of e-mae"):
+        EnhancedMetric(kind)
