@@ -1,8 +1,8 @@
 """Reading and writing pictures: RGB in memory, 8 or 16 bits, the same way everywhere.
 
-OpenCV decodes, and its BGR order never leaves this file. Files are read whole and decoded from
-memory, so that names may hold any characters. Orientation tags (EXIF) are ignored, but for
-those of TIFF, and an alpha channel is dropped, not blended: the stored colours stay as they are.
+What is read, and how, is the table of `restoration.data.decode`. Files are read whole and decoded
+from memory, so that names may hold any characters. Images come upright, as their EXIF orientation
+says, and without their alpha channel.
 
 A `.npy` file is a picture that was decoded once and for all (`restoration data prepare --decoded`).
 It is mapped into memory, which all processes share, and only what is cut from it is ever read.
@@ -15,8 +15,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from restoration.data.decode import decode, upright_size
+
 DECODED = ".npy"
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", DECODED)
+NOT_READ = (  # images of other formats: a folder that holds some says so
+    *(".avif", ".heic", ".heif", ".gif", ".jp2", ".jxl", ".exr", ".hdr", ".psd", ".tga"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf"),
+)
 
 
 def read_image(source: str | PathLike[str] | bytes, name: str | None = None) -> np.ndarray:
@@ -28,11 +34,12 @@ def read_image(source: str | PathLike[str] | bytes, name: str | None = None) -> 
 
     Returns:
         RGB, (H, W, 3), uint8, or uint16 for a file of 16 bits per channel. Grey becomes three
-        equal channels, alpha is dropped, a palette is looked up. Read-only for a `.npy` file.
+        equal channels, alpha is dropped, a palette is looked up; upright. Read-only for a `.npy`
+        file.
 
     Raises:
         FileNotFoundError: the file is not there.
-        ValueError: the file cannot be decoded, or has neither 8 nor 16 bits.
+        ValueError: the file cannot be decoded exactly, or has neither 8 nor 16 bits.
     """
     if isinstance(source, bytes):
         data, name = source, name or "<bytes>"
@@ -43,13 +50,20 @@ def read_image(source: str | PathLike[str] | bytes, name: str | None = None) -> 
         if path.suffix.lower() == DECODED:
             return _map_array(path)
         data, name = path.read_bytes(), name or str(path)
-    buffer = np.frombuffer(data, np.uint8)
-    image = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED) if buffer.size else None
-    if image is None:
-        raise ValueError(f"expected a readable image, got {name}, which cannot be decoded")
-    if image.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"expected 8 or 16 bits per channel, got {image.dtype} in {name}")
-    return _as_rgb(image)
+    return decode(data, name)
+
+
+def image_size(path: str | PathLike[str]) -> tuple[int, int]:
+    """Height and width of an image file, upright, from its header.
+
+    Args:
+        path: of a file that `read_image` reads.
+
+    Raises:
+        ValueError: the header cannot be read.
+    """
+    path = Path(path)
+    return _map_array(path).shape[:2] if path.suffix.lower() == DECODED else upright_size(path)
 
 
 def read_rgb8(source: str | PathLike[str] | bytes, name: str | None = None) -> np.ndarray:
@@ -176,10 +190,3 @@ def _check_array(image: np.ndarray, name: str) -> None:
         raise ValueError(
             f"expected RGB (H, W, 3) of 8 or 16 bits, got {image.shape} {image.dtype} in {name}"
         )
-
-
-def _as_rgb(image: np.ndarray) -> np.ndarray:
-    """OpenCV's grey, BGR or BGRA array as RGB."""
-    if image.ndim == 2 or image.shape[2] == 1:
-        return np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)  # (H, W, 3)
-    return np.ascontiguousarray(image[:, :, 2::-1])

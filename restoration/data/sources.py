@@ -5,6 +5,7 @@ A source is a numbered list of pictures: `len()`, `.names`, `.read(i)` (uint8), 
 
 import difflib
 import importlib.util
+import logging
 import os
 import re
 from abc import ABC, abstractmethod
@@ -18,7 +19,9 @@ import lmdb
 import numpy as np
 from PIL import Image
 
-from restoration.data.images import EXTENSIONS, read_image, to_float, to_uint8
+from restoration.data.images import EXTENSIONS, NOT_READ, image_size, read_image, to_float, to_uint8
+
+logger = logging.getLogger(__name__)
 
 PHOTOGRAPHS = {
     "astronaut": "astronaut.png",
@@ -32,6 +35,7 @@ PHOTOGRAPHS = {
     "retina": "retina.jpg",
     "rocket": "rocket.jpg",
 }
+SHOWN = 3  # names of files that are not read, in a warning
 _META_LINE = re.compile(r"^(?P<name>.+) \((?P<h>\d+),(?P<w>\d+),\d+\) \d+$")
 
 
@@ -74,12 +78,8 @@ class _FileSource(Source):
         return read_image(self.paths[index])
 
     def size(self, index: int) -> tuple[int, int]:
-        """Height and width of picture `index`, from the header of the file where possible."""
-        try:
-            with Image.open(self.paths[index]) as header:
-                return header.height, header.width
-        except (OSError, Image.DecompressionBombError):  # kinds that only OpenCV can read
-            return self.decode(index).shape[:2]
+        """Height and width of picture `index`, from the header of the file."""
+        return image_size(self.paths[index])
 
 
 def find_pictures(root: Path) -> list[Path]:
@@ -88,8 +88,13 @@ def find_pictures(root: Path) -> list[Path]:
     Links to folders are followed, and a link that leads nowhere is found, to fail when it is read:
     pictures must not be left out in silence.
     """
-    found = [p for p in _files_below(root) if p.suffix.lower() in EXTENSIONS]
-    return sorted(found, key=lambda p: _natural(p.relative_to(root).as_posix()))
+    files = list(_files_below(root))
+    not_read = sorted(p.name for p in files if p.suffix.lower() in NOT_READ)
+    if not_read:
+        shown = ", ".join(not_read[:SHOWN]) + (", ..." if len(not_read) > SHOWN else "")
+        logger.warning("%s: %d files of formats not read here: %s", root, len(not_read), shown)
+    pictures = [p for p in files if p.suffix.lower() in EXTENSIONS]
+    return sorted(pictures, key=lambda p: _natural(p.relative_to(root).as_posix()))
 
 
 def _files_below(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:

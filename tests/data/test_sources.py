@@ -65,12 +65,12 @@ def test_folder_follows_links(folder, tmp_path):
         source.size(source.names.index("gone.png"))
 
 
-def test_size_of_a_file_that_pillow_cannot_read(folder, monkeypatch):
-    def refuse(path):
-        raise Image.DecompressionBombError(path)
-
-    monkeypatch.setattr(sources.Image, "open", refuse)
-    assert sources.FolderSource(folder).size(1) == (10, 12)
+def test_formats_that_are_not_read_are_named(folder, caplog):
+    for name in ("a.heic", "b.GIF", "c.ppm", "d.avif", "notes.txt"):
+        (folder / name).write_bytes(b"x")
+    names = sources.FolderSource(folder).names
+    assert not {"a.heic", "b.GIF", "notes.txt"} & set(names)
+    assert "4 files of formats not read here: a.heic, b.GIF, c.ppm, ..." in caplog.text
 
 
 def test_folder_missing_or_empty(tmp_path):

@@ -1,0 +1,182 @@
+"""Decoding of encoded images: by content, exactly or not at all, turned as EXIF says.
+
+| format | read by | read | refused |
+|---|---|---|---|
+| PNG | Pillow; OpenCV at 16 bits | grey, RGB, palette; 1 to 16 bits; any alpha | animations |
+| JPEG, MPO | Pillow | grey, YCbCr; the first image of an MPO | CMYK, 12 bits |
+| WebP | Pillow | lossy and lossless | animations |
+| BMP | Pillow | 1 to 32 bits, palette, RLE, bit fields, OS/2 | |
+| TIFF | Pillow to 8 bits; at 16 bits tifffile, else OpenCV | grey of either sign, RGB, palette, \
+YCbCr; the first page | CMYK, Lab, float, signed, other depths, colours multiplied by alpha |
+
+An alpha channel is dropped, not blended: the stored colours stay as they are. Truncated and
+damaged files are refused. No decoder writes to the terminal.
+"""
+
+import io
+import struct
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from restoration.data import decode_tiff
+from restoration.data.decode_tiff import Refused
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF")  # JPEG opens MPO too
+ORIENTATION = 0x0112  # the EXIF tag
+TURNED = (5, 6, 7, 8)  # orientations that exchange height and width
+COLOURS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "YCbCr")
+TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+PNG_METADATA = (b"eXIf", b"Raw profile type", b"xmp")
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_PIXELS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")  # the chunks that hold the stored colours
+
+
+def decode(data: bytes, name: str) -> np.ndarray:
+    """Decode one image at its own depth.
+
+    Args:
+        data: content of a file; its format is told from the content.
+        name: what to call the image in an error.
+
+    Returns:
+        RGB, (H, W, 3), uint8, or uint16 for a file of 16 bits per channel; upright.
+
+    Raises:
+        ValueError: the image cannot be decoded exactly, has a colour space or depth other than
+            those of the table above, or more pixels than Pillow takes for honest.
+    """
+    try:
+        image = _decode(data)
+    except Refused as error:
+        raise ValueError(f"expected an image of 8 or 16 bits, got {name}: {error}") from error
+    except Exception as error:  # decoders raise whatever a damaged file leads them to
+        raise ValueError(
+            f"expected a readable image, got {name}, which cannot be decoded: {_line(error)}"
+        ) from error
+    return np.ascontiguousarray(image)
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """Height and width of an image as `decode` returns it, without decoding it.
+
+    Args:
+        path: an image file.
+
+    Raises:
+        FileNotFoundError: the file is not there.
+        ValueError: the header cannot be read.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"expected an image file, got {path}, which is not one")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=FORMATS) as header:
+                turned = orientation(header, path.read_bytes) in TURNED
+                size = (header.height, header.width)
+                return size[::-1] if turned and header.format != "TIFF" else size  # TIFF: turned
+    except Exception as error:  # decoders raise whatever a damaged file leads them to
+        raise ValueError(f"expected a readable image, got {path}: {_line(error)}") from error
+
+
+def orientation(image: Image.Image, read: Callable[[], bytes]) -> int:
+    """Orientation of an image that is not loaded, 1 to 8, from its EXIF or XMP.
+
+    Args:
+        image: what `PIL.Image.open` returned.
+        read: the content of its file, for a PNG: its metadata may stand behind the pixels, where
+            Pillow finds it only by decoding them.
+    """
+    if image.format == "PNG" and not any(mark in read() for mark in PNG_METADATA):
+        return 1
+    return image.getexif().get(ORIENTATION, 1)
+
+
+def _decode(data: bytes) -> np.ndarray:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's: damaged metadata, and half its limit of pixels
+        return _tiff(data) if data.startswith(TIFF_SIGNATURES) else _by_pillow(data)
+
+
+def _tiff(data: bytes) -> np.ndarray:
+    """(H, W, 3) of the first page; what libtiff complains of is refused."""
+    with decode_tiff.complaints() as said:
+        deep = decode_tiff.decode_deep(data)
+        pixels = _by_pillow(data) if deep is None else turn(*deep)
+    if said:
+        raise ValueError(said[0])
+    return pixels
+
+
+def _by_pillow(data: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        if image.format == "TIFF":
+            return _of_8_bits(image)  # Pillow makes it upright
+        if image.format != "MPO" and getattr(image, "is_animated", False):
+            raise Refused(f"an animation of {getattr(image, 'n_frames', 0)} images")
+        deep = image.format == "PNG" and data[24] == 16
+        pixels = _png_of_16_bits(data, image) if deep else _of_8_bits(image)
+        return turn(pixels, orientation(image, lambda: data))
+
+
+def _of_8_bits(image: Image.Image) -> np.ndarray:
+    """(H, W, 3) uint8 of an image that Pillow reads exactly."""
+    if image.mode not in COLOURS:
+        raise Refused(f"colours of kind {image.mode}")
+    if image.mode in ("1", "L", "LA"):
+        grey = np.asarray(image.convert("L") if image.mode == "1" else image)
+        grey = grey if grey.ndim == 3 else grey[:, :, None]  # (H, W, 1 or 2)
+        return np.repeat(grey[:, :, :1], 3, axis=2)
+    if image.mode in ("RGB", "RGBA", "RGBX"):
+        return np.asarray(image)[:, :, :3]
+    return np.asarray(image.convert("RGB"))
+
+
+def _png_of_16_bits(data: bytes, image: Image.Image) -> np.ndarray:
+    """(H, W, 3) uint16; Pillow, which keeps 8 bits of colour, proves that the file is whole."""
+    image.load()
+    pixels = PNG_SIGNATURE + b"".join(_png_chunks(data))  # libpng prints what it thinks of others
+    stored = cv2.imdecode(np.frombuffer(pixels, np.uint8), cv2.IMREAD_UNCHANGED)
+    if stored is None or stored.dtype != np.uint16:
+        raise ValueError("a PNG of 16 bits that OpenCV does not read")
+    if stored.ndim == 2:
+        return np.repeat(stored[:, :, None], 3, axis=2)
+    return stored[:, :, 2::-1]  # from BGR or BGRA
+
+
+def _png_chunks(data: bytes) -> Iterator[bytes]:
+    """The chunks of a PNG file that hold pixels, each with its length, name and checksum."""
+    place = len(PNG_SIGNATURE)
+    while place + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, place)
+        end = place + 12 + length
+        if data[place + 4 : place + 8] in PNG_PIXELS:
+            yield data[place:end]
+        place = end
+
+
+def turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Make an image upright.
+
+    Args:
+        pixels: (H, W, ...) as stored.
+        orientation: value of the EXIF or TIFF tag, 1 to 8; others count as 1.
+    """
+    if orientation in TURNED:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels
+
+
+def _line(error: Exception) -> str:
+    """The first line of what a decoder said, without what changes from run to run."""
+    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return text.split(" <_io")[0]
