@@ -58,7 +58,7 @@ def decode(data: bytes, name: str) -> np.ndarray:
         raise ValueError(
             f"expected a readable image, got {name}, which cannot be decoded: {_line(error)}"
         ) from error
-    return np.ascontiguousarray(image)
+    return np.require(image, requirements=["C", "W"])  # Pillow lends its own memory, read-only
 
 
 def upright_size(path: Path) -> tuple[int, int]:

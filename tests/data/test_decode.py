@@ -194,3 +194,9 @@ def test_damaged_checks_name_the_file(tmp_path):
             decode(content, "a.tif")
         with pytest.raises(ValueError, match=r"a\.tif"):
             image_size(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA"])
+def test_pixels_are_ones_own(mode, rgb):
+    pixels = decode(encoded(Image.fromarray(rgb).convert(mode), "PNG"), "a.png")
+    assert pixels.flags.writeable and pixels.flags.c_contiguous
