@@ -2,7 +2,8 @@
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from torch import nn
 
@@ -40,6 +41,24 @@ def build(type: str, **kwargs: object) -> nn.Module:
         )
     _check_arguments(type, arch, kwargs)
     return arch(**kwargs)
+
+
+def build_network(arguments: Mapping[str, Any] | None) -> nn.Module:
+    """Build the network of an option file.
+
+    Args:
+        arguments: the section `network_g`: `type` and the arguments of `build`.
+
+    Raises:
+        ValueError: there is no such section, or the network refuses its arguments, whatever
+            foreign code raises.
+    """
+    if arguments is None:
+        raise ValueError("option `network_g` is missing")
+    try:
+        return build(**arguments)
+    except (TypeError, RuntimeError, AssertionError, LookupError) as error:  # BasicSR's raise all
+        raise ValueError(f"network_g: {error or type(error).__name__}") from error
 
 
 def _check_arguments(name: str, arch: Callable[..., nn.Module], kwargs: dict[str, object]) -> None:

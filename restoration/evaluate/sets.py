@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 import losses
-from restoration.archs import build, load_network, restore
+from restoration.archs import build_network, load_network
+from restoration.archs.probe import PROBE_SIDE, check_network
 from restoration.common import distributed
 from restoration.common.folders import environment, write_json
 from restoration.data import GreySource, Source, open_source
@@ -37,7 +38,6 @@ from restoration.options.schema import Options, TestRun
 COLUMNS = {"psnr": "PSNR", "ssim": "SSIM", "lpips": "LPIPS", "e_mae": "E-MAE x100"}
 LOWER_IS_BETTER = {"lpips", "e_mae"}
 PICTURE_SIGMAS = 4
-PROBE_SIDE = 64  # pixels of the flat image that a network is tried on
 
 
 @dataclass
@@ -112,62 +112,6 @@ def open_metrics(specs: Sequence[str | dict[str, Any]]) -> Metrics:
     return metrics
 
 
-def build_network(options: Options) -> nn.Module:
-    """Build the network that the options name; the wrong kind of argument is a ValueError."""
-    if options.network_g is None:
-        raise ValueError("option `network_g` is missing")
-    return _build(options.network_g)
-
-
-def _build(arguments: dict[str, Any]) -> nn.Module:
-    try:
-        return build(**arguments)
-    except (TypeError, RuntimeError, AssertionError, LookupError) as error:  # BasicSR's raise all
-        raise ValueError(f"network_g: {error or type(error).__name__}") from error
-
-
-def check_network(
-    network: nn.Module, channels: int, side: int, device: torch.device, padded: bool
-) -> None:
-    """Try a network on one flat image, so that what does not fit is found before work starts.
-
-    Args:
-        network: on the device.
-        channels: of the images.
-        side: of the image.
-        device: where to compute.
-        padded: pad, and repeat grey images, as tests do; training runs the network as it is.
-
-    Raises:
-        ValueError: the network is made for other images, or changes their shape.
-    """
-    takes = getattr(network, "inp_channels", channels)
-    if takes != channels and not (padded and channels == 1):
-        raise ValueError(
-            f"expected a network for images of {channels} channels (`in_ch` of the data set), "
-            f"got one for {takes} (`network_g.inp_channels`)"
-        )
-    image = torch.full((1, channels, side, side), 0.5, device=device)
-    training = network.training
-    network.eval()
-    try:
-        with torch.no_grad():
-            out = restore(network, image) if padded else network(image)
-    except torch.cuda.OutOfMemoryError:
-        raise
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ValueError(
-            f"expected a network for images {tuple(image.shape)}, got one that fails: {reason}"
-        ) from error
-    finally:
-        network.train(training)
-    if out.shape != image.shape:
-        raise ValueError(
-            f"expected a network that keeps {tuple(image.shape)}, got {tuple(out.shape)}"
-        )
-
-
 def load_tested(options: Options, device: torch.device) -> nn.Module:
     """Build the network and load the checkpoint that the options name.
 
@@ -190,7 +134,7 @@ def load_checkpoint(run: TestRun, channels: Iterable[int], device: torch.device)
         FileNotFoundError: there is no such checkpoint.
         ValueError: the checkpoint does not fit the network, or the network not the images.
     """
-    network = _build(run.network_g or {})
+    network = build_network(run.network_g)
     load_network(network, run.pretrain_network_g, run.param_key_g, run.strict_load_g)
     network.to(device)
     for one in sorted(set(channels)):

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
-from restoration.archs import load_network
+from restoration.archs import build_network, load_network
+from restoration.archs.probe import PROBE_SIDE, check_network
 from restoration.archs.speed import arrange
 from restoration.common import distributed
 from restoration.data import (
@@ -24,15 +25,7 @@ from restoration.data import (
 )
 from restoration.evaluate.measure import EvaluationSet, evaluate
 from restoration.evaluate.picture import side_by_side
-from restoration.evaluate.sets import (
-    PROBE_SIDE,
-    Metrics,
-    build_network,
-    check_network,
-    open_images,
-    open_metrics,
-    open_sets,
-)
+from restoration.evaluate.sets import Metrics, open_images, open_metrics, open_sets
 from restoration.evaluate.tables import AVERAGE, summarize
 from restoration.options.datasets import TrainSet
 from restoration.options.schema import Options
@@ -121,7 +114,7 @@ def build_learning_rate(recipe: Train) -> Schedule:
 def initial_network(options: Options) -> nn.Module:
     """Build the network that training starts from; its weights follow from the seed alone."""
     torch.manual_seed(options.manual_seed)
-    network = build_network(options)
+    network = build_network(options.network_g)
     if options.path.pretrain_network_g is not None:
         paths = options.path
         load_network(network, paths.pretrain_network_g, paths.param_key_g, paths.strict_load_g)

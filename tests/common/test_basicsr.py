@@ -10,12 +10,10 @@ import torch
 
 import losses
 from losses import MaskBank
-from restoration.archs import Restormer
+from restoration.archs import Restormer, build_network
 from restoration.common import basicsr as basicsr_door
 from restoration.data import write_png
-from restoration.evaluate.sets import build_network
 from restoration.metrics import build_metrics
-from restoration.options.load import validate
 
 TINY = {"dim": 8, "num_blocks": [1, 1, 1, 1], "num_refinement_blocks": 1, "heads": [1, 1, 2, 2]}
 EMBEDDED = {"backbone": "embedded", "weights": "random"}
@@ -153,7 +151,7 @@ def test_a_network_that_cannot_be_built_is_a_mistake_of_the_options():
     """SwinIR raises a RuntimeError, whatever torch was asked for with such sizes."""
     options = {"type": "SwinIR", "img_size": 64, "window_size": 7}
     with pytest.raises(ValueError, match="network_g: shape"):
-        build_network(validate({"name": "x", "network_g": options}))
+        build_network(options)
 
 
 def test_losses_are_found():

@@ -13,6 +13,8 @@ from tiny import TINY
 from torch import nn
 
 from losses import MaskBank, weights
+from restoration.archs import build_network
+from restoration.archs.probe import check_network
 from restoration.cli import main
 from restoration.data import FolderSource, read_float, read_image
 from restoration.evaluate import EvaluationSet, evaluate, summarize
@@ -201,7 +203,7 @@ def whole(folders, tmp_path, random_mask, capsys):
 
     def run(**val):
         torch.manual_seed(1)
-        network = recipe.build_network(validate({"name": "x", "network_g": TINY}))
+        network = build_network(TINY)
         torch.save({"params": network.state_dict()}, tmp_path / "net.pth")
         options = {
             "name": "tested",
@@ -381,8 +383,8 @@ def test_grey_sets(folders, tmp_path, random_mask):
         }
     )
     sets = recipe.open_sets(options.datasets.test)
-    network = recipe.build_network(options)
-    recipe.check_network(network, 1, 16, CPU, padded=True)  # grey is repeated for three channels
+    network = build_network(options.network_g)
+    check_network(network, 1, 16, CPU, padded=True)  # grey is repeated for three channels
     metrics = recipe.open_metrics(["psnr", "e_mae"])
     report = recipe.run_evaluation(network, sets, metrics, CPU, "mine")
     assert len(report.rows) == 2 * 4 * 3

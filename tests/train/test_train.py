@@ -148,7 +148,7 @@ def test_first_step_by_hand(make_options, tmp_path):
         }
     )
     prepared = train_recipe.prepare(options, CPU)
-    twin = train_recipe.build_network(options)
+    twin = train_recipe.build_network(options.network_g)
     twin.load_state_dict(prepared.trainer.network.state_dict())
     batch = next(iter(train_recipe._loader(prepared, 0)))
     noisy, clean = train_recipe.train.__globals__["corrupt"](batch, CPU)
@@ -371,7 +371,7 @@ def test_network_that_draws_by_itself_resumes_exactly(make_options, tmp_path, mo
         def __init__(self):
             super().__init__(nn.Conv2d(3, 3, 3, padding=1), nn.Dropout(0.5))
 
-    monkeypatch.setattr(train_recipe, "build_network", lambda options: Drops())
+    monkeypatch.setattr(train_recipe, "build_network", lambda arguments: Drops())
     run(make_options(), tmp_path / "whole")
     run(make_options(train={"total_iter": 3}), tmp_path / "parts")
     run(make_options(), tmp_path / "parts", auto_resume=True)
@@ -637,7 +637,7 @@ def test_checkpoints_in_basicsrs_layout(make_options, tmp_path, images):
     assert last == tmp_path / "run/models/net_g_latest.pth"
     names = {p.name for p in (tmp_path / "run/models").iterdir()}
     assert names == {f"net_g_{label}.pth" for label in (3, 6, "latest", "best")}
-    network = train_recipe.build_network(options)
+    network = train_recipe.build_network(options.network_g)
     for name in names:
         content = torch.load(tmp_path / "run/models" / name, weights_only=True)
         assert set(content) == {"params", "params_ema"}
