@@ -185,8 +185,8 @@ def _ms_ssim(present: list[str]) -> Iterator[Peer]:
             ours,
             "torchmetrics",
             theirs,
-            f"{MIRRORS}, at the last scale",
-            _mirrored_ms_ssim,
+            MIRRORS_LAST,
+            _ms_ssim_of_torchmetrics,
         )
     if "pytorch-msssim" in present:
         import pytorch_msssim
