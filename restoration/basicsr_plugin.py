@@ -27,8 +27,9 @@ from torch.utils.data import Dataset
 import losses
 from restoration.archs import ARCHS, build, restore
 from restoration.common.basicsr import import_basicsr
-from restoration.data import corrupt, draw, evaluation_noise, open_source, symmetric
-from restoration.data.sampling import check_sigma
+from restoration.data import draw, open_source, symmetric
+from restoration.degradations import BatchDegradation, Chain, evaluation_noise
+from restoration.degradations.chain import as_tensors
 from restoration.metrics import Metric, build_metrics, known_metrics
 
 import_basicsr()
@@ -121,7 +122,8 @@ class GaussianDenoisingDataset(Dataset):
         self.augment = bool(opt.get("geometric_augs", True))
         self.seed = int(opt.get("seed", 0))
         self.sigma = _sigma(opt) if self.train else float(opt.get("sigma_test", 25))
-        check_sigma(self.sigma)
+        self.chain = Chain({"type": "gaussian", "sigma": self.sigma})
+        self.degrade = BatchDegradation(self.chain)
         self.size = opt.get("gt_size")
         if self.train and (not isinstance(self.size, int) or self.size < 1):
             raise ValueError(f"expected gt_size, the side of a crop, got {self.size!r}")
@@ -141,7 +143,7 @@ class GaussianDenoisingDataset(Dataset):
         visit = self.visits[index] = self.visits.get(index, -1) + 1
         seed = (self.seed + torch.initial_seed()) % 2**64
         sample = visit * len(self) + index
-        chosen = draw(seed, sample, len(self), augment=self.augment, sigma=self.sigma)
+        chosen = draw(seed, sample, len(self), augment=self.augment)
         image = self.source.read(index)  # (H, W, 3); BasicSR's sampler has chosen the picture
         room = [side - self.size for side in image.shape[:2]]
         if min(room) < 0:
@@ -152,12 +154,10 @@ class GaussianDenoisingDataset(Dataset):
         top, left = int(chosen.top * (room[0] + 1)), int(chosen.left * (room[1] + 1))
         crop = image[top : top + self.size, left : left + self.size]
         crop = symmetric(crop, chosen.symmetry)[None].transpose(0, 3, 1, 2)  # (1, 3, P, P)
-        batch = {
-            "crop": torch.from_numpy(crop.copy()),
-            "sigma": torch.tensor([chosen.sigma]),
-            "noise_seed": torch.tensor([chosen.noise_seed]),
-        }
-        noisy, clean = corrupt(batch, "cpu")
+        drawn = self.chain.draw(chosen.uniform, chosen.noise_seed, _no_more)
+        parameters, seeds = as_tensors(*drawn)
+        batch = {"parameters": parameters[None], "seeds": seeds[None]}
+        noisy, clean = self.degrade({**batch, "crop": torch.from_numpy(crop.copy())}, "cpu")
         return noisy[0], clean[0]
 
     def _whole(self, index: int) -> tuple[Tensor, Tensor]:
@@ -179,8 +179,12 @@ def _to_chw(image: np.ndarray) -> Tensor:
     return torch.from_numpy(np.moveaxis(image, 2, 0).copy())  # (H, W, 3) -> (3, H, W)
 
 
+def _no_more(link: int) -> list[float]:
+    raise AssertionError("Gaussian noise alone needs no more numbers")
+
+
 def _sigma(opt: Mapping[str, Any]) -> Any:
-    """Restormer's `sigma_type` and `sigma_range` as the data layer takes them."""
+    """Restormer's `sigma_type` and `sigma_range` as a degradation takes them."""
     kind, given = opt.get("sigma_type", "random"), opt.get("sigma_range", [0, 50])
     if kind == "constant" and isinstance(given, int | float):
         return float(given)
@@ -189,7 +193,7 @@ def _sigma(opt: Mapping[str, Any]) -> Any:
             "expected sigma_type random or choice with a list as sigma_range, or constant with a "
             f"number, got {kind!r} and {given!r}"
         )
-    return ("blind" if kind == "random" else "choice", *given)
+    return list(given) if kind == "random" else {"choice": list(given)}
 
 
 def _to_rgb_batch(image: np.ndarray, crop_border: int, input_order: str) -> Tensor:

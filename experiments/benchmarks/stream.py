@@ -26,14 +26,15 @@ from restoration.data import (
     BatchPlan,
     CachedSource,
     DenoisingDataset,
+    Mixing,
     PatchSchedule,
     Source,
-    corrupt,
     make_loader,
     open_source,
     write_png,
 )
 from restoration.data.prepare import Cutting, prepare
+from restoration.degradations import BatchDegradation, Chain
 
 LARGEST_CROP = 384  # of the last stage; what the other design cuts at every stage
 AHEAD = 4  # batches per worker that wait at most, in both designs
@@ -98,9 +99,12 @@ def our_batches(
     source: Source, patch: int, batch: int, count: int, workers: int, mixup: float | None = None
 ) -> Batches:
     """Batches of the sample stream."""
-    dataset = DenoisingDataset(source, 0, ("blind", 0, 50), mixup_beta=mixup)
+    chain = Chain({"type": "gaussian", "sigma": [0, 50]})
+    mixing = None if mixup is None else Mixing(beta=mixup)
+    dataset = DenoisingDataset(source, 0, chain, mixing=mixing)
     plan = BatchPlan(PatchSchedule([count], [batch], [patch]), 0, count)
-    return (corrupt(one, "cpu") for one in make_loader(dataset, plan, workers))
+    degrade = BatchDegradation(chain)
+    return (degrade(one, "cpu") for one in make_loader(dataset, plan, workers))
 
 
 def measure(

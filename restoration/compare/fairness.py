@@ -14,12 +14,13 @@ import torch
 
 from restoration.common import distributed
 from restoration.compare.plan import Plan, ResolvedRecipe
-from restoration.data import DenoisingDataset, PatchSchedule
+from restoration.data import CropDataset, PatchSchedule
 from restoration.evaluate import EvaluationSet
 from restoration.evaluate.candidates import digest_tensors, plain_digest
 from restoration.options.load import differing_keys, plain
 from restoration.options.schema import Options
-from restoration.train.run import build_learning_rate, initial_network, open_stream
+from restoration.train.run import build_learning_rate, initial_network
+from restoration.train.stream import open_stream
 
 LOSS_KEYS = ("losses", "pixel_opt", "perceptual_opt")
 SPEED_KEYS = ("name", "num_worker_per_gpu", "cache_gb")  # change no sample
@@ -41,20 +42,17 @@ def conditions(options: Options) -> dict[str, Any]:
     }
 
 
-def stream_definition(dataset: DenoisingDataset, patches: PatchSchedule) -> dict[str, Any]:
+def stream_definition(dataset: CropDataset, patches: PatchSchedule) -> dict[str, Any]:
     """What the sample stream is a function of."""
     source = dataset.source
     return {
-        "seed": dataset.seed,
+        **dataset.definition,
         "images": [[name, *source.size(i)] for i, name in enumerate(source.names)],
-        "sigma": dataset.sigma,
-        "geometric_augs": dataset.geometric_augs,
-        "mixup": [dataset.mixup_beta, dataset.mixup_identity],
         "stages": [patches.iters, patches.batch_sizes, patches.patch_sizes],
     }
 
 
-def draws(dataset: DenoisingDataset, patches: PatchSchedule, steps: int, micro: int) -> str:
+def draws(dataset: CropDataset, patches: PatchSchedule, steps: int, micro: int) -> str:
     """Hash of samples as training gets them, at steps spread over the whole run.
 
     Args:

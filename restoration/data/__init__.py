@@ -1,7 +1,7 @@
-"""Pictures, the reproducible sample stream, and noise."""
+"""Images and the reproducible sample stream."""
 
-from restoration.data.dataset import DenoisingDataset
-from restoration.data.grey import GreySource
+from restoration.data.dataset import CropDataset, DenoisingDataset, PairedDataset
+from restoration.data.grey import GreySource, open_images
 from restoration.data.images import (
     EXTENSIONS,
     read_float,
@@ -12,8 +12,9 @@ from restoration.data.images import (
     write_png,
 )
 from restoration.data.loader import BatchPlan, make_loader
+from restoration.data.paired import PairedSource, open_pairs
 from restoration.data.patch_schedule import PatchSchedule
-from restoration.data.sampling import Draw, check_sigma, draw, epoch_order, symmetric
+from restoration.data.sampling import Draw, Mixing, draw, epoch_order, symmetric
 from restoration.data.sources import (
     PHOTOGRAPHS,
     CachedSource,
@@ -24,28 +25,30 @@ from restoration.data.sources import (
     make_lmdb,
     open_source,
 )
-from restoration.degradations.gaussian import corrupt, evaluation_noise
 
 __all__ = [
     "EXTENSIONS",
     "PHOTOGRAPHS",
     "BatchPlan",
     "CachedSource",
+    "CropDataset",
     "DenoisingDataset",
     "Draw",
     "FolderSource",
     "GreySource",
     "LmdbSource",
+    "Mixing",
+    "PairedDataset",
+    "PairedSource",
     "PatchSchedule",
     "SkimageSource",
     "Source",
-    "check_sigma",
-    "corrupt",
     "draw",
     "epoch_order",
-    "evaluation_noise",
     "make_lmdb",
     "make_loader",
+    "open_images",
+    "open_pairs",
     "open_source",
     "read_float",
     "read_image",

@@ -1,117 +1,183 @@
-"""Training samples for denoising: uint8 crops and the numbers that corrupt them on the device.
+"""Training samples: uint8 crops, and the numbers that degrade and mix them on the device.
 
-The dataset only cuts. Noise and mixing need floating point and happen in `degrade.corrupt`, so
-workers hand over a quarter of the bytes, and only the crop that the stage of training needs.
+The data sets only cut. Degradations and mixing need floating point and happen in
+`restoration.degradations.batch`, so workers hand over a quarter of the bytes, and only the crop
+that the stage of training needs.
 """
+
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from restoration.data.sampling import Draw, SigmaSpec, check_sigma, draw, symmetric
+from restoration.data.paired import PairedSource
+from restoration.data.sampling import Box, Draw, Mixing, draw, link_numbers, symmetric
 from restoration.data.sources import Source
+from restoration.degradations.batch import WAYS
+from restoration.degradations.chain import Chain, as_tensors
+
+Sample = dict[str, torch.Tensor]
 
 
-class DenoisingDataset(Dataset):
-    """Crops of clean pictures, each with its noise level and noise seed.
+class CropDataset(Dataset[Sample]):
+    """Crops of clean images; a subclass adds what the network is to be shown instead.
 
     Args:
-        source: clean pictures.
+        source: clean images.
         seed: seed of the sample stream.
-        sigma: a number, `("blind", low, high)` or `("choice", a, b, ...)`, in 0..255 units.
         geometric_augs: turn and mirror crops, the 8 symmetries of the square.
-        mixup_beta: mix pairs with a weight from Beta(b, b); None for no mixing.
-        mixup_identity: leave a sample alone with probability 1/2 instead of always mixing.
+        mixing: how samples are mixed; None for no mixing.
 
     Raises:
         ValueError: a setting is out of range.
     """
 
     def __init__(
-        self,
-        source: Source,
-        seed: int,
-        sigma: SigmaSpec,
-        geometric_augs: bool = True,
-        mixup_beta: float | None = None,
-        mixup_identity: bool = True,
+        self, source: Source, seed: int, geometric_augs: bool = True, mixing: Mixing | None = None
     ) -> None:
-        check_sigma(sigma)
         if not 0 <= seed < 2**64:
             raise ValueError(f"expected a seed in [0, 2**64), got {seed}")
-        if mixup_beta is not None and mixup_beta <= 0:
-            raise ValueError(f"expected mixup_beta > 0 or None, got {mixup_beta}")
-        self.source, self.seed, self.sigma = source, seed, sigma
-        self.geometric_augs = geometric_augs
-        self.mixup_beta, self.mixup_identity = mixup_beta, mixup_identity
+        self.source, self.seed = source, seed
+        self.geometric_augs, self.mixing = geometric_augs, mixing
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """What the stream depends on beside its images, as plain values."""
+        mixing = None if self.mixing is None else vars(self.mixing)
+        return {"seed": self.seed, "geometric_augs": self.geometric_augs, "mixing": mixing}
 
     def __len__(self) -> int:
-        """Pictures, that is samples per epoch; sample numbers go on beyond it."""
+        """Images, that is samples per epoch; sample numbers go on beyond it."""
         return len(self.source)
 
     def draw(self, index: int) -> Draw:
         """All random choices of sample `index`."""
-        return draw(
-            self.seed,
-            index,
-            len(self.source),
-            augment=self.geometric_augs,
-            mixup_beta=self.mixup_beta,
-            mixup_identity=self.mixup_identity,
-            sigma=self.sigma,
-        )
+        augment, mixing = self.geometric_augs, self.mixing
+        return draw(self.seed, index, len(self.source), augment=augment, mixing=mixing)
 
-    def __getitem__(self, key: tuple[int, int]) -> dict[str, torch.Tensor]:
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
         """Cut one sample.
 
         Args:
             key: number of the sample since the start of training, and the side of its crop.
 
         Returns:
-            `crop` (3, P, P) uint8, `sigma` in 0..255 units, `noise_seed`, and, with mixup on,
-            `lam`, `partner_crop`, `partner_sigma`, `partner_noise_seed` (zeros where lam is 1).
+            `crop` (C, P, P) uint8 and what the subclass adds; with mixing on, `lam` and the same
+            of a partner, named `partner_...` (zeros where there is none); with cutmix or cutblur
+            on, `way`, a code of `WAYS` or 0, and `box`, its top, left and side in pixels.
 
         Raises:
-            ValueError: the picture cannot be read or is smaller than the crop.
+            ValueError: the image cannot be read or is smaller than the crop.
         """
         index, patch_size = key
         chosen = self.draw(index)
-        sample = self._cut(chosen, patch_size, "")
-        if self.mixup_beta is None:
+        sample = self._cut(chosen, patch_size, index, False)
+        if self.mixing is None:
             return sample
-        sample["lam"] = torch.tensor(chosen.lam, dtype=torch.float32)
         if chosen.partner is not None:
-            return sample | self._cut(chosen.partner, patch_size, "partner_")
-        return sample | {
-            f"partner_{k}": torch.zeros_like(v) for k, v in sample.items() if k != "lam"
-        }
+            partner = self._cut(chosen.partner, patch_size, index, True)
+        else:
+            partner = {name: torch.zeros_like(value) for name, value in sample.items()}
+        mixed = sample | {f"partner_{name}": value for name, value in partner.items()}
+        mixed["lam"] = torch.tensor(chosen.lam, dtype=torch.float32)
+        if self.mixing.ways != ("mixup",):
+            mixed |= _rectangle(chosen, patch_size)
+        return mixed
 
     def check_sizes(self, patch_size: int) -> None:
-        """Refuse crops larger than any picture, before training starts.
+        """Refuse crops larger than any image, before training starts.
 
         Args:
             patch_size: the largest side of a crop.
 
         Raises:
-            ValueError: a picture is smaller; names it and both sizes.
+            ValueError: an image is smaller; names it and both sizes.
         """
         for index, name in enumerate(self.source.names):
             _check_size(self.source.size(index), patch_size, name)
 
-    def _cut(self, chosen: Draw, patch_size: int, prefix: str) -> dict[str, torch.Tensor]:
-        """The crop of one draw and the numbers of its noise."""
-        image = self.source.read(chosen.image)  # (H, W, 3)
+    def _cut(self, chosen: Draw, patch_size: int, index: int, of_partner: bool) -> Sample:
+        """The crop of one draw, and what a subclass adds."""
+        image = self.source.read(chosen.image)  # (H, W, C)
+        return {"crop": self._crop(image, chosen, patch_size)}
+
+    def _crop(self, image: np.ndarray, chosen: Draw, patch_size: int) -> torch.Tensor:
+        """Cut and turn an image, (H, W, C) -> (C, P, P) uint8."""
         height, width = image.shape[:2]
         _check_size((height, width), patch_size, self.source.names[chosen.image])
         top = int(chosen.top * (height - patch_size + 1))
         left = int(chosen.left * (width - patch_size + 1))
-        crop = image[top : top + patch_size, left : left + patch_size]  # (P, P, 3)
-        pixels = np.moveaxis(symmetric(crop, chosen.symmetry), 2, 0).copy()  # (3, P, P)
-        return {
-            f"{prefix}crop": torch.from_numpy(pixels),
-            f"{prefix}sigma": torch.tensor(chosen.sigma, dtype=torch.float32),
-            f"{prefix}noise_seed": torch.tensor(chosen.noise_seed, dtype=torch.int64),
-        }
+        crop = image[top : top + patch_size, left : left + patch_size]  # (P, P, C)
+        return torch.from_numpy(np.moveaxis(symmetric(crop, chosen.symmetry), 2, 0).copy())
+
+
+class DenoisingDataset(CropDataset):
+    """Crops of clean images, and how each is to be degraded.
+
+    Args:
+        source: clean images.
+        seed: seed of the sample stream.
+        chain: the degradations.
+        geometric_augs: turn and mirror crops, the 8 symmetries of the square.
+        mixing: how samples are mixed; None for no mixing.
+
+    A sample also has `parameters` (links, width) float32 and `seeds` (links,) int64.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        seed: int,
+        chain: Chain,
+        geometric_augs: bool = True,
+        mixing: Mixing | None = None,
+    ) -> None:
+        super().__init__(source, seed, geometric_augs, mixing)
+        self.chain = chain
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """What the stream depends on beside its images, as plain values."""
+        return super().definition | {"degradation": list(self.chain.specs)}
+
+    def _cut(self, chosen: Draw, patch_size: int, index: int, of_partner: bool) -> Sample:
+        more = partial(link_numbers, self.seed, index, of_partner=of_partner)
+        drawn = self.chain.draw(chosen.uniform, chosen.noise_seed, more)
+        parameters, seeds = as_tensors(*drawn)
+        crop = super()._cut(chosen, patch_size, index, of_partner)
+        return crop | {"parameters": parameters, "seeds": seeds}
+
+
+class PairedDataset(CropDataset):
+    """Crops of clean images, and the same crops of their degraded partners.
+
+    Args:
+        source: pairs of images.
+        seed: seed of the sample stream.
+        geometric_augs: turn and mirror crops, both alike.
+        mixing: how samples are mixed; None for no mixing.
+
+    A sample also has `input_crop` (C, P, P) uint8.
+    """
+
+    source: PairedSource
+
+    def _cut(self, chosen: Draw, patch_size: int, index: int, of_partner: bool) -> Sample:
+        clean = super()._cut(chosen, patch_size, index, of_partner)
+        degraded = self.source.degraded.read(chosen.image)
+        return clean | {"input_crop": self._crop(degraded, chosen, patch_size)}
+
+
+def _rectangle(chosen: Draw, patch_size: int) -> Sample:
+    """How a sample is mixed, and its rectangle in pixels."""
+    box = chosen.box or Box(0, 0, 0)
+    side = round(box.side * patch_size)
+    room = patch_size - side + 1
+    place = [int(box.top * room), int(box.left * room), side]
+    code = WAYS.get(chosen.way + ("_outside" if box.outside else ""), 0)
+    return {"way": torch.tensor(code), "box": torch.tensor(place)}
 
 
 def _check_size(size: tuple[int, int], patch_size: int, name: str) -> None:

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from restoration.data.sources import Source
+from restoration.data.sources import Source, open_source
 
 
 class GreySource(Source):
@@ -23,3 +23,13 @@ class GreySource(Source):
     def size(self, index: int) -> tuple[int, int]:
         """Height and width of picture `index`."""
         return self.source.size(index)
+
+
+def in_channels(source: Source, channels: int) -> Source:
+    """Images of a source in colour (3 channels) or grey (1)."""
+    return GreySource(source) if channels == 1 else source
+
+
+def open_images(dataroot: str, channels: int = 3) -> Source:
+    """Open a `dataroot` as colour (3 channels) or grey (1) images; see `open_source`."""
+    return in_channels(open_source(dataroot), channels)

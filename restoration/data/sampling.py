@@ -8,15 +8,66 @@ the other choices as they were. Uniforms and permutations are made from raw bits
 guarantees for ever; only the mixing weight uses `Generator.beta`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from math import inf
 
 import numpy as np
 
-SigmaSpec = float | Sequence[str | float]
-_SAMPLE, _PARTNER, _ORDER = 0, 1, 2  # separate streams under one key
+# separate streams under one key; from _LINKS on there are two for every degradation of a chain
+_SAMPLE, _PARTNER, _ORDER, _MIXING, _LINKS = 0, 1, 2, 3, 16
+CUTBLUR_SIDES = (0.2, 0.7)  # side of the exchanged rectangle over that of the crop
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """How samples are mixed, one way per sample.
+
+    Attributes:
+        mixup: add a partner, weighted (Zhang et al. 2018, arXiv:1710.09412).
+        cutmix: replace a rectangle by the partner's (Yun et al. 2019, arXiv:1905.04899).
+        cutblur: show the clean image inside or outside of a rectangle (Yoo et al. 2020,
+            arXiv:2004.00448).
+        beta: both parameters of mixup's Beta distribution.
+        identity: leave a sample alone with probability 1/2 instead of always mixing.
+
+    Raises:
+        ValueError: nothing to do, or beta is not positive.
+    """
+
+    mixup: bool = True
+    cutmix: bool = False
+    cutblur: bool = False
+    beta: float = 1.2
+    identity: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.ways:
+            raise ValueError("expected mixup, cutmix or cutblur, got none of them")
+        if not self.beta > 0:
+            raise ValueError(f"expected mixup_beta > 0, got {self.beta}")
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """The ways that are on."""
+        return tuple(name for name in ("mixup", "cutmix", "cutblur") if getattr(self, name))
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in a crop.
+
+    Attributes:
+        top: vertical place, in [0, 1) of the room there is.
+        left: horizontal place, in [0, 1) of the room there is.
+        side: side over that of the crop.
+        outside: of cutblur, whether the clean image is shown outside of it.
+    """
+
+    top: float
+    left: float
+    side: float
+    outside: bool = False
 
 
 @dataclass(frozen=True)
@@ -28,20 +79,24 @@ class Draw:
         top: vertical place of the crop, in [0, 1) of the room there is.
         left: horizontal place of the crop, in [0, 1) of the room there is.
         symmetry: one of the 8 symmetries of the square, see `symmetric`.
-        sigma: standard deviation of the noise, in 0..255 units.
-        noise_seed: seed of the noise, 63 bits.
+        uniform: the number in [0, 1) that the first degradation is drawn from.
+        noise_seed: seed of the first degradation's noise, 63 bits.
         lam: weight of this sample against its partner; 1.0 when it is not mixed.
         partner: the sample that it is mixed with, or None.
+        way: how it is mixed: mixup, cutmix, cutblur, or "" where it is left alone.
+        box: the rectangle of cutmix and cutblur.
     """
 
     image: int
     top: float
     left: float
     symmetry: int
-    sigma: float
+    uniform: float
     noise_seed: int
     lam: float = 1.0
     partner: "Draw | None" = None
+    way: str = ""
+    box: Box | None = None
 
 
 def draw(
@@ -50,20 +105,16 @@ def draw(
     num_images: int,
     *,
     augment: bool = True,
-    mixup_beta: float | None = None,
-    mixup_identity: bool = True,
-    sigma: SigmaSpec = ("blind", 0, 50),
+    mixing: Mixing | None = None,
 ) -> Draw:
-    """Decide everything about sample `index`.
+    """Decide everything about sample `index`, but for what its degradations draw by themselves.
 
     Args:
         seed: seed of the run, 0 <= seed < 2**64.
         index: number of the sample since the start of training, from 0.
         num_images: pictures in the source; each comes once per epoch of that many samples.
         augment: draw one of the 8 symmetries instead of leaving the crop as it is.
-        mixup_beta: mix pairs with a weight from Beta(b, b); None for no mixing.
-        mixup_identity: leave a sample alone with probability 1/2 instead of always mixing.
-        sigma: a number, `("blind", low, high)` or `("choice", a, b, ...)`, in 0..255 units.
+        mixing: how samples are mixed; None for no mixing.
 
     Returns:
         The choices; those of the partner, if any, come from a stream of their own.
@@ -75,13 +126,44 @@ def draw(
     raw, generator = _raw(seed, index, _SAMPLE)
     epoch, position = divmod(index, num_images)
     image = int(epoch_order(seed, epoch, num_images)[position])
-    mixed = mixup_beta is not None and (not mixup_identity or raw[6] < 0.5)
-    if not mixed:
-        return _choices(image, raw, augment, sigma)
+    alone = _choices(image, raw, augment)
+    if mixing is None or (mixing.identity and raw[6] >= 0.5):
+        return alone
+    way, box = mixing.ways[0], None
+    if mixing.ways != ("mixup",):
+        numbers, _ = _raw(seed, index, _MIXING)
+        way = mixing.ways[int(numbers[0] * len(mixing.ways))]
+        box = _box(way, numbers)
+    if way == "cutblur":
+        return replace(alone, way=way, box=box)
     other, _ = _raw(seed, index, _PARTNER)
-    partner = _choices(int(other[7] * num_images), other, augment, sigma)
-    lam = float(generator.beta(mixup_beta, mixup_beta))
-    return _choices(image, raw, augment, sigma, lam, partner)
+    partner = _choices(int(other[7] * num_images), other, augment)
+    if way == "cutmix":
+        return replace(alone, partner=partner, way=way, box=box)
+    lam = float(generator.beta(mixing.beta, mixing.beta))
+    return replace(alone, lam=lam, partner=partner, way=way)
+
+
+def link_numbers(seed: int, index: int, link: int, of_partner: bool = False) -> list[float]:
+    """Eight uniform numbers of sample `index` for one degradation of a chain.
+
+    Args:
+        seed: seed of the run.
+        index: number of the sample.
+        link: number of the degradation, from 0.
+        of_partner: those of the sample that it is mixed with.
+    """
+    numbers, _ = _raw(seed, index, _LINKS + 2 * link + of_partner)
+    return numbers
+
+
+def _box(way: str, numbers: list[float]) -> Box | None:
+    """The rectangle of a way of mixing; of cutmix, its share of the crop is uniform."""
+    if way == "mixup":
+        return None
+    low, high = CUTBLUR_SIDES
+    side = math.sqrt(numbers[3]) if way == "cutmix" else low + numbers[3] * (high - low)
+    return Box(numbers[1], numbers[2], side, way == "cutblur" and numbers[4] >= 0.5)
 
 
 @lru_cache(maxsize=8)
@@ -119,59 +201,16 @@ def symmetric(image: np.ndarray, code: int) -> np.ndarray:
     return turned[:, ::-1] if code >= 4 else turned
 
 
-def check_sigma(sigma: SigmaSpec) -> None:
-    """Refuse a noise level that is not one of the three forms.
-
-    Args:
-        sigma: a number, `("blind", low, high)` or `("choice", a, b, ...)`, in 0..255 units.
-
-    Raises:
-        ValueError: another form, a negative level, or low > high.
-    """
-    match sigma:
-        case int() | float():
-            levels = [sigma]
-        case ["blind", low, high]:
-            levels = [low, high]
-        case ["choice", *levels] if levels:
-            pass
-        case _:
-            raise ValueError(f"expected a number, (blind, low, high) or (choice, ...), got {sigma}")
-    numbers = all(isinstance(level, int | float) and 0 <= level < inf for level in levels)
-    if not numbers or (levels != sorted(levels) and sigma[0] == "blind"):
-        raise ValueError(f"expected levels >= 0, low before high, got {sigma}")
-
-
-def _choices(
-    image: int,
-    raw: list[float],
-    augment: bool,
-    sigma: SigmaSpec,
-    lam: float = 1.0,
-    partner: Draw | None = None,
-) -> Draw:
+def _choices(image: int, raw: list[float], augment: bool) -> Draw:
     """A draw from eight uniforms; 4 and 5 are the two halves of the noise seed."""
     return Draw(
         image=image,
         top=raw[0],
         left=raw[1],
         symmetry=int(raw[2] * 8) if augment else 0,
-        sigma=_sigma_at(sigma, raw[3]),
+        uniform=raw[3],
         noise_seed=int(raw[4] * 2**31) << 32 | int(raw[5] * 2**32),
-        lam=lam,
-        partner=partner,
     )
-
-
-def _sigma_at(sigma: SigmaSpec, u: float) -> float:
-    """The noise level at the uniform number u."""
-    check_sigma(sigma)
-    if isinstance(sigma, int | float):
-        return float(sigma)
-    kind, *levels = sigma
-    if kind == "choice":
-        return float(levels[int(u * len(levels))])
-    return float(levels[0] + u * (levels[1] - levels[0]))
 
 
 def _philox(seed: int, number: int, stream: int) -> np.random.Philox:

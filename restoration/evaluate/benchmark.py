@@ -10,8 +10,9 @@ import torch
 
 from restoration.archs import restore
 from restoration.common import distributed
-from restoration.data import GreySource, Source, evaluation_noise
+from restoration.data import GreySource, Source
 from restoration.data.known_sets import compare, digests_of, manifest, set_digest
+from restoration.degradations import evaluation_noise
 from restoration.evaluate import sets as recipe
 from restoration.evaluate.candidates import (
     TestedRun,

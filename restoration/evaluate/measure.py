@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from restoration.archs import restore
 from restoration.common import distributed
-from restoration.data import Source, evaluation_noise
+from restoration.data import Source
+from restoration.degradations import evaluation_noise
 from restoration.metrics import Metric, to_uint8_range
 
 NOISY = "noisy"

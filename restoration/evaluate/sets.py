@@ -13,7 +13,7 @@ from restoration.archs import build_network, load_network
 from restoration.archs.probe import PROBE_SIDE, check_network
 from restoration.common import distributed
 from restoration.common.folders import environment, write_json
-from restoration.data import GreySource, Source, open_source
+from restoration.data import open_images
 from restoration.evaluate.layouts import build_tables, latex, wide_markdown
 from restoration.evaluate.measure import (
     PROTOCOL,
@@ -58,12 +58,6 @@ class Metrics:
         """Whether higher is better, by column."""
         known = {name: name not in LOWER_IS_BETTER for name in COLUMNS}
         return known | {name: m.higher_is_better for name, m in self.by_name.items()}
-
-
-def open_images(dataroot: str, channels: int) -> Source:
-    """Open a `dataroot` as colour (3 channels) or grey (1) images."""
-    source = open_source(dataroot)
-    return GreySource(source) if channels == 1 else source
 
 
 def open_sets(test: Mapping[str, TestSet]) -> dict[str, EvaluationSet]:

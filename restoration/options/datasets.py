@@ -1,9 +1,10 @@
 """Options of the image sets: training samples and test sets."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
+from losses.naming import nearest
 from restoration.options.base import Strict, ignored
 
 SIGMA_LIMIT = 255.0
@@ -18,23 +19,100 @@ class IoBackend(Strict):
     type: Literal["disk", "lmdb"] = Field("disk", description="`disk` (a folder) or `lmdb`.")
 
 
-def _check_storage(dataroot: str, storage: IoBackend) -> None:
-    if storage.type == "lmdb" and not dataroot.endswith(".lmdb"):
-        raise ValueError(f"io_backend lmdb needs a dataroot_gt that ends in .lmdb, got {dataroot}")
+Degradations = dict[str, Any] | list[dict[str, Any]]
+
+NOTHING = (None, "", "none", "None")  # what option files write where there is no folder
+PAIRS = ("PairedImage", "PairedImageDataset", "Dataset_PairedImage")
+CLEAN = ("GaussianDenoising", "Dataset_GaussianDenoising")
+SETS = (*CLEAN, *PAIRS)
 
 
-class TrainSet(Strict):
-    """Training images and how they become samples."""
+class ImageSet(Strict):
+    """What training and test sets share: where images lie, and what their inputs are made of."""
 
-    name: str = Field("train", description="Name in the log.")
-    type: Literal["Dataset_GaussianDenoising", "GaussianDenoising"] = Field(
-        "GaussianDenoising", description="Clean images; the noise is made while training."
+    type: str = Field(
+        "GaussianDenoising",
+        description="`GaussianDenoising`: clean images, degraded while training or testing (by "
+        "noise, or by what `degradation` says); `PairedImage`: clean images and their degraded "
+        "partners (`dataroot_lq`). BasicSR's and Restormer's names of these mean the same.",
     )
     dataroot_gt: str = Field(
         description="Folder of clean images (or of the decoded ones of `restoration data prepare "
         "--decoded`, the fastest), a `.lmdb` folder, or `skimage:NAME,NAME` for photographs that "
         "ship inside scikit-image (`NAME@128` for all its crops of 128 pixels)."
     )
+    dataroot_lq: str | None = Field(
+        None, description="PairedImage: folder or `.lmdb` of the degraded images."
+    )
+    filename_tmpl: str = Field(
+        "{}",
+        description="PairedImage: name of a degraded image without extension; {} stands for the "
+        "name of its clean partner.",
+    )
+    degradation: Degradations | None = Field(
+        None,
+        description="GaussianDenoising: what the input is made by, `{type: gaussian, sigma: [0, "
+        "50]}`, or a list applied in order. Types: gaussian (sigma), poisson_gaussian (shot, "
+        "sigma), jpeg (quality), blur (sigma), downsample (factor), or `package.module:Name`; "
+        "instead of the keys `sigma_...`.",
+    )
+    noise_map: bool = Field(
+        False,
+        description="Give the network sigma / 255 as one more input channel (FFDNet, DRUNet); "
+        "needs one gaussian degradation.",
+    )
+    in_ch: Literal[1, 3] = Field(3, description="Channels of the images.")
+    io_backend: IoBackend = Field(IoBackend(), description="How the images are stored.")
+
+    @property
+    def pairs(self) -> bool:
+        """Whether the degraded images are files too."""
+        return self.type in PAIRS
+
+    @field_validator("type")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in SETS:
+            known, hint = ", ".join(SETS), nearest(value, SETS)
+            raise ValueError(f"expected one of {known}, got {value!r}{hint}")
+        return value
+
+    @field_validator("dataroot_lq")
+    @classmethod
+    def _none_is_nothing(cls, value: str | None) -> str | None:
+        return None if value in NOTHING else value
+
+    @model_validator(mode="after")
+    def _check_images(self) -> "ImageSet":
+        if self.pairs and self.dataroot_lq is None:
+            raise ValueError(f"type {self.type} needs dataroot_lq, the folder of degraded images")
+        if not self.pairs and self.dataroot_lq is not None:
+            raise ValueError(
+                f"dataroot_lq has no effect on type {self.type}, which degrades clean images by "
+                "itself: for pairs of images give `type: PairedImage`"
+            )
+        if not self.pairs and self.filename_tmpl != "{}":
+            raise ValueError(f"filename_tmpl has no effect on type {self.type}")
+        without = {"degradation", "noise_map", "sigma_type", "sigma_range", "sigma_test"}
+        idle = sorted(without & self.model_fields_set) if self.pairs else []
+        if idle:
+            raise ValueError(f"{idle[0]} has no effect on pairs of images")
+        for key in ("dataroot_gt", "dataroot_lq"):
+            root = getattr(self, key)
+            if self.io_backend.type == "lmdb" and root is not None and not root.endswith(".lmdb"):
+                raise ValueError(f"io_backend lmdb needs a {key} that ends in .lmdb, got {root}")
+        return self
+
+    def _refuse_both(self, *keys: str) -> None:
+        both = [key for key in keys if key in self.model_fields_set]
+        if self.degradation is not None and both:
+            raise ValueError(f"give `degradation` or `{both[0]}`, not both")
+
+
+class TrainSet(ImageSet):
+    """Training images and how they become samples."""
+
+    name: str = Field("train", description="Name in the log.")
     sigma_type: Literal["random", "constant", "choice"] = Field(
         "random",
         description="`random`: uniform in sigma_range (blind); `constant`: its one value; "
@@ -44,9 +122,10 @@ class TrainSet(Strict):
         [0.0, 50.0],
         description="Noise level, [low, high], or the levels to choose from, in 0..255 units.",
     )
-    in_ch: Literal[1, 3] = Field(3, description="Channels of the network's input.")
     geometric_augs: bool = Field(True, description="Random flips and quarter turns.")
-    io_backend: IoBackend = Field(IoBackend(), description="How the images are stored.")
+    use_hflip: bool | None = Field(None, description="BasicSR's half of geometric_augs.")
+    use_flip: bool | None = Field(None, description="NAFNet's name of use_hflip.")
+    use_rot: bool | None = Field(None, description="BasicSR's other half of geometric_augs.")
     num_worker_per_gpu: int = Field(2, ge=0, description="Loader processes per rank.")
     batch_size_per_gpu: PositiveInt = Field(8, description="Samples per rank and step.")
     gt_size: PositiveInt = Field(128, description="Side of the training patch in pixels.")
@@ -62,8 +141,6 @@ class TrainSet(Strict):
     cache_gb: float = Field(
         1.0, ge=0, description="Memory per loader process for decoded images, in GB."
     )
-    dataroot_lq: str | None = ignored(None, "the noise is made while training")
-    filename_tmpl: str = ignored("{}", "clean images have no partner file")
     use_shuffle: bool = ignored(True, "every epoch is a fresh permutation")
     dataset_enlarge_ratio: float = ignored(1, "the sample stream has no epochs to enlarge")
     prefetch_mode: str | None = ignored(None, "torch's DataLoader prefetches")
@@ -73,7 +150,7 @@ class TrainSet(Strict):
         given = [v for v in (self.mini_batch_sizes, self.iters, self.gt_sizes) if v is not None]
         if given and (len(given) != 3 or len({len(v) for v in given}) != 1):
             raise ValueError("mini_batch_sizes, iters and gt_sizes go together, one length for all")
-        _check_storage(self.dataroot_gt, self.io_backend)
+        self._refuse_both("sigma_type", "sigma_range")
         levels, count = self.sigmas, len(self.sigmas)
         if self.sigma_type == "constant" and count != 1:
             raise ValueError(f"sigma_range needs one number for `constant`, got {levels}")
@@ -83,7 +160,16 @@ class TrainSet(Strict):
             raise ValueError(f"sigma_range must lie in [0, 255], got {self.sigma_range}")
         if self.sigma_type == "random" and levels[0] > levels[-1]:
             raise ValueError(f"sigma_range needs [low, high], got {levels}")
+        halves = {v for v in (self.use_hflip, self.use_flip, self.use_rot) if v is not None}
+        if len(halves) > 1 or (halves and "geometric_augs" in self.model_fields_set):
+            raise ValueError("use_hflip and use_rot go together here, as `geometric_augs`: give it")
         return self
+
+    @property
+    def symmetries(self) -> bool:
+        """Whether crops are turned and mirrored."""
+        halves = [v for v in (self.use_hflip, self.use_flip, self.use_rot) if v is not None]
+        return halves[0] if halves else self.geometric_augs
 
     @property
     def sigmas(self) -> list[float]:
@@ -91,30 +177,31 @@ class TrainSet(Strict):
         return self.sigma_range if isinstance(self.sigma_range, list) else [self.sigma_range]
 
     @property
+    def degradations(self) -> Degradations:
+        """What clean images are degraded by; what the keys `sigma_...` say is Gaussian noise."""
+        if self.degradation is not None:
+            return self.degradation
+        sigma: Any = {"choice": self.sigmas} if self.sigma_type == "choice" else self.sigmas
+        return {"type": "gaussian", "sigma": sigma}
+
+    @property
     def stages(self) -> tuple[list[int], list[int], list[int]]:
         """Steps, samples per rank, and patch side of each stage."""
-        if self.iters is None:
+        if self.iters is None or self.mini_batch_sizes is None or self.gt_sizes is None:
             return [1], [self.batch_size_per_gpu], [self.gt_size]
         return self.iters, self.mini_batch_sizes, self.gt_sizes
 
 
-class TestSet(Strict):
-    """Clean test images; the noise is made by the protocol, seed 0 before every image."""
+class TestSet(ImageSet):
+    """Test images: clean ones, degraded by the protocol, seed 0 before every image; or pairs."""
 
     __test__ = False  # not a test case, whatever its name suggests to pytest
 
     name: str | None = Field(None, description="Name in the tables; the key of the set if absent.")
-    type: Literal["Dataset_GaussianDenoising", "GaussianDenoising"] = Field(
-        "GaussianDenoising", description="Clean images; the noise is made by the protocol."
-    )
-    dataroot_gt: str = Field(description="As for training.")
     sigma_test: list[float] | float = Field(
         [15.0, 25.0, 50.0, 60.0], description="Noise levels of the evaluation, 0..255 units."
     )
-    in_ch: Literal[1, 3] = Field(3, description="Channels of the network's input.")
     max_images: PositiveInt | None = Field(None, description="Use only the first N images.")
-    io_backend: IoBackend = Field(IoBackend(), description="How the images are stored.")
-    dataroot_lq: str | None = ignored(None, "the noise is made by the protocol")
 
     @field_validator("sigma_test")
     @classmethod
@@ -131,8 +218,13 @@ class TestSet(Strict):
 
     @model_validator(mode="after")
     def _check(self) -> "TestSet":
-        _check_storage(self.dataroot_gt, self.io_backend)
+        self._refuse_both("sigma_test")
         return self
+
+    @property
+    def degradations(self) -> Degradations:
+        """What the images are tested under; a list of levels is a condition for each."""
+        return self.degradation or {"type": "gaussian", "sigma": self.sigma_test}
 
 
 class Datasets(BaseModel):

@@ -58,10 +58,14 @@ class Scheduler(Strict):
 
 
 class MixingAugs(Strict):
-    """Mixup of two samples, as in Restormer's recipe."""
+    """Mixing of samples, one way per sample where several are on."""
 
-    mixup: bool = Field(False, description="Mix pairs of samples.")
+    mixup: bool = Field(False, description="Add a partner, weighted, as in Restormer's recipe.")
     mixup_beta: float = Field(1.2, gt=0, description="Both parameters of the Beta distribution.")
+    cutmix: bool = Field(False, description="Replace a rectangle by that of a partner.")
+    cutblur: bool = Field(
+        False, description="Show the clean image inside, or outside, of a rectangle of the input."
+    )
     use_identity: bool = Field(True, description="Leave a sample unmixed with probability 1/2.")
 
 
@@ -95,7 +99,7 @@ class Train(Strict):
     warmup_iter: int = Field(-1, description="Steps of linear warm-up; -1 for none.")
     use_grad_clip: bool = Field(True, description="Clip the gradient's norm.")
     grad_clip_norm: float = Field(0.01, gt=0, description="The norm it is clipped to.")
-    mixing_augs: MixingAugs = Field(MixingAugs(), description="Mixup.")
+    mixing_augs: MixingAugs = Field(MixingAugs(), description="Mixing of samples.")
     ema_decay: float = Field(0.0, ge=0, lt=1, description="Weight averaging; 0 for none.")
     amp: Literal["none", "bf16", "fp16"] = Field("none", description="Autocast of the network.")
     accumulate: PositiveInt = Field(1, description="Micro-batches per optimiser step.")

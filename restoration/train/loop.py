@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from losses import Criterion
 from restoration.common import distributed
-from restoration.data import corrupt
+from restoration.degradations import BatchDegradation
 
 AMP_TYPES = {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -46,6 +46,7 @@ class Trainer:
         optimizer: over the network's parameters.
         learning_rate: rate as a function of the step (from 0).
         device: where the step runs.
+        degrade: turns a batch into network input and target.
         clip: largest gradient norm, or None.
         amp: "none", "bf16" or "fp16" autocast of the network; losses compute in float32.
         ema_decay: decay of the averaged weights, or 0 for none.
@@ -60,6 +61,7 @@ class Trainer:
         optimizer: torch.optim.Optimizer,
         learning_rate: Callable[[int], float],
         device: torch.device,
+        degrade: BatchDegradation,
         clip: float | None = None,
         amp: str = "none",
         ema_decay: float = 0.0,
@@ -68,6 +70,7 @@ class Trainer:
     ):
         self.network, self.criterion, self.optimizer = network, criterion, optimizer
         self.learning_rate, self.device, self.clip = learning_rate, device, clip
+        self.degrade = degrade
         self.seed = seed
         self.dtype = AMP_TYPES[amp]
         self.scaler = torch.amp.GradScaler(device.type, enabled=amp == "fp16")
@@ -84,9 +87,9 @@ class Trainer:
         """The network that validation and tests use: the averaged one where there is one."""
         return self.network if self.ema is None else self.ema.module
 
-    def _forward(self, noisy: Tensor) -> Tensor:
+    def _forward(self, degraded: Tensor) -> Tensor:
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
-            return self.module(noisy)
+            return self.module(degraded)
 
     def step(self, step: int, batches: list[dict[str, Tensor]]) -> StepResult:
         """One optimiser step over one or more micro-batches.
@@ -106,11 +109,11 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         sums: dict[str, Tensor] = {}
         for number, batch in enumerate(batches, start=1):
-            noisy, clean = corrupt(batch, self.device)
+            degraded, clean = self.degrade(batch, self.device)
             last = number == len(batches)
             wait = contextlib.nullcontext() if last else self._no_sync()
             with wait:
-                total, values = self.criterion(self._forward(noisy), clean)
+                total, values = self.criterion(self._forward(degraded), clean)
                 self.scaler.scale(total / len(batches)).backward()
             for name, value in {"total": total.detach(), **values}.items():
                 sums[name] = sums.get(name, 0) + value / len(batches)

@@ -15,17 +15,10 @@ from restoration.archs import build_network, load_network
 from restoration.archs.probe import PROBE_SIDE, check_network
 from restoration.archs.speed import arrange
 from restoration.common import distributed
-from restoration.data import (
-    BatchPlan,
-    CachedSource,
-    DenoisingDataset,
-    PatchSchedule,
-    Source,
-    make_loader,
-)
+from restoration.data import BatchPlan, CropDataset, PatchSchedule, make_loader
 from restoration.evaluate.measure import EvaluationSet, evaluate
 from restoration.evaluate.picture import side_by_side
-from restoration.evaluate.sets import Metrics, open_images, open_metrics, open_sets
+from restoration.evaluate.sets import Metrics, open_metrics, open_sets
 from restoration.evaluate.tables import AVERAGE, summarize
 from restoration.options.datasets import TrainSet
 from restoration.options.schema import Options
@@ -35,9 +28,9 @@ from restoration.train.criterion import build_criterion
 from restoration.train.learning_rate import Schedule, build_schedule
 from restoration.train.loop import Trainer, train
 from restoration.train.monitor import Monitor
+from restoration.train.stream import build_degradation_of, open_stream
 
 logger = logging.getLogger("restoration")
-GIGABYTE = 1024**3
 FUSED_DEVICES = ("cpu", "cuda")  # whose optimisers torch has in one kernel
 
 
@@ -48,51 +41,11 @@ class Run:
     options: Options
     recipe: Train
     trainer: Trainer
-    dataset: DenoisingDataset
+    dataset: CropDataset
     patches: PatchSchedule
     sets: dict[str, EvaluationSet]
     metrics: Metrics
     start: checkpoint.Progress
-
-
-def noise_levels(options: TrainSet) -> float | tuple[str | float, ...]:
-    """Say how samples draw their noise level, in the words of `DenoisingDataset`."""
-    levels = options.sigmas
-    if options.sigma_type == "choice":
-        return ("choice", *levels)
-    return levels[0] if options.sigma_type == "constant" else ("blind", levels[0], levels[-1])
-
-
-def build_dataset(options: TrainSet, recipe: Train, seed: int) -> DenoisingDataset:
-    """Open the training images and define the sample stream over them."""
-    source: Source = open_images(options.dataroot_gt, options.in_ch)
-    if options.cache_gb:
-        source = CachedSource(source, int(options.cache_gb * GIGABYTE))
-    mixing = recipe.mixing_augs
-    return DenoisingDataset(
-        source,
-        seed,
-        noise_levels(options),
-        geometric_augs=options.geometric_augs,
-        mixup_beta=mixing.mixup_beta if mixing.mixup else None,
-        mixup_identity=mixing.use_identity,
-    )
-
-
-def open_stream(options: Options) -> tuple[Train, TrainSet, PatchSchedule, DenoisingDataset]:
-    """Open what a run trains on: its two sections, the patches of every step, the sample stream.
-
-    Raises:
-        ValueError: the options miss a part, or an image is smaller than a patch.
-        FileNotFoundError: images are missing.
-    """
-    recipe, images = options.train, options.datasets.train
-    if recipe is None or images is None:
-        raise ValueError("training needs the sections `train` and `datasets.train`")
-    patches = PatchSchedule(*images.stages)
-    dataset = build_dataset(images, recipe, options.manual_seed)
-    dataset.check_sizes(max(images.stages[2]))
-    return recipe, images, patches, dataset
 
 
 def build_optimizer(network: nn.Module, options: Optimizer) -> torch.optim.Optimizer:
@@ -121,8 +74,10 @@ def initial_network(options: Options) -> nn.Module:
     return network
 
 
-def build_trainer(options: Options, recipe: Train, device: torch.device) -> Trainer:
-    """Build network, losses and optimiser."""
+def build_trainer(
+    options: Options, recipe: Train, images: TrainSet, device: torch.device
+) -> Trainer:
+    """Build network, losses, degradation and optimiser."""
     network = initial_network(options).to(device)
     arrange(network, recipe.compile, recipe.channels_last, recipe.checkpointing)
     return Trainer(
@@ -131,6 +86,7 @@ def build_trainer(options: Options, recipe: Train, device: torch.device) -> Trai
         build_optimizer(network, recipe.optim_g),
         build_learning_rate(recipe),
         device,
+        build_degradation_of(images),
         clip=recipe.grad_clip_norm if recipe.use_grad_clip else None,
         amp=recipe.amp,
         ema_decay=recipe.ema_decay,
@@ -166,7 +122,7 @@ def prepare(options: Options, device: torch.device, resume_from: Path | None = N
     recipe, images, patches, dataset = open_stream(options)
     sets = open_sets(options.datasets.test)
     metrics = open_metrics(options.val.metric_specs)
-    trainer = build_trainer(options, recipe, device)
+    trainer = build_trainer(options, recipe, images, device)
     check_fit(trainer, images)
     for one in options.datasets.test.values():
         check_network(trainer.network, one.in_ch, PROBE_SIDE, device, padded=True)

@@ -2,7 +2,17 @@ import numpy as np
 import pytest
 import torch
 
-from restoration.data import CachedSource, DenoisingDataset, FolderSource, symmetric, write_png
+from restoration.data import (
+    CachedSource,
+    DenoisingDataset,
+    FolderSource,
+    Mixing,
+    symmetric,
+    write_png,
+)
+from restoration.degradations import Chain
+
+BLIND, CONSTANT = (Chain({"type": "gaussian", "sigma": sigma}) for sigma in ([0, 50], 25))
 
 
 @pytest.fixture
@@ -15,14 +25,14 @@ def folder(tmp_path):
 
 def test_sample_is_uint8_and_matches_its_draw(folder):
     source = FolderSource(folder)
-    dataset = DenoisingDataset(source, seed=5, sigma=("blind", 0, 50))
+    dataset = DenoisingDataset(source, seed=5, chain=BLIND)
     assert len(dataset) == 3
     for index in range(20):
         sample, chosen = dataset[index, 8], dataset.draw(index)
-        assert set(sample) == {"crop", "sigma", "noise_seed"}
+        assert set(sample) == {"crop", "parameters", "seeds"}
         assert sample["crop"].dtype == torch.uint8 and sample["crop"].shape == (3, 8, 8)
-        assert sample["sigma"].item() == pytest.approx(chosen.sigma)
-        assert sample["noise_seed"].item() == chosen.noise_seed
+        assert sample["parameters"].item() == pytest.approx(50 * chosen.uniform)
+        assert sample["seeds"].item() == chosen.noise_seed
         image = source.read(chosen.image)
         top = int(chosen.top * (image.shape[0] - 7))
         left = int(chosen.left * (image.shape[1] - 7))
@@ -33,7 +43,7 @@ def test_sample_is_uint8_and_matches_its_draw(folder):
 def test_crops_reach_every_place_equally(tmp_path):
     places = np.arange(6 * 9, dtype=np.uint8).reshape(6, 9)
     write_png(tmp_path / "a.png", places)
-    dataset = DenoisingDataset(FolderSource(tmp_path), 0, 0, geometric_augs=False)
+    dataset = DenoisingDataset(FolderSource(tmp_path), 0, CONSTANT, geometric_augs=False)
     corners = [dataset[k, 3]["crop"][0, 0, 0].item() for k in range(5600)]
     counts = np.array([corners.count(value) for value in places[:4, :7].ravel()])
     assert counts.sum() == 5600  # no crop starts elsewhere
@@ -42,7 +52,7 @@ def test_crops_reach_every_place_equally(tmp_path):
 
 def test_whole_image_as_crop_does_not_alias_the_cache(folder):
     source = CachedSource(FolderSource(folder), 10**6)
-    dataset = DenoisingDataset(source, 0, 0, geometric_augs=False)
+    dataset = DenoisingDataset(source, 0, CONSTANT, geometric_augs=False)
     tall = next(k for k in range(9) if dataset.draw(k).image == 1)
     before = source.read(1).copy()
     dataset[tall, 16]["crop"].zero_()
@@ -50,8 +60,8 @@ def test_whole_image_as_crop_does_not_alias_the_cache(folder):
 
 
 def test_mixup_adds_a_partner(folder):
-    plain = DenoisingDataset(FolderSource(folder), 0, ("blind", 0, 50))
-    dataset = DenoisingDataset(FolderSource(folder), 0, ("blind", 0, 50), mixup_beta=1.2)
+    plain = DenoisingDataset(FolderSource(folder), 0, BLIND)
+    dataset = DenoisingDataset(FolderSource(folder), 0, BLIND, mixing=Mixing())
     alone = 0
     for index in range(40):
         sample, chosen = dataset[index, 8], dataset.draw(index)
@@ -63,14 +73,14 @@ def test_mixup_adds_a_partner(folder):
             assert sample["lam"] == 1 and not sample["partner_crop"].any()
         else:
             assert sample["lam"].item() == pytest.approx(chosen.lam)
-            assert sample["partner_noise_seed"].item() == chosen.partner.noise_seed
-            assert sample["partner_sigma"].item() == pytest.approx(chosen.partner.sigma)
+            assert sample["partner_seeds"].item() == chosen.partner.noise_seed
+            assert sample["partner_parameters"].item() == pytest.approx(50 * chosen.partner.uniform)
             assert sample["partner_crop"].any()
     assert 8 < alone < 32
 
 
 def test_image_smaller_than_the_crop(folder):
-    dataset = DenoisingDataset(FolderSource(folder), 0, 25)
+    dataset = DenoisingDataset(FolderSource(folder), 0, CONSTANT)
     message = r"at least 17x17 pixels, got 16x40 \(height x width\) in 1\.png"
     with pytest.raises(ValueError, match=message):
         dataset.check_sizes(17)
@@ -83,19 +93,15 @@ def test_image_smaller_than_the_crop(folder):
 
 def test_unreadable_image_is_named(folder):
     (folder / "2.png").write_bytes(b"no picture")
-    dataset = DenoisingDataset(FolderSource(folder), 0, 25)
+    dataset = DenoisingDataset(FolderSource(folder), 0, CONSTANT)
     with pytest.raises(ValueError, match=r"2\.png, which cannot be decoded"):
         [dataset[k, 8] for k in range(3)]
 
 
-@pytest.mark.parametrize(
-    ("changed", "message"),
-    [
-        ({"sigma": -3}, "levels >= 0"),
-        ({"seed": -1}, "a seed in"),
-        ({"mixup_beta": 0.0}, "mixup_beta > 0 or None, got 0.0"),
-    ],
-)
-def test_settings_out_of_range(folder, changed, message):
-    with pytest.raises(ValueError, match=message):
-        DenoisingDataset(FolderSource(folder), **({"seed": 0, "sigma": 25} | changed))
+def test_settings_out_of_range(folder):
+    with pytest.raises(ValueError, match="a seed in"):
+        DenoisingDataset(FolderSource(folder), -1, CONSTANT)
+    with pytest.raises(ValueError, match="mixup_beta > 0, got 0"):
+        Mixing(beta=0.0)
+    with pytest.raises(ValueError, match="mixup, cutmix or cutblur, got none"):
+        Mixing(mixup=False)

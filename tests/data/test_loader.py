@@ -16,11 +16,14 @@ from restoration.data import (
     CachedSource,
     DenoisingDataset,
     FolderSource,
+    Mixing,
     PatchSchedule,
-    corrupt,
     make_loader,
     write_png,
 )
+from restoration.degradations import BatchDegradation, Chain
+
+BLIND = Chain({"type": "gaussian", "sigma": [0, 50]})
 
 STEPS = 70
 SCHEDULE = {1: ([20, 20, 30], [24, 16, 8]), 2: ([20, 20, 30], [12, 8, 4])}  # one or two ranks
@@ -42,7 +45,7 @@ def folder(tmp_path_factory):
 
 def _dataset(folder, seed: int = 0) -> DenoisingDataset:
     source = CachedSource(FolderSource(folder), 10**6)
-    return DenoisingDataset(source, seed, ("blind", 0, 50), mixup_beta=1.2)
+    return DenoisingDataset(source, seed, BLIND, mixing=Mixing())
 
 
 def _hashes(folder, *, seed=0, workers=0, rank=0, world_size=1, start=0, accumulate=1):
@@ -52,7 +55,7 @@ def _hashes(folder, *, seed=0, workers=0, rank=0, world_size=1, start=0, accumul
     loader = make_loader(_dataset(folder, seed), plan, workers)
     assert len(loader) == len(plan) == (STEPS - start) * accumulate
     for keys, batch in zip(plan, loader, strict=True):
-        everything = [*batch.values(), *corrupt(batch, "cpu")]
+        everything = [*batch.values(), *BatchDegradation(BLIND)(batch, "cpu")]
         for row, (index, patch) in enumerate(keys):
             assert batch["crop"].shape[2] == patch and index not in hashes
             data = b"".join(value[row].numpy().tobytes() for value in everything)
@@ -117,7 +120,7 @@ def test_loader_leaves_the_global_generator_alone(folder):
 
 def test_error_of_a_worker_keeps_type_and_last_line(folder, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"no picture")
-    dataset = DenoisingDataset(FolderSource(tmp_path), 0, 25)
+    dataset = DenoisingDataset(FolderSource(tmp_path), 0, BLIND)
     with pytest.raises(ValueError, match=r"broken\.png") as caught:
         next(iter(make_loader(dataset, BatchPlan(_schedule(1), 0, 1), num_workers=1)))
     last = str(caught.value).strip().splitlines()[-1]
@@ -156,8 +159,10 @@ def test_workers_end_with_a_killed_trainer(folder, tmp_path):
     script.write_text(
         "import os, signal, sys\n"
         "from restoration.data import *\n"
+        "from restoration.degradations import Chain\n"
         "if __name__ == '__main__':\n"
-        "    dataset = DenoisingDataset(FolderSource(sys.argv[1]), 0, 25)\n"
+        "    chain = Chain({'type': 'gaussian', 'sigma': 25})\n"
+        "    dataset = DenoisingDataset(FolderSource(sys.argv[1]), 0, chain)\n"
         "    plan = BatchPlan(PatchSchedule([9], [1], [8]), 0, 99)\n"
         "    batches = iter(make_loader(dataset, plan, num_workers=1))\n"
         "    next(batches)\n"

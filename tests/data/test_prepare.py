@@ -19,6 +19,7 @@ from restoration.data import (
 )
 from restoration.data import prepare as module
 from restoration.data.prepare import Cutting, cut, prepare
+from restoration.degradations import Chain
 
 SMALL = Cutting(size=16, overlap=3, whole=24)
 
@@ -91,7 +92,10 @@ def test_decoded_patches_are_the_same_pixels(folder, tmp_path, capsys):
     files, decoded = FolderSource(tmp_path / "files"), FolderSource(tmp_path / "decoded")
     assert [Path(name).stem for name in files.names] == [Path(name).stem for name in decoded.names]
     assert {Path(name).suffix for name in decoded.names} == {".npy"}
-    streams = [DenoisingDataset(source, 0, 25) for source in (files, decoded)]
+    streams = [
+        DenoisingDataset(source, 0, Chain({"type": "gaussian", "sigma": 25}))
+        for source in (files, decoded)
+    ]
     for index in range(len(files)):
         np.testing.assert_array_equal(files.read(index), decoded.read(index))
         assert files.size(index) == decoded.size(index)

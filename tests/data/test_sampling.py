@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from restoration.data.sampling import check_sigma, draw, epoch_order, symmetric
+from restoration.data.sampling import Mixing, draw, epoch_order, symmetric
 
-MIXED = {"mixup_beta": 1.2, "mixup_identity": True, "sigma": ("blind", 0, 50)}
+MIXED = {"mixing": Mixing()}
 
 
 def test_a_draw_depends_on_seed_and_index_only():
@@ -20,13 +20,13 @@ def test_a_draw_depends_on_seed_and_index_only():
 def test_golden_draw():
     # Known answer of this stream: a change here changes every training run.
     d = draw(10, 12345, 432, **MIXED)
-    again = draw(10, 12345, 432, **(MIXED | {"mixup_beta": None}))
+    again = draw(10, 12345, 432)
     raw = np.random.Philox(key=np.array([10, 12345], np.uint64)).random_raw(8)
     u = (raw >> np.uint64(11)) / 2**53
     assert (d.top, d.left, d.symmetry) == (u[0], u[1], int(8 * u[2]))
-    assert d.sigma == pytest.approx(50 * u[3], rel=1e-15)
+    assert d.uniform == u[3]
     assert (d.partner is not None) == (u[6] < 0.5)
-    assert (again.image, again.noise_seed, again.sigma) == (d.image, d.noise_seed, d.sigma)
+    assert (again.image, again.noise_seed, again.uniform) == (d.image, d.noise_seed, d.uniform)
 
 
 @pytest.mark.parametrize("num_images", [1, 2, 13, 400])
@@ -47,7 +47,7 @@ def test_choices_are_uniform():
     for values in (
         [d.top for d in draws],
         [d.left for d in draws],
-        [d.sigma / 50 for d in draws],
+        [d.uniform for d in draws],
         [d.noise_seed / 2**63 for d in draws],
         [d.partner.top for d in draws if d.partner],
     ):
@@ -66,29 +66,13 @@ def test_mixup_weights():
     assert stats.kstest([d.lam for d in mixed], stats.beta(1.2, 1.2).cdf).pvalue > 1e-3
     assert all(d.lam == 1.0 for d in draws if d.partner is None)
     assert all(d.partner.partner is None and d.partner.lam == 1.0 for d in mixed)
-    assert all(draw(0, k, 50, mixup_beta=1.2, mixup_identity=False).partner for k in range(50))
+    assert all(draw(0, k, 50, mixing=Mixing(identity=False)).partner for k in range(50))
 
 
 def test_settings_do_not_disturb_each_other():
-    full, plain = draw(0, 3, 9, **MIXED), draw(0, 3, 9, augment=False, sigma=25)
-    assert (plain.symmetry, plain.sigma, plain.lam) == (0, 25.0, 1.0)
+    full, plain = draw(0, 3, 9, **MIXED), draw(0, 3, 9, augment=False)
+    assert (plain.symmetry, plain.uniform, plain.lam) == (0, full.uniform, 1.0)
     assert (full.image, full.top, full.noise_seed) == (plain.image, plain.top, plain.noise_seed)
-
-
-def test_sigma_of_a_list():
-    levels = [draw(0, k, 9, sigma=["choice", 15, 25, 50]).sigma for k in range(3000)]
-    counts = [levels.count(level) for level in (15.0, 25.0, 50.0)]
-    assert sum(counts) == 3000 and stats.chisquare(counts).pvalue > 1e-3
-
-
-@pytest.mark.parametrize(
-    "sigma",
-    [-1, ("blind", 5), ("blind", 50, 0), ("blind", -1, 5), ("choice",), ("other", 1, 2), "25"]
-    + [("blind", 0, "50"), float("nan")],
-)
-def test_sigma_of_another_form(sigma):
-    with pytest.raises(ValueError, match="expected"):
-        check_sigma(sigma)
 
 
 @pytest.mark.parametrize("seed, index", [(-1, 0), (2**64, 0), (0, -1)])

@@ -3,7 +3,9 @@ import pytest
 import torch
 from scipy import stats
 
-from restoration.data import corrupt, evaluation_noise
+from restoration.degradations import BatchDegradation, Chain, evaluation_noise
+
+corrupt = BatchDegradation(Chain({"type": "gaussian", "sigma": [0, 255]}))
 
 
 def _batch(size: int = 6, patch: int = 16, sigma: float = 25.0) -> dict[str, torch.Tensor]:
@@ -15,17 +17,17 @@ def _batch(size: int = 6, patch: int = 16, sigma: float = 25.0) -> dict[str, tor
 
     return {
         "crop": crops(),
-        "sigma": torch.full((size,), sigma),
-        "noise_seed": torch.arange(size) + 2**62,
+        "parameters": torch.full((size, 1, 1), sigma),
+        "seeds": torch.arange(size)[:, None] + 2**62,
         "lam": torch.ones(size),
         "partner_crop": crops(),
-        "partner_sigma": torch.full((size,), 40.0),
-        "partner_noise_seed": torch.arange(size) + 17,
+        "partner_parameters": torch.full((size, 1, 1), 40.0),
+        "partner_seeds": torch.arange(size)[:, None] + 17,
     }
 
 
 def _plain(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: batch[name] for name in ("crop", "sigma", "noise_seed")}
+    return {name: batch[name] for name in ("crop", "parameters", "seeds")}
 
 
 def test_clean_is_the_crop_and_noise_is_not_clipped():
@@ -48,11 +50,11 @@ def test_noise_is_gaussian_of_the_right_width(sigma):
 
 
 def test_sigma_is_per_sample_and_zero_is_clean():
-    batch = _plain(_batch()) | {"sigma": torch.tensor([0.0, 50, 0, 10, 20, 30])}
+    batch = _plain(_batch()) | {"parameters": torch.tensor([0.0, 50, 0, 10, 20, 30]).view(6, 1, 1)}
     noisy, clean = corrupt(batch, "cpu")
     widths = (noisy - clean).flatten(1).std(1) * 255
     torch.testing.assert_close(noisy[::2][:2], clean[::2][:2], rtol=0, atol=0)
-    np.testing.assert_allclose(widths, batch["sigma"], rtol=0.1)
+    np.testing.assert_allclose(widths, batch["parameters"].flatten(), rtol=0.1)
 
 
 def test_noise_does_not_depend_on_the_batch():
@@ -83,8 +85,8 @@ def test_mixup_against_numpy():
     for k, lam in enumerate(batch["lam"].tolist()):
         x = batch["crop"][k].numpy() / 255
         y = batch["partner_crop"][k].numpy() / 255
-        nx = x + noise(batch["noise_seed"][k], batch["sigma"][k])
-        ny = y + noise(batch["partner_noise_seed"][k], batch["partner_sigma"][k])
+        nx = x + noise(batch["seeds"][k], batch["parameters"][k])
+        ny = y + noise(batch["partner_seeds"][k], batch["partner_parameters"][k])
         np.testing.assert_allclose(clean[k], lam * x + (1 - lam) * y, atol=1e-6)
         np.testing.assert_allclose(noisy[k], lam * nx + (1 - lam) * ny, atol=1e-6)
 

@@ -356,12 +356,9 @@ def test_keys_without_effect_are_listed(tmp_path):
     ignored = ignored_keys(load_options(written(tmp_path, RESTORMER)))
     assert sorted(ignored) == sorted(
         [
-            "datasets.train.dataroot_lq",
-            "datasets.train.filename_tmpl",
             "datasets.train.use_shuffle",
             "datasets.train.dataset_enlarge_ratio",
             "datasets.train.prefetch_mode",
-            "datasets.val.dataroot_lq",
             "val.window_size",
             "val.rgb2bgr",
             "val.use_image",
