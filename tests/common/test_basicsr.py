@@ -338,7 +338,7 @@ def test_dataset_for_validation(plugin, folder):
         ({"gt_size": 32, "use_hflip": True}, "geometric_augs"),
         ({"gt_size": 32, "sigma_type": "constant", "sigma_range": [0, 50], "x": 1}, "number"),
         ({"gt_size": 32, "sigma_type": "uniform"}, "random or choice"),
-        ({"gt_size": 32, "sigma_range": [50, 0]}, "low before high"),
+        ({"gt_size": 32, "sigma_range": [50, 0]}, r"\[low, high\]"),
         ({"gt_size": 36}, "at least 36x36 pixels, got 33x35 in 1.png"),
     ],
 )

@@ -16,6 +16,7 @@ from torch import nn
 import losses
 from restoration.cli.train import for_debugging, opening, train
 from restoration.common import folders
+from restoration.degradations import BatchDegradation, Chain
 from restoration.masks.state import save_progress
 from restoration.options.load import validate
 from restoration.options.training import Optimizer
@@ -151,7 +152,7 @@ def test_first_step_by_hand(make_options, tmp_path):
     twin = train_recipe.build_network(options.network_g)
     twin.load_state_dict(prepared.trainer.network.state_dict())
     batch = next(iter(train_recipe._loader(prepared, 0)))
-    noisy, clean = train_recipe.train.__globals__["corrupt"](batch, CPU)
+    noisy, clean = prepared.trainer.degrade(batch, CPU)
     (2 * (twin(noisy) - clean).square().mean()).backward()
     expected = {name: p.detach() - 0.5 * p.grad for name, p in twin.named_parameters()}
     run(options, tmp_path / "run")
@@ -424,15 +425,16 @@ def make_trainer(network=None, **arguments):
     network = network or nn.Conv2d(3, 3, 3, padding=1)
     optimizer = torch.optim.SGD(network.parameters(), lr=1.0)
     criterion = build_criterion([{"type": "MSE"}])
-    return Trainer(network, criterion, optimizer, lambda step: 0.1, CPU, **arguments)
+    degrade = BatchDegradation(Chain({"type": "gaussian", "sigma": 25}))
+    return Trainer(network, criterion, optimizer, lambda step: 0.1, CPU, degrade, **arguments)
 
 
 def one_batch(seed=0, sigma=25.0):
     generator = torch.Generator().manual_seed(seed)
     return {
         "crop": torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8, generator=generator),
-        "sigma": torch.full((2,), sigma),
-        "noise_seed": torch.tensor([1, 2]),
+        "parameters": torch.full((2, 1, 1), sigma),
+        "seeds": torch.tensor([[1], [2]]),
     }
 
 
@@ -500,7 +502,8 @@ def test_autocast(make_options, tmp_path, amp):
 
 def test_weights_follow_from_the_seed(make_options):
     def first(seed):
-        made = train_recipe.build_trainer(make_options(manual_seed=seed), make_options().train, CPU)
+        options = make_options(manual_seed=seed)
+        made = train_recipe.build_trainer(options, options.train, options.datasets.train, CPU)
         return made.network.state_dict()
 
     assert_same(first(1), first(1))
@@ -601,11 +604,11 @@ def test_choice_of_noise_levels(make_options):
     images = make_options().datasets.train.model_dump(exclude_unset=True)
     chosen = {"sigma_type": "choice", "sigma_range": [15, 50]}
     prepared = train_recipe.prepare(make_options(datasets={"train": images | chosen}), CPU)
-    sigmas = {prepared.dataset.draw(index).sigma for index in range(30)}
+    sigmas = {prepared.dataset[index, 8]["parameters"].item() for index in range(30)}
     assert sigmas == {15.0, 50.0}
     images |= {"sigma_type": "constant", "sigma_range": 25}
     prepared = train_recipe.prepare(make_options(datasets={"train": images}), CPU)
-    assert {prepared.dataset.draw(index).sigma for index in range(5)} == {25.0}
+    assert {prepared.dataset[index, 8]["parameters"].item() for index in range(5)} == {25.0}
 
 
 # ------------------------------------------------------------------ folders and files
