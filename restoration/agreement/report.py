@@ -12,7 +12,7 @@ from restoration.agreement.bootstrap import draw_counts, interval, resampled_sta
 from restoration.agreement.metrics import NamedMetric
 from restoration.agreement.statistics import STATISTICS, Curve, agreement
 from restoration.common.folders import write_json
-from restoration.evaluate.tables import markdown
+from restoration.evaluate.layouts import markdown
 
 ALL = "all"
 LINE_MARK = "†"

@@ -1,19 +1,14 @@
 """`restoration train -opt FILE`."""
 
 import argparse
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from restoration.cli import session
 
 if TYPE_CHECKING:
-    import torch
-
     from restoration.options.schema import Options
-    from restoration.train.run import Run
 
-logger = logging.getLogger("restoration")
 DEBUG_STEPS = 8
 
 
@@ -42,35 +37,6 @@ def for_debugging(options: "Options") -> "Options":
     return options
 
 
-def opening(run: "Run", device: "torch.device", processes: int) -> list[str]:
-    """Lines that say what is about to train where, and what it has less of than was asked for."""
-    trainer, asked = run.trainer, run.options.num_gpu
-    count = sum(p.numel() for p in trainer.network.parameters())
-    lines = [
-        f"{run.options.network_g['type']} of {count:,} parameters on {device.type}, "
-        f"{len(run.dataset)} images, step {run.start.step} of {run.recipe.total_iter}"
-    ]
-    if asked not in (0, "auto") and device.type == "cpu":
-        lines.append(f"num_gpu is {asked}, but torch finds no GPU: training on the CPU")
-    elif asked != "auto" and asked > processes:
-        lines.append(
-            f"num_gpu is {asked}, but {processes} process(es) train, and batches are per process: "
-            f"torchrun --nproc-per-node {asked} -m restoration.train -opt FILE starts as many"
-        )
-    return lines
-
-
-def changed_since(folder: Path, options: "Options") -> list[str]:
-    """What differs from the options that the folder was last trained with."""
-    from restoration.options.load import differing_keys, dump_yaml, parse_yaml
-
-    before = folder / "options.yml"
-    if not before.is_file():
-        return []
-    then, now = (parse_yaml(text) for text in (before.read_text("utf-8"), dump_yaml(options)))
-    return [f"{key} {old} -> {new}" for key, old, new in differing_keys(then, now, absent=None)]
-
-
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     from restoration.options.load import load_options
@@ -92,33 +58,14 @@ def train(
     with_notes: bool = True,
 ) -> Path:
     """Train into a folder, saying which metrics cannot be had; returns the last checkpoint."""
-    from restoration.common import distributed
     from restoration.train import checkpoint
-    from restoration.train.run import prepare, run_training
+    from restoration.train.prepared import train_prepared
+    from restoration.train.run import prepare
 
     state = checkpoint.latest_state(folder) if auto_resume else None
     state = state or options.path.resume_state
     run = prepare(options, device, state)
-    goes_on = state is not None and folder.resolve() in state.resolve().parents
-    changed = changed_since(folder, options) if goes_on else []
-    session.open_folder(folder, keep=goes_on)
-    if not goes_on:
-        session.open_folder(tb_folder)
-    session.write_run_files(options, folder, device)
     console = session.make_console()
-    with session.logging_to(console, folder / "train.log"):
-        session.note_ignored(options)
-        for note in run.metrics.notes if with_notes else []:
-            logger.info(note)
-        for line in opening(run, device, distributed.world_size()):
-            logger.info(line)
-        if options.val.save_img:
-            logger.info("val.save_img is for `restoration test`: a training writes no images")
-        if state is not None:
-            logger.info("going on from %s", state)
-        if changed:
-            logger.info("changed since: %s", "; ".join(changed))
-        tb = tb_folder if options.logger.use_tb_logger else None
-        last = run_training(run, folder, console, tb)
-        logger.info("trained: %s", last)
-    return last
+    notes = run.metrics.notes if with_notes else []
+    with session.logging_to(console, None):
+        return train_prepared(run, folder, tb_folder, state, console, notes)

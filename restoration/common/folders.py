@@ -1,9 +1,11 @@
 """Run folders: never overwritten, and each explains its run."""
 
 import json
+import math
 import platform
 import subprocess
 import time
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -71,5 +73,17 @@ def environment(device: torch.device, world_size: int = 1) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write indented JSON; infinities become null, which is all that JSON has for them."""
-    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    """Write indented JSON; infinities and NaN become null, which is all that JSON has for them."""
+    text = json.dumps(_finite(content), indent=2, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _finite(content: Any) -> Any:
+    """Replace numbers that JSON does not have, in mappings and lists of any depth."""
+    if isinstance(content, Mapping):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    if isinstance(content, float) and not math.isfinite(content):
+        return None
+    return content

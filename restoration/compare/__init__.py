@@ -1,1 +1,6 @@
-"""Comparing recipes: the same data, weights and steps; paired statistics; what can be told."""
+"""Comparing: the same training with several losses, paired statistics, one report."""
+
+from restoration.compare.findings import find_differences
+from restoration.compare.options import Statistics
+
+__all__ = ["Statistics", "find_differences"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from restoration.common import distributed
 from restoration.common.folders import write_json
-from restoration.compare.fairness import check_unchanged, identify
+from restoration.compare.fairness import check_unchanged
 from restoration.compare.plan import Plan, ResolvedRecipe
 from restoration.options.load import differing_keys, load_options
 from restoration.train import checkpoint
@@ -39,7 +39,7 @@ def note(
         run: a training, not begun yet.
         folder: of the comparison.
         recipes: folder of the recipes' folders.
-        identity: see `identity.identify`.
+        identity: see `fairness.identify`.
         weights: SHA-256 of the weights of its loss.
     """
     if distributed.rank() == 0 and checkpoint.latest_state(recipes / run.place) is None:
@@ -55,28 +55,13 @@ def going_on(plan: Plan, folder: Path, recipes: Path) -> Begun:
     Raises:
         ValueError: one was begun with other options, or otherwise seeded.
     """
-    found = read(folder)
+    known = read(folder)
     for run in plan.runs:
         if run.trained:
             _check_options(run, recipes)
             if checkpoint.latest_state(recipes / run.place) is None:
-                found.pop(str(run.place), None)  # begins anew
-    return found
-
-
-def identities(plan: Plan, recipes: Path, known: Begun) -> dict[Path, dict[str, Any]]:
-    """What every training began with, or will, by its place.
-
-    Raises:
-        ValueError: the rest of a training would see something else than its beginning.
-    """
-    found = {}
-    for run in plan.runs:
-        if run.trained:
-            before = known.get(str(run.place), {})
-            finished = bool(before) and is_finished(run, recipes / run.place)
-            found[run.place] = _identity(run, before, finished)
-    return found
+                known.pop(str(run.place), None)  # begins anew
+    return known
 
 
 def is_finished(run: ResolvedRecipe, folder: Path) -> bool:
@@ -87,19 +72,23 @@ def is_finished(run: ResolvedRecipe, folder: Path) -> bool:
     return state is not None and last.is_file() and int(state.stem) == run.options.train.total_iter
 
 
-def _identity(run: ResolvedRecipe, known: dict[str, Any], finished: bool) -> dict[str, Any]:
-    """What a training began with; of what has not begun, or is not written down, what is now."""
-    before = known.get("identity")
-    if before is not None and finished:
-        return before
-    now = identify(run.options)
-    keys = [key for key, _, _ in differing_keys(now, before or now)]
+def check_identity(run: ResolvedRecipe, known: dict[str, Any], identity: dict[str, Any]) -> None:
+    """Refuse to go on with a training that would see something else than its beginning.
+
+    Args:
+        run: a training.
+        known: what it began with; empty if it has not begun, or nobody wrote it down.
+        identity: what it would begin with now, see `fairness.identify`.
+
+    Raises:
+        ValueError: they differ.
+    """
+    keys = [key for key, _, _ in differing_keys(identity, known.get("identity", identity))]
     if keys:
         raise ValueError(
             f"recipe {run.title} was begun with another {', '.join(keys)} under the same options "
             f"(other images, another start, or another number of processes): {WAYS_OUT}"
         )
-    return now
 
 
 def check_weights(run: ResolvedRecipe, known: dict[str, Any], weights: str) -> None:

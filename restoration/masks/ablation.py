@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import losses
-from restoration.evaluate.tables import markdown
+from restoration.evaluate.layouts import markdown
 from restoration.maps.figure import CELL, DPI, TEXT_HEIGHT, TOP_SHARE
 from restoration.masks.trainable import EnhancedMetric
 

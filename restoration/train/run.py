@@ -1,6 +1,7 @@
 """From typed options to a training run: network, criterion, sample stream, folders, order."""
 
 import logging
+import math
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +24,12 @@ from restoration.data import (
     Source,
     make_loader,
 )
-from restoration.evaluate.measure import EvaluationSet, evaluate
+from restoration.degradations.conditions import Condition
+from restoration.evaluate.measure import evaluate
 from restoration.evaluate.picture import side_by_side
-from restoration.evaluate.sets import Metrics, open_images, open_metrics, open_sets
-from restoration.evaluate.tables import AVERAGE, summarize
+from restoration.evaluate.rows import AVERAGE, condition_slug, summarize
+from restoration.evaluate.sets import EvaluationSet, open_images, open_sets
+from restoration.metrics import Metrics, open_metrics
 from restoration.options.datasets import TrainSet
 from restoration.options.schema import Options
 from restoration.options.training import Optimizer, Train
@@ -170,15 +173,27 @@ def prepare(options: Options, device: torch.device, resume_from: Path | None = N
     check_fit(trainer, images)
     for one in options.datasets.test.values():
         check_network(trainer.network, one.in_ch, PROBE_SIDE, device, padded=True)
-    start = checkpoint.resume(trainer, resume_from) if resume_from else checkpoint.Progress()
-    if start.step > recipe.total_iter:
-        raise ValueError(
-            f"{resume_from} is at step {start.step}, beyond train.total_iter = {recipe.total_iter}"
-        )
-    run = Run(options, recipe, trainer, dataset, patches, sets, metrics, start)
-    if start.best_of not in (None, best_of(run)):
-        start.best = None
+    beginning = checkpoint.Progress()
+    run = Run(options, recipe, trainer, dataset, patches, sets, metrics, beginning)
+    if resume_from is not None:
+        go_on(run, resume_from)
     return run
+
+
+def go_on(run: Run, state: Path) -> None:
+    """Let a prepared run go on from a training state.
+
+    Raises:
+        ValueError: the state does not fit, or is beyond the last step.
+    """
+    run.start = checkpoint.resume(run.trainer, state)
+    if run.start.step > run.recipe.total_iter:
+        raise ValueError(
+            f"{state} is at step {run.start.step}, beyond train.total_iter = "
+            f"{run.recipe.total_iter}"
+        )
+    if run.start.best_of not in (None, best_of(run)):
+        run.start.best = None
 
 
 def _loader(run: Run, start: int) -> DataLoader:
@@ -203,8 +218,8 @@ def validate(run: Run) -> tuple[dict[str, float], dict[str, Tensor]]:
     """
     images: dict[str, Tensor] = {}
 
-    def keep(name: str, image: str, sigma: float, *pictures: Tensor) -> None:
-        images.setdefault(f"{name}/sigma{sigma:g}", side_by_side(*pictures).cpu())
+    def keep(name: str, image: str, condition: Condition, *pictures: Tensor) -> None:
+        images.setdefault(f"{name}/{condition_slug(condition)}", side_by_side(*pictures).cpu())
 
     rows = evaluate(
         run.trainer.tested,
@@ -216,12 +231,11 @@ def validate(run: Run) -> tuple[dict[str, float], dict[str, Tensor]]:
         overlap=run.options.val.tile_overlap,
         on_image=keep,
     )
-    means = [r for r in summarize(rows, list(run.metrics.by_name)) if r["set"] == AVERAGE]
     values = {
-        f"{name}/sigma{row['sigma']:g}": row[name]
-        for row in means
-        for name in run.metrics.by_name
-        if row[name] is not None
+        f"{name}/{condition_slug(mean.condition)}": value
+        for mean in summarize(rows)
+        for name, value in mean.values.items()
+        if mean.set == AVERAGE and math.isfinite(value)
     }
     return values, images
 

@@ -257,7 +257,7 @@ def test_auto_resume(recipe, place, capsys):
     assert not list(place.glob("experiments/*archived*"))
     assert (place / "experiments/run/training_states/3.state").is_file()
     assert main(["train", "-opt", file]) == 0
-    printed = capsys.readouterr().err
+    printed = capsys.readouterr().out
     assert "archived as" in " ".join(printed.split())
 
 

@@ -14,7 +14,7 @@ from tiny import TINY
 from torch import nn
 
 import losses
-from restoration.cli.train import for_debugging, opening, train
+from restoration.cli.train import for_debugging, train
 from restoration.common import folders
 from restoration.masks.state import save_progress
 from restoration.options.load import validate
@@ -25,6 +25,7 @@ from restoration.train.criterion import build_criterion
 from restoration.train.loop import Trainer, interrupts_deferred, step_seed
 from restoration.train.loop import train as train_steps
 from restoration.train.monitor import Monitor, RunningMeans, clock
+from restoration.train.prepared import opening
 
 CPU = torch.device("cpu")
 

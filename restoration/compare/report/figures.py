@@ -13,6 +13,8 @@ import numpy as np
 
 from restoration.compare.findings import BETTER, WORSE, Difference, images_of
 from restoration.compare.result import Record
+from restoration.degradations.conditions import Condition
+from restoration.evaluate.rows import condition_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -85,40 +87,41 @@ def _figure(height: float, width: float = WIDTH) -> tuple["Figure", "object"]:
 
 
 def _unit(record: Record, metric: str) -> str:
-    return record.metrics.labels[metric] + (" (dB)" if metric == "psnr" else "")
+    column = record.columns[metric]
+    return f"{column.label} ({column.unit})" if column.unit else column.label
 
 
 def forest(record: Record, metric: str) -> str:
-    """Draw the mean difference to the reference with its interval, by noise level and recipe."""
+    """Draw the mean difference to the reference with its interval, by condition and recipe."""
     import matplotlib
 
     names = [one.name for one in record.plan.challengers]
-    sigmas = sorted({one.sigma for one in record.found.differences})
-    rows = len(names) * len(sigmas)
-    figure, axis = _figure(0.9 + 0.26 * rows + 0.12 * len(sigmas))
+    conditions = record.found.conditions
+    rows = len(names) * len(conditions)
+    figure, axis = _figure(0.9 + 0.26 * rows + 0.12 * len(conditions))
     said = []
     with matplotlib.rc_context(STYLE):
         for number, name in enumerate(names):
             colour, marker = colour_of(record, name)
             for one in record.found.of(name, metric):
-                place = sigmas.index(one.sigma) * (len(names) + 0.5) + number
+                place = conditions.index(one.condition) * (len(names) + 0.5) + number
                 _interval(axis, one, place, colour, marker)
-                said.append(f"{name} at sigma {one.sigma:g}: {one.paired.mean:+.4f}")
+                said.append(f"{name} at {condition_text(one.condition)}: {one.paired.mean:+.4f}")
             axis.plot([], [], marker=marker, color=colour, linestyle="none", label=name)
         axis.axvline(0, color=FAINT, linewidth=1, zorder=0)
-        middles = [k * (len(names) + 0.5) + (len(names) - 1) / 2 for k in range(len(sigmas))]
-        axis.set_yticks(middles, [f"σ {sigma:g}" for sigma in sigmas])
+        middles = [k * (len(names) + 0.5) + (len(names) - 1) / 2 for k in range(len(conditions))]
+        axis.set_yticks(middles, [condition_text(one, "σ {:g}") for one in conditions])
         axis.set_ylim(middles[-1] + len(names) / 2 + 0.2, -0.7)
         axis.tick_params(axis="y", length=0)
         axis.locator_params(axis="x", nbins=5)
-        way = "right" if record.metrics.directions[metric] else "left"
+        way = "right" if record.columns[metric].higher_is_better else "left"
         axis.set_xlabel(
             f"{_unit(record, metric)} minus that of {record.plan.reference.name}; {way} is better"
         )
         if len(names) > 1:
             figure.legend(loc="outside upper center", ncols=min(3, len(names)))
-    alt = f"Mean differences in {record.metrics.labels[metric]} with intervals. {'; '.join(said)}."
-    return to_svg(figure, alt, f"forest-{metric}")
+    alt = f"Mean differences in {record.columns[metric].label} with intervals. {'; '.join(said)}."
+    return to_svg(figure, alt, f"forest-{_safe(metric)}")
 
 
 def _interval(axis, one: Difference, place: float, colour: str, marker: str) -> None:
@@ -140,14 +143,15 @@ def _interval(axis, one: Difference, place: float, colour: str, marker: str) -> 
     )
 
 
-def scatter(record: Record, recipe: str, metric: str, sigma: float) -> str:
+def scatter(record: Record, recipe: str, metric: str, condition: Condition) -> str:
     """Draw every image: the reference's value to the right, the recipe's upwards."""
     import matplotlib
 
     reference = record.plan.reference.name
-    mine = images_of(record.found.rows, recipe, sigma)
-    others = images_of(record.found.rows, reference, sigma)
-    points = np.array([[others[key][metric], mine[key][metric]] for key in mine], float)
+    images = images_of(record.found.rows, recipe, condition)
+    others = images_of(record.found.rows, reference, condition)
+    pairs = [[others[key].values[metric], row.values[metric]] for key, row in images.items()]
+    points = np.array(pairs, float)
     points = points[np.isfinite(points).all(1)]
     figure, axis = _figure(3.2, 3.4)
     with matplotlib.rc_context(STYLE):
@@ -159,15 +163,19 @@ def scatter(record: Record, recipe: str, metric: str, sigma: float) -> str:
         axis.plot(*points.T, marker=marker, markersize=4.5, color=colour, alpha=0.8, linestyle="")
         axis.set(xlim=ends, ylim=ends, aspect="equal", xlabel=reference, ylabel=recipe)
         axis.locator_params(nbins=5)
-        axis.set_title(f"{_unit(record, metric)}, σ {sigma:g}", fontsize=11)
-    one = next(d for d in record.found.of(recipe, metric) if d.sigma == sigma)
-    side = "Above" if record.metrics.directions[metric] else "Below"
+        axis.set_title(
+            f"{_unit(record, metric)}, {condition_text(condition, 'σ {:g}')}", fontsize=11
+        )
     alt = (
-        f"{record.metrics.labels[metric]} of {len(points)} images at sigma {sigma:g}, {reference} "
-        f"against {recipe}. {side} the diagonal {recipe} is better: {one.paired.wins} images; "
-        f"{one.paired.ties} ties."
+        f"{record.columns[metric].label} of {len(points)} images at {condition_text(condition)}, "
+        f"{reference} against {recipe}."
     )
-    return to_svg(figure, alt, f"scatter-{recipe}-{metric}".replace(".", "-").replace("+", "-"))
+    for one in record.found.of(recipe, metric):
+        if one.condition == condition:
+            side = "Above" if one.higher_is_better else "Below"
+            alt += f" {side} the diagonal {recipe} is better: {one.paired.wins} images; "
+            alt += f"{one.paired.ties} ties."
+    return to_svg(figure, alt, f"scatter-{_safe(recipe)}-{_safe(metric)}")
 
 
 def curve(record: Record, term: str) -> str:
@@ -216,5 +224,5 @@ def _safe(text: str) -> str:
 def terms_of(record: Record) -> Sequence[str]:
     """Names of all loss terms that were trained with, the total first."""
     known = {name: None for rows in record.curves.values() for row in rows for name in row}
-    own = [name for name in known if name not in ("step", "lr", "grad_norm", "total")]
-    return [*own, *(["grad_norm"] if "grad_norm" in known else [])]
+    terms = [name for name in known if name not in ("step", "lr", "grad_norm", "total")]
+    return [*terms, *(["grad_norm"] if "grad_norm" in known else [])]
