@@ -30,8 +30,9 @@ def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     from restoration.evaluate.run import for_debugging
     from restoration.options.load import load_options
+    from restoration.options.schema import Options
 
-    options = load_options(arguments.opt, arguments.force_yml)
+    options: Options = load_options(arguments.opt, arguments.force_yml)
     if arguments.debug:
         options = for_debugging(options)
     folder = options.path.results_root / options.name

@@ -56,7 +56,7 @@ def commit() -> str | None:
 
 def environment(device: torch.device, world_size: int = 1) -> dict[str, Any]:
     """Describe what a run was made with: versions, commit, device, threads, processes."""
-    versions = {"python": platform.python_version()}
+    versions: dict[str, str | None] = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
             versions[name] = version(name)

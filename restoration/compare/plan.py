@@ -127,8 +127,8 @@ def _resolve(
     recipe: Recipe, shared: dict[str, Any], folder: Path, assignments: list[str]
 ) -> ResolvedRecipe:
     mapping = merge(_below(recipe, shared, folder), shared)
-    own = {key: getattr(recipe, key) for key in OVERRIDES if getattr(recipe, key) is not None}
-    mapping = override(merge(mapping, own), assignments) | {"name": recipe.name}
+    changes = {key: getattr(recipe, key) for key in OVERRIDES if getattr(recipe, key) is not None}
+    mapping = override(merge(mapping, changes), assignments) | {"name": recipe.name}
     trained = recipe.pretrain_network_g is None
     if not trained:
         start = {"pretrain_network_g": recipe.pretrain_network_g, "param_key_g": recipe.param_key_g}
@@ -136,7 +136,7 @@ def _resolve(
         mapping.pop("train", None)
         mapping["datasets"] = {k: mapping["datasets"][k] for k in _test_keys(mapping)}
     try:
-        options = validate(mapping)
+        options: Options = validate(mapping)
     except ValueError as error:
         raise ValueError(f"recipe {recipe.name}: {error}") from None
     if options.path.resume_state is not None:
@@ -163,10 +163,10 @@ def load_comparison(path: str | Path, assignments: list[str] | None = None) -> P
     path = Path(path)
     mapping = read_mapping(path)
     keys = list(Comparison.model_fields)
-    own = ("name", *keys)  # of the comparison, not of its recipes
-    mine = [a for a in assignments or [] if a.partition("=")[0].split(":")[0] in own]
-    others = [a for a in assignments or [] if a not in mine]
-    mapping = override(mapping, mine)
+    top = ("name", *keys)  # of the comparison, not of its recipes
+    outer = [a for a in assignments or [] if a.partition("=")[0].split(":")[0] in top]
+    others = [a for a in assignments or [] if a not in outer]
+    mapping = override(mapping, outer)
     try:
         _check_top_level(mapping, keys)
         settings = validate({k: v for k, v in mapping.items() if k in keys}, Comparison)

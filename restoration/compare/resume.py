@@ -13,6 +13,7 @@ from restoration.common.folders import write_json
 from restoration.compare.fairness import check_unchanged
 from restoration.compare.plan import Plan, ResolvedRecipe
 from restoration.options.load import differing_keys, load_options
+from restoration.options.schema import Options
 from restoration.train import checkpoint
 
 FILE = "begun.json"
@@ -115,11 +116,11 @@ def _check_options(run: ResolvedRecipe, folder: Path) -> None:
     if before.is_file():
         check_unchanged(run, load_options(before), before.parent)
     elif run.seed is not None and (single / "options.yml").is_file():
-        seed = load_options(single / "options.yml").manual_seed
+        earlier: Options = load_options(single / "options.yml")
         raise ValueError(
             f"recipe {run.name} was begun in {single} without `seeds`: to go on with it, move what "
-            f"is in it to {single / f'seed_{seed}'}; else choose another --out, or leave out "
-            "--auto_resume to begin anew"
+            f"is in it to {single / f'seed_{earlier.manual_seed}'}; else choose another --out, or "
+            "leave out --auto_resume to begin anew"
         )
     elif run.seed is None and any(single.glob("seed_*")):
         raise ValueError(

@@ -1,7 +1,7 @@
 """A whole comparison: check everything, train every recipe alike, measure all, write a report."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,6 @@ from restoration.evaluate.benchmark import Benchmark, run_benchmark
 from restoration.evaluate.candidates import TestedRun, baseline
 from restoration.evaluate.checks import check_metrics
 from restoration.evaluate.measure import NOISY, OnProgress
-from restoration.evaluate.rows import Row
 from restoration.evaluate.sets import open_sets
 from restoration.metrics import Metrics, open_metrics
 from restoration.options.run_folder import open_folder
@@ -60,6 +59,29 @@ class Candidate:
     loss_weights: str
 
 
+@dataclass
+class Preparation:
+    """A comparison that was checked, before its first training.
+
+    Attributes:
+        plan: what is compared.
+        sets: test sets by name.
+        metrics: what is measured.
+        candidates: every training and every checkpoint.
+        identities: hashes of every trained recipe, of all its trainings together.
+        marks: what differs beside the loss.
+        device: where to compute.
+    """
+
+    plan: Plan
+    sets: dict[str, EvaluationSet]
+    metrics: Metrics
+    candidates: list[Candidate]
+    identities: dict[str, dict[str, Any]]
+    marks: list[fairness.Mark]
+    device: torch.device
+
+
 def run_comparison(
     plan: Plan,
     folder: Path,
@@ -88,44 +110,50 @@ def run_comparison(
         ValueError: a recipe cannot be trained or tested, or they cannot be compared.
         FloatingPointError: the loss of a recipe is not finite.
     """
-    console = console or Console(quiet=True)
-    say = console.print if distributed.rank() == 0 else Console(quiet=True).print
-    sets, metrics = _open(plan, device)
-    known = resume.going_on(plan, folder, folder / RECIPES) if auto_resume else {}
-    if not allow_different:
-        fairness.refuse(plan, fairness.find_marks(plan))
-    candidates = [_prepare(run, folder / RECIPES, device, known) for run in plan.runs]
-    identities = _identities(plan, candidates)
-    marks = fairness.find_marks(plan, identities)
-    if not allow_different:
-        fairness.refuse(plan, marks)
+    prepared = prepare_comparison(plan, folder, device, auto_resume, allow_different)
     open_folder(folder, keep=auto_resume)
-    for note in metrics.notes:
-        say(note)
-    for heading, candidate in zip(_headings(plan), candidates, strict=True):
-        say(heading, style="bold")
-        _train(candidate, folder, device, auto_resume, console, say)
+    main = distributed.rank() == 0
+    shown = console if console is not None and main else Console(quiet=True)
+    for note in prepared.metrics.notes:
+        shown.print(note)
+    for heading, candidate in zip(_headings(plan), prepared.candidates, strict=True):
+        shown.print(heading, style="bold")
+        _train(candidate, folder, device, auto_resume, shown)
     with log_file(folder / "compare.log"):
-        sets_hash, digests = fairness.hash_test_sets(sets)
-        rows = _measure(
-            plan, candidates, sets, digests, metrics, device, folder, auto_resume, on_progress
-        )
-        record = _record(plan, candidates, rows, metrics, identities, sets_hash, marks, device)
-        if distributed.rank() == 0:
-            _write(record, candidates, folder, sets, device)
+        record = _measure(prepared, folder, auto_resume, on_progress)
+        if main:
+            _write(record, prepared, folder)
     distributed.barrier()
     return record
 
 
-def _open(plan: Plan, device: torch.device) -> tuple[dict[str, EvaluationSet], Metrics]:
-    """Open test sets and metrics, and check what is asked of them."""
+def prepare_comparison(
+    plan: Plan,
+    folder: Path,
+    device: torch.device,
+    auto_resume: bool = False,
+    allow_different: bool = False,
+) -> Preparation:
+    """Build everything once, and find every mistake before a folder is made.
+
+    See `run_comparison` for arguments and errors.
+    """
     specs = plan.shared.val.metric_specs
     sets, metrics = open_sets(plan.shared.datasets.test), open_metrics(specs)
     if not metrics.by_name:
         raise ValueError(" ".join(["a comparison needs a metric that can be had.", *metrics.notes]))
     check_expected(plan.settings.expected, specs)
     check_metrics(metrics, sets, device)
-    return sets, metrics
+    recipes = folder / RECIPES
+    known = resume.going_on(plan, folder, recipes) if auto_resume else {}
+    if not allow_different:
+        fairness.refuse(plan, fairness.find_marks(plan))
+    candidates = [_prepare(run, recipes, device, known) for run in plan.runs]
+    identities = _identities(plan, candidates)
+    marks = fairness.find_marks(plan, identities)
+    if not allow_different:
+        fairness.refuse(plan, marks)
+    return Preparation(plan, sets, metrics, candidates, identities, marks, device)
 
 
 def _prepare(
@@ -174,20 +202,16 @@ def _headings(plan: Plan) -> Iterator[str]:
 
 
 def _train(
-    candidate: Candidate,
-    folder: Path,
-    device: torch.device,
-    auto_resume: bool,
-    console: Console,
-    say: Callable[..., None],
+    candidate: Candidate, folder: Path, device: torch.device, auto_resume: bool, console: Console
 ) -> None:
     """Train what is not finished, and load what it left."""
     run, training, place = candidate.run, candidate.training, candidate.folder
     if candidate.tested is not None:
-        say(f"not trained: {run.options.path.pretrain_network_g} is only benchmarked")
+        path = run.options.path.pretrain_network_g
+        console.print(f"not trained: {path} is only benchmarked")
         return
     if training is None or (auto_resume and resume.is_finished(run, place)):
-        say("trained already")
+        console.print("trained already")
     else:
         resume.note(run, folder, folder / RECIPES, candidate.identity, candidate.loss_weights)
         state = checkpoint.latest_state(place) if auto_resume else None
@@ -202,70 +226,50 @@ def _train(
 
 
 def _measure(
-    plan: Plan,
-    candidates: list[Candidate],
-    sets: dict[str, EvaluationSet],
-    digests: dict[str, list[str]],
-    metrics: Metrics,
-    device: torch.device,
-    folder: Path,
-    resume_journal: bool,
-    on_progress: OnProgress | None,
-) -> list[Row]:
-    """Measure all networks, every test image read once for all of them."""
+    prepared: Preparation, folder: Path, auto_resume: bool, on_progress: OnProgress | None
+) -> Record:
+    """Measure all networks, every test image read once for all of them, and compare."""
+    plan, metrics = prepared.plan, prepared.metrics
+    sets_hash, digests = fairness.hash_test_sets(prepared.sets)
     runs = {NOISY: baseline(NOISY)}
-    for candidate in candidates:
+    for candidate in prepared.candidates:
         assert candidate.tested is not None
         runs[str(candidate.run.place)] = candidate.tested
-    logger.info("evaluating %s", "; ".join(candidate.run.title for candidate in candidates))
-    benchmark = Benchmark(plan.shared, sets, digests, metrics, runs, device)
-    report = run_benchmark(benchmark, folder, resume_journal, on_progress=on_progress)
-    return name_rows(report.rows, plan)
-
-
-def _record(
-    plan: Plan,
-    candidates: list[Candidate],
-    rows: list[Row],
-    metrics: Metrics,
-    identities: dict[str, dict[str, Any]],
-    sets_hash: str,
-    marks: list[fairness.Mark],
-    device: torch.device,
-) -> Record:
-    """Compare, and gather what the report says about every recipe."""
+    logger.info("evaluating %s", "; ".join(one.run.title for one in prepared.candidates))
+    benchmark = Benchmark(plan.shared, prepared.sets, digests, metrics, runs, prepared.device)
+    report = run_benchmark(benchmark, folder, auto_resume, on_progress=on_progress)
     found = find(
-        rows,
+        name_rows(report.rows, plan),
         {name: metric.higher_is_better for name, metric in metrics.by_name.items()},
         plan.reference.name,
         [recipe.name for recipe in plan.challengers],
         plan.settings.expected,
         plan.settings.statistics,
     )
-    record = Record(plan, metrics, found, identities, sets_hash, marks, {}, {})
+    record = Record(plan, metrics, found, prepared.identities, sets_hash, prepared.marks, {}, {})
     for recipe in plan.recipes:
-        runs = [one for one in candidates if one.run.name == recipe.name]
-        tested = {one.run.seed: one.tested for one in runs if one.tested is not None}
-        record.checkpoints[recipe.name] = {s: t.identity["sha256"] for s, t in tested.items()}
-        network = next(iter(tested.values())).network
-        assert network is not None
-        record.parameters[recipe.name] = sum(p.numel() for p in network.parameters())
-        curves = [read_curves(one.folder / "curves.csv") for one in runs]
-        record.curves[recipe.name] = seeds.mean_curves(curves)
-    record.environment = environment(device, distributed.world_size())
+        _describe(record, recipe.name, prepared.candidates)
+    record.environment = environment(prepared.device, distributed.world_size())
     return record
 
 
-def _write(
-    record: Record,
-    candidates: list[Candidate],
-    folder: Path,
-    sets: dict[str, EvaluationSet],
-    device: torch.device,
-) -> None:
+def _describe(record: Record, recipe: str, candidates: list[Candidate]) -> None:
+    """Note checkpoints, size and training curves of a recipe."""
+    trainings = [one for one in candidates if one.run.name == recipe]
+    tested = {one.run.seed: one.tested for one in trainings if one.tested is not None}
+    record.checkpoints[recipe] = {seed: run.identity["sha256"] for seed, run in tested.items()}
+    network = next(iter(tested.values())).network
+    assert network is not None
+    record.parameters[recipe] = sum(p.numel() for p in network.parameters())
+    curves = [read_curves(one.folder / "curves.csv") for one in trainings]
+    record.curves[recipe] = seeds.mean_curves(curves)
+
+
+def _write(record: Record, prepared: Preparation, folder: Path) -> None:
+    """Write result files and report; pictures are of the first of several trainings."""
     write_files(record, folder)
-    first = {one.run.name: one.tested for one in reversed(candidates)}  # of several seeds
-    denoisers = {name: tested.denoise for name, tested in first.items() if tested is not None}
-    crops = draw_crops(record, denoisers, sets, device)
+    tested = {one.run.name: one.tested for one in reversed(prepared.candidates)}
+    denoisers = {name: run.denoise for name, run in tested.items() if run is not None}
+    crops = draw_crops(record, denoisers, prepared.sets, prepared.device)
     page.write(folder / "report.html", record, crops)
     logger.info("written: %s (report.html, results.json, per_image.csv, table.md)", folder)

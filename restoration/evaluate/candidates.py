@@ -46,7 +46,7 @@ def load_runs(options: Options, device: torch.device, run_name: str) -> dict[str
         FileNotFoundError: a checkpoint is missing.
         ValueError: a checkpoint does not fit its network, or a network not the images.
     """
-    runs = {name: baseline(name) for name in options.baselines}
+    runs: dict[str, TestedRun] = {name: baseline(name) for name in options.baselines}
     for name, checkpoint in options.checkpoints(run_name).items():
         if name in runs:
             raise ValueError(f"expected a name other than those of the baselines, got {name!r}")
@@ -72,6 +72,7 @@ def load_run(checkpoint: TestRun, options: Options, device: torch.device) -> Tes
         ValueError: the checkpoint does not fit the network, or the network not the images.
     """
     path, key = checkpoint.pretrain_network_g, checkpoint.param_key_g
+    assert key is not None and checkpoint.strict_load_g is not None
     network = build_network(checkpoint.network_g)
     load_network(network, path, key, checkpoint.strict_load_g)
     network.to(device)

@@ -89,7 +89,7 @@ def write_per_image(path: Path, rows: Sequence[Row]) -> None:
         writer = csv.DictWriter(file, heads)
         writer.writeheader()
         for row in rows:
-            place = {"run": row.run, "set": row.set, "image": row.image}
+            place: dict[str, Any] = {"run": row.run, "set": row.set, "image": row.image}
             place |= {"seed": row.seed} if seed else {}
             values = {metrics[name]: value for name, value in row.values.items()}
             writer.writerow(place | condition_columns(row.condition, sigma) | values)

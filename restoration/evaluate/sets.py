@@ -48,7 +48,12 @@ class EvaluationSet:
 
 def conditions_of_set(options: TestSet) -> tuple[Condition, ...]:
     """What the images of a test set are tested under."""
-    return tuple(Condition(GAUSSIAN, sigma) for sigma in options.sigma_test)
+    return tuple(Condition(GAUSSIAN, sigma) for sigma in _sigmas(options))
+
+
+def _sigmas(options: TestSet) -> tuple[float, ...]:
+    given = options.sigma_test
+    return tuple(given) if isinstance(given, list) else (given,)
 
 
 def open_images(dataroot: str, channels: int) -> Source:
@@ -67,7 +72,7 @@ def open_sets(test: Mapping[str, TestSet]) -> dict[str, EvaluationSet]:
     sets = {
         name: EvaluationSet(
             open_images(options.dataroot_gt, options.in_ch),
-            tuple(options.sigma_test),
+            _sigmas(options),
             options.max_images,
         )
         for name, options in test.items()

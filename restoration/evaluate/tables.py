@@ -6,6 +6,7 @@ what a reader sees: the best printed value, and every value that prints the same
 print alike.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -152,9 +153,9 @@ def _cell(mean: Mean | None, name: str, column: Column) -> Cell:
 
 def mark_best(cells: Sequence[Cell], higher_is_better: bool) -> list[Cell]:
     """Mark the best cells of a column, by the rule that stands at the top of this file."""
-    known = [cell for cell in cells if cell.value is not None and cell.value == cell.value]
-    if len({cell.text for cell in known}) < 2:
+    known = {cell.value: cell.text for cell in cells if cell.value is not None}
+    values = [value for value in known if not math.isnan(value)]
+    if len({known[value] for value in values}) < 2:
         return list(cells)
-    choose = max if higher_is_better else min
-    best = choose(known, key=lambda cell: cell.value).text
+    best = known[max(values) if higher_is_better else min(values)]
     return [replace(cell, best=cell.text == best) for cell in cells]

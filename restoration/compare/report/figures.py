@@ -7,17 +7,18 @@ import html
 import io
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
+import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 from restoration.compare.findings import BETTER, WORSE, Difference, images_of
 from restoration.compare.result import Record
 from restoration.degradations.conditions import Condition
 from restoration.evaluate.rows import condition_text
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 INK, FAINT = "#a0b0c0", "#a0b0c1"  # stand-ins
 SERIES = tuple(f"#a0b0d{k:x}" for k in range(8))
@@ -26,7 +27,7 @@ VARIABLES = {INK: "var(--ink)", FAINT: "var(--faint)"} | {
 }
 MARKERS = "osD^vPX*"
 WIDTH = 5.0  # inches; 360 CSS pixels
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.size": 10,
     "text.color": INK,
@@ -48,7 +49,7 @@ def colour_of(record: Record, recipe: str) -> tuple[str, str]:
     return SERIES[number], MARKERS[number]
 
 
-def to_svg(figure: "Figure", alt: str, salt: str) -> str:
+def to_svg(figure: Figure, alt: str, salt: str) -> str:
     """Turn a figure into inline SVG.
 
     Args:
@@ -59,8 +60,6 @@ def to_svg(figure: "Figure", alt: str, salt: str) -> str:
     Returns:
         An <svg> element without links, metadata or fonts of its own.
     """
-    import matplotlib
-
     buffer = io.StringIO()
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": salt}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
@@ -76,10 +75,7 @@ def to_svg(figure: "Figure", alt: str, salt: str) -> str:
     return text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
 
 
-def _figure(height: float, width: float = WIDTH) -> tuple["Figure", "object"]:
-    import matplotlib
-    from matplotlib.figure import Figure
-
+def _figure(height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         axis = figure.add_subplot()
@@ -93,8 +89,6 @@ def _unit(record: Record, metric: str) -> str:
 
 def forest(record: Record, metric: str) -> str:
     """Draw the mean difference to the reference with its interval, by condition and recipe."""
-    import matplotlib
-
     names = [one.name for one in record.plan.challengers]
     conditions = record.found.conditions
     rows = len(names) * len(conditions)
@@ -124,9 +118,9 @@ def forest(record: Record, metric: str) -> str:
     return to_svg(figure, alt, f"forest-{_safe(metric)}")
 
 
-def _interval(axis, one: Difference, place: float, colour: str, marker: str) -> None:
+def _interval(axis: Axes, one: Difference, place: float, colour: str, marker: str) -> None:
     told = one.verdict in (BETTER, WORSE)
-    if one.paired.low is not None:
+    if one.paired.low is not None and one.paired.high is not None:
         axis.plot([one.paired.low, one.paired.high], [place, place], color=colour, linewidth=1.8)
     seeds = [value for value in one.by_seed.values() if value is not None]
     if len(seeds) > 1:
@@ -145,8 +139,6 @@ def _interval(axis, one: Difference, place: float, colour: str, marker: str) -> 
 
 def scatter(record: Record, recipe: str, metric: str, condition: Condition) -> str:
     """Draw every image: the reference's value to the right, the recipe's upwards."""
-    import matplotlib
-
     reference = record.plan.reference.name
     images = images_of(record.found.rows, recipe, condition)
     others = images_of(record.found.rows, reference, condition)
@@ -180,8 +172,6 @@ def scatter(record: Record, recipe: str, metric: str, condition: Condition) -> s
 
 def curve(record: Record, term: str) -> str:
     """Draw one loss term, unweighted, of every recipe that trains with it."""
-    import matplotlib
-
     figure, axis = _figure(2.6)
     said = []
     with matplotlib.rc_context(STYLE):
@@ -209,10 +199,8 @@ def curve(record: Record, term: str) -> str:
     return to_svg(figure, f"Training curve of {term}. {'; '.join(said)}.", f"curve-{_safe(term)}")
 
 
-def _plain_ticks(axis) -> None:
+def _plain_ticks(axis: Axes) -> None:
     """Ticks of a logarithmic axis as plain numbers, also where it spans less than a decade."""
-    from matplotlib.ticker import FuncFormatter, LogLocator
-
     axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 

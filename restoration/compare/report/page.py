@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
 from restoration.compare.findings import (
     BETTER,
     IDENTICAL,
@@ -273,8 +275,6 @@ def write(path: Path, record: Record, gallery: Gallery) -> None:
         record: the comparison.
         gallery: crops to show.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     environment = Environment(
         loader=PackageLoader("restoration.compare.report"),
         autoescape=True,

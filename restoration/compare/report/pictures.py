@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
 from PIL import Image
 
 import losses
@@ -199,16 +201,11 @@ def _draw(
 
 def magma(values: np.ndarray, limit: float) -> np.ndarray:
     """Colour (H, W) values on a scale from 0 to limit -> (H, W, 3) in [0, 1]."""
-    from matplotlib import colormaps
-
     return colormaps["magma"](np.clip(values / limit, 0, 1))[:, :, :3]
 
 
 def colour_stops() -> list[str]:
     """Colours of the bar from 0 to the limit, as CSS."""
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
-
     return [to_hex(colormaps["magma"](k / (STOPS - 1))) for k in range(STOPS)]
 
 
