@@ -142,7 +142,7 @@ def condition_text(condition: Condition, gaussian: str = "sigma {:g}") -> str:
 
 
 def condition_slug(condition: Condition) -> str:
-    """Name a condition in names of files and curves: "sigma25", "jpeg_quality30", "paired"."""
+    """Name a condition in names of files and curves: "sigma25", "jpeg_quality_30", "paired"."""
     return "_".join(condition_text(condition, "sigma{:g}").split())
 
 

@@ -1,14 +1,19 @@
 """Verdicts, signs and crops from made-up values."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from restoration.compare import find_differences, findings
 from restoration.compare.options import Expectation, Statistics
-from restoration.compare.report import crops
+from restoration.compare.report import crops, page
 from restoration.degradations.conditions import Condition
-from restoration.evaluate import EvaluationSet
+from restoration.evaluate import EvaluationSet, Row, summarize
 from restoration.evaluate.rows import to_row
+from restoration.evaluate.tables import wide_tables
+from restoration.metrics import Column
 
 HOW = Statistics(resamples=500)
 N = 20
@@ -191,3 +196,69 @@ def test_crops_by_difference(base):
     same = rows_of(a={"e_mae": base}, b={"e_mae": base})
     only = crops.by_difference([to_row(row) for row in same], ("a", "b"), *how)
     assert [one.title for one in only] == ["The median image"]
+
+
+def test_the_public_door_takes_rows_and_mappings(base):
+    flat = rows_of(ref={"psnr": base}, other={"psnr": base + 1})
+    (one,) = find_differences(flat, {"psnr": True}, "ref", ["other"], HOW)
+    (other,) = find_differences(
+        rows=[to_row(row) for row in flat],
+        higher_is_better={"psnr": True},
+        reference="ref",
+        runs=["other"],
+        statistics=HOW,
+    )
+    assert one == other
+    assert (one.condition, one.verdict) == (SIGMA_25, "better")
+    (default,) = find_differences(flat, {"psnr": True}, "ref", ["other"])
+    assert default.paired.mean == one.paired.mean
+    assert findings.plain_differences([one])[0]["sigma"] == 25.0
+
+
+def test_every_condition_has_its_difference(base):
+    rows = [to_row(row) for row in rows_of(ref={"psnr": base}, other={"psnr": base + 1})]
+    rows += [
+        replace(row, degradation="jpeg quality", level=level) for row in rows for level in (9, 5)
+    ]
+    found = find_differences(rows, {"psnr": True}, "ref", ["other"], HOW)
+    assert [(one.condition.degradation, one.condition.level) for one in found] == [
+        ("gaussian", 25.0),
+        ("jpeg quality", 5),
+        ("jpeg quality", 9),
+    ]
+    plain = findings.plain_differences(found)
+    assert [(one["degradation"], one["level"]) for one in plain][:2] == [
+        ("gaussian", 25.0),
+        ("jpeg quality", 5),
+    ]
+    assert "sigma" not in plain[0]
+
+
+def test_runs_on_other_images_are_refused(base):
+    rows = rows_of(ref={"psnr": base}, other={"psnr": base + 1})
+    with pytest.raises(ValueError, match="same images of other and ref at sigma 25, got 19 and 20"):
+        find_differences(rows[:-1], {"psnr": True}, "ref", ["other"], HOW)
+
+
+def test_infinite_differences_are_left_out(base):
+    rows = rows_of(ref={"psnr": base, "mae": base}, other={"psnr": [np.inf] * N, "mae": base})
+    found = find_differences(rows, {"psnr": True, "mae": False}, "ref", ["other"], HOW)
+    assert [one.metric for one in found] == ["mae"]
+
+
+def test_the_report_has_the_bold_of_the_tables():
+    """30.001 and 30.004 print alike; by their raw values only the second was bold."""
+    recipes = [
+        SimpleNamespace(name=name, options=SimpleNamespace(train=None)) for name in ("a", "b", "c")
+    ]
+    plan = SimpleNamespace(recipes=recipes, reference=recipes[0])
+    values = {"a": 30.001, "b": 30.004, "c": 29.0}
+    means = summarize([Row(n, "s", "x", "gaussian", 25.0, {"psnr": v}) for n, v in values.items()])
+    columns = {"psnr": Column("PSNR", True, 2)}
+    record = SimpleNamespace(plan=plan, found=SimpleNamespace(means=means), columns=columns)
+    (table,) = page._tables(record)
+    cells = [line["cells"][0] for line in table["rows"]]
+    assert [cell["best"] for cell in cells] == [True, True, False]
+    assert [cell["gap"] for cell in cells] == ["", "+0.003", "\N{MINUS SIGN}1.001"]
+    (wide,) = wide_tables(means, columns)
+    assert [cell["best"] for cell in cells] == [line.cells[0].best for line in wide.lines]
