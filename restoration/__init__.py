@@ -1,3 +1,51 @@
-"""Train, evaluate and compare image-restoration networks."""
+"""Train, evaluate and compare image-restoration networks.
 
+    checkpoint = restoration.train("options/demo.yml", name="mine")
+    restoration.test("options/demo.yml", path={"pretrain_network_g": checkpoint})
+    network = restoration.build_network({"type": "restormer_xs"})
+    restoration.load_network(network, checkpoint)
+    restored = restoration.restore(network, noisy)  # (B, 3, H, W) in [0, 1]
+
+Each name is imported when it is first used, so that `import restoration` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from restoration.archs import build_network, load_network, restore
+    from restoration.compare.api import compare
+    from restoration.evaluate.api import test
+    from restoration.evaluate.sets import open_images
+    from restoration.train.api import train
+
+__all__ = [
+    "build_network",
+    "compare",
+    "load_network",
+    "open_images",
+    "restore",
+    "test",
+    "train",
+]
 __version__ = "0.1.0"
+
+_HOMES = {
+    "build_network": "restoration.archs",
+    "load_network": "restoration.archs",
+    "open_images": "restoration.evaluate.sets",
+    "restore": "restoration.archs",
+}
+_CALLABLE_MODULES = ("compare", "test", "train")  # see restoration.common.callable_module
+
+
+def __getattr__(name: str) -> Any:
+    if name in _CALLABLE_MODULES:
+        return import_module(f"{__name__}.{name}")
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -35,12 +35,12 @@ ELSEWHERE = "network, for checks and picture"
 PARTS = {  # part: functions, by module; looked up where they are used
     NETWORK: ["restoration.archs.restormer.network:Restormer.forward"],
     "metrics": ["restoration.evaluate.measure:measure"],
-    "noise": ["restoration.evaluate.measure:evaluation_noise"],
+    "noise": ["restoration.evaluate.sets:evaluation_noise"],
     "reading": ["restoration.data.sources:read_image"],
-    EVALUATION: ["restoration.evaluate.benchmark:run_benchmark"],
-    "checks before the first image": ["restoration.evaluate.benchmark:prepare"],
-    "result files": ["restoration.evaluate.sets:write_report"],
-    "picture": ["restoration.evaluate.sets:draw_picture"],
+    EVALUATION: ["restoration.evaluate.run:run_benchmark"],
+    "checks before the first image": ["restoration.evaluate.run:prepare"],
+    "result files": ["restoration.evaluate.run:write_report"],
+    "picture": ["restoration.evaluate.run:draw_picture"],
 }
 OUTSIDE = "options, folders, printing"
 

@@ -34,7 +34,6 @@ class Work:
         self.task = self.bar.add_task(verb, total=None, count="")
 
     def __enter__(self) -> "Work":
-        self.bar.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -49,6 +48,7 @@ class Work:
             name: what was done last.
             count: done and total for people; from the numbers if empty.
         """
+        self.bar.start()  # not before the work: a console shows one bar at a time
         count = count or f"{done:g}/{total:g}"
         self.bar.update(
             self.task,

@@ -1,9 +1,11 @@
 """Run folders: never overwritten, and each explains its run."""
 
 import json
+import math
 import platform
 import subprocess
 import time
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -54,7 +56,7 @@ def commit() -> str | None:
 
 def environment(device: torch.device, world_size: int = 1) -> dict[str, Any]:
     """Describe what a run was made with: versions, commit, device, threads, processes."""
-    versions = {"python": platform.python_version()}
+    versions: dict[str, str | None] = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
             versions[name] = version(name)
@@ -71,5 +73,17 @@ def environment(device: torch.device, world_size: int = 1) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write indented JSON; infinities become null, which is all that JSON has for them."""
-    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    """Write indented JSON; infinities and NaN become null, which is all that JSON has for them."""
+    text = json.dumps(_finite(content), indent=2, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _finite(content: Any) -> Any:
+    """Replace numbers that JSON does not have, in mappings and lists of any depth."""
+    if isinstance(content, Mapping):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    if isinstance(content, float) and not math.isfinite(content):
+        return None
+    return content

@@ -10,17 +10,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from restoration.common import distributed
+from restoration.common.digests import digest_tensors, plain_digest
 from restoration.compare.plan import Plan, ResolvedRecipe
 from restoration.data import CropDataset, PatchSchedule
+from restoration.data.known_sets import pixel_digest
 from restoration.evaluate import EvaluationSet
-from restoration.evaluate.candidates import digest_tensors, plain_digest
 from restoration.options.load import differing_keys, plain
 from restoration.options.schema import Options
-from restoration.train.run import build_learning_rate, initial_network
-from restoration.train.stream import open_stream
+from restoration.train.run import Run
 
 LOSS_KEYS = ("losses", "pixel_opt", "perceptual_opt")
 SPEED_KEYS = ("name", "num_worker_per_gpu", "cache_gb")  # change no sample
@@ -29,14 +27,14 @@ PROBES = 8  # samples of the stream that are cut and hashed
 
 def conditions(options: Options) -> dict[str, Any]:
     """Everything about training that is not the loss, as plain values."""
-    found = plain(options)
-    train = {k: v for k, v in found.get("train", {}).items() if k not in LOSS_KEYS}
-    images = found["datasets"].get("train", {})
-    start = {k: v for k, v in found["path"].items() if k in ("pretrain_network_g", "param_key_g")}
+    every = plain(options)
+    train = {k: v for k, v in every.get("train", {}).items() if k not in LOSS_KEYS}
+    images = every["datasets"].get("train", {})
+    start = {k: v for k, v in every["path"].items() if k in ("pretrain_network_g", "param_key_g")}
     return {
-        "manual_seed": found["manual_seed"],
+        "manual_seed": every["manual_seed"],
         "datasets": {"train": {k: v for k, v in images.items() if k not in SPEED_KEYS}},
-        "network_g": found["network_g"],
+        "network_g": every["network_g"],
         "path": start if "pretrain_network_g" in start else {},
         "train": train,
     }
@@ -74,41 +72,49 @@ def draws(dataset: CropDataset, patches: PatchSchedule, steps: int, micro: int) 
     return total.hexdigest()
 
 
-def hash_test_sets(sets: Mapping[str, EvaluationSet]) -> str:
-    """Hash of the test images, pixel by pixel, and their noise levels."""
+def hash_test_sets(sets: Mapping[str, EvaluationSet]) -> tuple[str, dict[str, list[str]]]:
+    """Hash the test images, pixel by pixel, and their noise levels.
+
+    Returns:
+        SHA-256 of all, and a checksum of every image, by set.
+    """
     total = hashlib.sha256()
-    for name, one in sets.items():
-        total.update(f"{name} {one.sigmas}\n".encode())
-        for index in range(len(one)):
-            image = one.source.decode(index)
-            total.update(f"{one.source.names[index]} {image.shape} {image.dtype}\n".encode())
+    digests: dict[str, list[str]] = {}
+    for name, test_set in sets.items():
+        total.update(f"{name} {test_set.definition}\n".encode())
+        digests[name] = []
+        for index in range(len(test_set)):
+            image = test_set.source.decode(index)
+            total.update(f"{test_set.source.names[index]} {image.shape} {image.dtype}\n".encode())
             total.update(image.tobytes())
-    return total.hexdigest()
+            if test_set.degraded is not None:
+                total.update(test_set.degraded.decode(index).tobytes())
+            digests[name].append(pixel_digest(image))
+    return total.hexdigest(), digests
 
 
-def identify(options: Options) -> dict[str, Any]:
+def identify(run: Run) -> dict[str, Any]:
     """Hash each thing that has to be the same for two recipes to be compared.
 
     Args:
-        options: of a recipe that is trained.
+        run: a training that was prepared and has not begun.
 
     Returns:
         SHA-256 of the sample stream's definition and of actual samples, of the network, its
-        initial weights and the schedule; the number of steps; the loss terms and their hash.
+        initial weights and the schedule; the number of steps.
     """
-    recipe, _, patches, dataset = open_stream(options)
-    with torch.random.fork_rng(devices=[]):
-        weights = initial_network(options).state_dict()
-    rate = build_learning_rate(recipe)
+    options, recipe, trainer = run.options, run.recipe, run.trainer
+    weights = trainer.network.state_dict()
     schedule = conditions(options)["train"] | {
-        "rates": [rate(step) for step in range(recipe.total_iter)],
+        "rates": [trainer.learning_rate(step) for step in range(recipe.total_iter)],
         "processes": distributed.world_size(),
     }
     shapes = {name: [str(t.dtype), *t.shape] for name, t in weights.items()}
+    architecture = (options.network_g or {})["type"]
     return {
-        "sample stream": plain_digest(stream_definition(dataset, patches)),
-        "drawn samples": draws(dataset, patches, recipe.total_iter, recipe.accumulate),
-        "network": plain_digest([options.network_g["type"], shapes]),
+        "sample stream": plain_digest(stream_definition(run.dataset, run.patches)),
+        "drawn samples": draws(run.dataset, run.patches, recipe.total_iter, recipe.accumulate),
+        "network": plain_digest([architecture, shapes]),
         "initial weights": digest_tensors(weights),
         "schedule": plain_digest(schedule),
         "steps": recipe.total_iter,
@@ -125,12 +131,12 @@ class Mark:
     reference: Any
 
 
-def find_marks(plan: Plan, identities: Mapping[str, dict[str, Any]]) -> list[Mark]:
+def find_marks(plan: Plan, identities: Mapping[str, dict[str, Any]] | None = None) -> list[Mark]:
     """List everything beside the loss in which a trained recipe differs from the first of them.
 
     Args:
         plan: the comparison.
-        identities: of every trained recipe, see `identify`.
+        identities: of every trained recipe, see `identify`; None to look at the options alone.
 
     Returns:
         Keys with both values; where the keys are the same and a hash is not, the hash.
@@ -140,7 +146,7 @@ def find_marks(plan: Plan, identities: Mapping[str, dict[str, Any]]) -> list[Mar
     for recipe in trained[1:]:
         first = trained[0]
         keys = list(differing_keys(conditions(recipe.options), conditions(first.options)))
-        if not keys:
+        if not keys and identities is not None:
             keys = list(differing_keys(identities[recipe.name], identities[first.name]))
         marks += [Mark(recipe.name, *one) for one in keys]
     return marks

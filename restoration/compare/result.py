@@ -6,13 +6,20 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from restoration.common.digests import plain_digest
 from restoration.common.folders import write_json
-from restoration.compare import findings, statistics
+from restoration.compare import statistics
 from restoration.compare.fairness import Mark
+from restoration.compare.findings import Difference, Findings, plain_differences
 from restoration.compare.plan import Plan, ResolvedRecipe
-from restoration.evaluate.candidates import plain_digest, protocol_of
-from restoration.evaluate.sets import Metrics, Report
-from restoration.evaluate.tables import format_value, markdown, write_per_image
+from restoration.compare.signs import plain_signs
+from restoration.degradations.conditions import Condition
+from restoration.evaluate.candidates import protocol_of
+from restoration.evaluate.layouts import markdown, markdown_tables
+from restoration.evaluate.report import write_per_image
+from restoration.evaluate.rows import condition_text, only_gaussian, plain_means
+from restoration.evaluate.tables import long_table
+from restoration.metrics import Column, Metrics
 from restoration.options.load import plain
 
 
@@ -36,7 +43,7 @@ class Record:
 
     plan: Plan
     metrics: Metrics
-    found: findings.Findings
+    found: Findings
     identities: dict[str, dict[str, Any]]
     sets_hash: str
     marks: list[Mark]
@@ -46,9 +53,21 @@ class Record:
     environment: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def report(self) -> Report:
-        """The evaluation's own tables."""
-        return Report(self.found.rows, self.found.summary, self.metrics)
+    def columns(self) -> dict[str, Column]:
+        """What tables say about every metric."""
+        return self.metrics.columns
+
+    @property
+    def missing(self) -> list[tuple[str, str, Condition]]:
+        """Recipe, metric and condition of every comparison for which no difference is finite."""
+        found = {(one.recipe, one.metric, one.condition) for one in self.found.differences}
+        every = [
+            (recipe.name, metric, condition)
+            for recipe in self.plan.challengers
+            for metric in self.columns
+            for condition in self.found.conditions
+        ]
+        return [one for one in every if one not in found]
 
     @property
     def several(self) -> bool:
@@ -80,7 +99,7 @@ class Record:
     @property
     def num_images(self) -> int:
         """Test images of all sets together."""
-        return len({(row["set"], row["image"]) for row in self.found.rows})
+        return len({(row.set, row.image) for row in self.found.rows})
 
 
 def loss_words(recipe: ResolvedRecipe) -> str:
@@ -104,40 +123,31 @@ def read_curves(path: Path) -> list[dict[str, float]]:
 
 def difference_rows(record: Record) -> tuple[list[str], list[list[str]]]:
     """Headings and rows of the table of differences, as text."""
-    heads = ["metric", "sigma", "recipe", "against", "n", "mean"]
+    gaussian = only_gaussian(record.found.conditions)
+    heads = ["metric", "sigma" if gaussian else "condition", "recipe", "against", "n", "mean"]
     heads += [f"seeds {slashes(record.plan.seeds)}"] if record.several else []
-    heads += ["interval", "median", "win rate"]
-    labels = record.metrics.labels
+    heads += ["interval", "median", "win rate", "p", "p (Holm)", "verdict"]
     rows = []
     for one in record.found.differences:
-        p = one.paired
+        paired, column = one.paired, record.columns[one.metric]
         rows.append(
             [
-                labels[one.metric],
-                f"{one.sigma:g}",
+                column.label,
+                condition_text(one.condition, "{:g}" if gaussian else "sigma {:g}"),
                 one.recipe,
                 one.reference,
-                str(p.n),
-                signed(one.metric, p.mean),
-                *([seeds_words(one)] if record.several else []),
-                interval_words(one),
-                signed(one.metric, p.median),
-                f"{p.win_rate:.0%}",
-                p_words(p.p),
+                str(paired.n),
+                column.signed(paired.mean),
+                *([seeds_words(one, column)] if record.several else []),
+                interval_words(one, column),
+                column.signed(paired.median),
+                f"{paired.win_rate:.0%}",
+                p_words(paired.p),
                 p_words(one.p_holm),
                 one.verdict,
             ]
         )
-    return [*heads, "p", "p (Holm)", "verdict"], rows
-
-
-def signed(metric: str, value: float | None) -> str:
-    """Print a difference with its sign, one digit more than the metric's own values."""
-    if value is None:
-        return "-"
-    digits = len(format_value(metric, 0.0).partition(".")[2]) + 1
-    text = f"{value:+.{digits}f}"
-    return text.lstrip("+-") if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
+    return heads, rows
 
 
 def listing(items: Sequence[str]) -> str:
@@ -150,16 +160,16 @@ def slashes(items: Sequence[Any]) -> str:
     return " / ".join(str(item) for item in items)
 
 
-def seeds_words(one: findings.Difference) -> str:
+def seeds_words(one: Difference, column: Column) -> str:
     """Print the mean difference of every seed, or a dash where there are no seeds."""
-    return slashes([signed(one.metric, value) for value in one.by_seed.values()]) or "-"
+    return slashes([column.signed(value) for value in one.by_seed.values()]) or "-"
 
 
-def interval_words(one: findings.Difference) -> str:
+def interval_words(one: Difference, column: Column) -> str:
     """Print an interval, or a dash."""
     if one.paired.low is None:
         return "-"
-    return f"{signed(one.metric, one.paired.low)} to {signed(one.metric, one.paired.high)}"
+    return f"{column.signed(one.paired.low)} to {column.signed(one.paired.high)}"
 
 
 def p_words(p: float | None) -> str:
@@ -171,10 +181,10 @@ def p_words(p: float | None) -> str:
 
 def _checkpoints(record: Record, one: ResolvedRecipe) -> dict[str, Any]:
     """One hash, or a list with that of every seed."""
-    found = record.checkpoints[one.name]
-    if None in found:
-        return {"checkpoint_sha256": found[None]}
-    return {"trainings": [{"seed": s, "checkpoint_sha256": sha} for s, sha in found.items()]}
+    digests = record.checkpoints[one.name]
+    if None in digests:
+        return {"checkpoint_sha256": digests[None]}
+    return {"trainings": [{"seed": s, "checkpoint_sha256": sha} for s, sha in digests.items()]}
 
 
 def as_plain(record: Record) -> dict[str, Any]:
@@ -197,9 +207,9 @@ def as_plain(record: Record) -> dict[str, Any]:
         ],
         "test_sets_sha256": record.sets_hash,
         "different": [asdict(mark) for mark in record.marks],
-        "rows": found.summary,
-        "differences": [findings.as_plain(one) for one in found.differences],
-        "signs": [asdict(one) for one in found.signs],
+        "rows": plain_means(found.means),
+        "differences": plain_differences(found.differences),
+        "signs": plain_signs(found.signs),
         "statistics": {
             "method": record.method,
             "family_of_tests": found.family,
@@ -216,9 +226,8 @@ def as_plain(record: Record) -> dict[str, Any]:
 
 def write_files(record: Record, folder: Path) -> None:
     """Write results.json, per_image.csv and table.md."""
-    report = record.report
     write_json(folder / "results.json", as_plain(record))
-    write_per_image(folder / "per_image.csv", record.found.trainings, list(record.metrics.labels))
+    write_per_image(folder / "per_image.csv", record.found.trainings)
     notes = [record.protocol, *record.metrics.notes, *record.plan.settings.notes]
     how = record.plan.settings.statistics
     tests = (
@@ -227,6 +236,6 @@ def write_files(record: Record, folder: Path) -> None:
     )
     if record.several:
         notes.append(f"{record.means}.")
-    text = markdown(report.heads, report.table, notes)
+    text = markdown_tables([long_table(record.found.means, record.columns)], notes)
     text += "\n" + markdown(*difference_rows(record), [tests])
     (folder / "table.md").write_text(text, encoding="utf-8")

@@ -10,9 +10,10 @@ from typing import Any
 
 from restoration.common import distributed
 from restoration.common.folders import write_json
-from restoration.compare.fairness import check_unchanged, identify
+from restoration.compare.fairness import check_unchanged
 from restoration.compare.plan import Plan, ResolvedRecipe
 from restoration.options.load import differing_keys, load_options
+from restoration.options.schema import Options
 from restoration.train import checkpoint
 
 FILE = "begun.json"
@@ -39,7 +40,7 @@ def note(
         run: a training, not begun yet.
         folder: of the comparison.
         recipes: folder of the recipes' folders.
-        identity: see `identity.identify`.
+        identity: see `fairness.identify`.
         weights: SHA-256 of the weights of its loss.
     """
     if distributed.rank() == 0 and checkpoint.latest_state(recipes / run.place) is None:
@@ -55,28 +56,13 @@ def going_on(plan: Plan, folder: Path, recipes: Path) -> Begun:
     Raises:
         ValueError: one was begun with other options, or otherwise seeded.
     """
-    found = read(folder)
+    known = read(folder)
     for run in plan.runs:
         if run.trained:
             _check_options(run, recipes)
             if checkpoint.latest_state(recipes / run.place) is None:
-                found.pop(str(run.place), None)  # begins anew
-    return found
-
-
-def identities(plan: Plan, recipes: Path, known: Begun) -> dict[Path, dict[str, Any]]:
-    """What every training began with, or will, by its place.
-
-    Raises:
-        ValueError: the rest of a training would see something else than its beginning.
-    """
-    found = {}
-    for run in plan.runs:
-        if run.trained:
-            before = known.get(str(run.place), {})
-            finished = bool(before) and is_finished(run, recipes / run.place)
-            found[run.place] = _identity(run, before, finished)
-    return found
+                known.pop(str(run.place), None)  # begins anew
+    return known
 
 
 def is_finished(run: ResolvedRecipe, folder: Path) -> bool:
@@ -87,19 +73,23 @@ def is_finished(run: ResolvedRecipe, folder: Path) -> bool:
     return state is not None and last.is_file() and int(state.stem) == run.options.train.total_iter
 
 
-def _identity(run: ResolvedRecipe, known: dict[str, Any], finished: bool) -> dict[str, Any]:
-    """What a training began with; of what has not begun, or is not written down, what is now."""
-    before = known.get("identity")
-    if before is not None and finished:
-        return before
-    now = identify(run.options)
-    keys = [key for key, _, _ in differing_keys(now, before or now)]
+def check_identity(run: ResolvedRecipe, known: dict[str, Any], identity: dict[str, Any]) -> None:
+    """Refuse to go on with a training that would see something else than its beginning.
+
+    Args:
+        run: a training.
+        known: what it began with; empty if it has not begun, or nobody wrote it down.
+        identity: what it would begin with now, see `fairness.identify`.
+
+    Raises:
+        ValueError: they differ.
+    """
+    keys = [key for key, _, _ in differing_keys(identity, known.get("identity", identity))]
     if keys:
         raise ValueError(
             f"recipe {run.title} was begun with another {', '.join(keys)} under the same options "
             f"(other images, another start, or another number of processes): {WAYS_OUT}"
         )
-    return now
 
 
 def check_weights(run: ResolvedRecipe, known: dict[str, Any], weights: str) -> None:
@@ -126,11 +116,11 @@ def _check_options(run: ResolvedRecipe, folder: Path) -> None:
     if before.is_file():
         check_unchanged(run, load_options(before), before.parent)
     elif run.seed is not None and (single / "options.yml").is_file():
-        seed = load_options(single / "options.yml").manual_seed
+        earlier: Options = load_options(single / "options.yml")
         raise ValueError(
             f"recipe {run.name} was begun in {single} without `seeds`: to go on with it, move what "
-            f"is in it to {single / f'seed_{seed}'}; else choose another --out, or leave out "
-            "--auto_resume to begin anew"
+            f"is in it to {single / f'seed_{earlier.manual_seed}'}; else choose another --out, or "
+            "leave out --auto_resume to begin anew"
         )
     elif run.seed is None and any(single.glob("seed_*")):
         raise ValueError(

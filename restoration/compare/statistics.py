@@ -100,7 +100,7 @@ def bootstrap_interval(
     for method in ("BCa", "percentile"):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # BCa warns where it is undefined
-            found = stats.bootstrap(
+            interval = stats.bootstrap(
                 (x,),
                 np.mean,
                 confidence_level=confidence,
@@ -108,9 +108,9 @@ def bootstrap_interval(
                 method=method,
                 rng=np.random.default_rng(seed),
             ).confidence_interval
-        if np.isfinite(found).all():
+        if np.isfinite(interval).all():
             break
-    return float(found.low), float(found.high)
+    return float(interval.low), float(interval.high)
 
 
 def wilcoxon_p(x: np.ndarray, min_images: int = 6) -> float | None:
@@ -135,11 +135,11 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
     Source: Holm 1979, "A simple sequentially rejective multiple test procedure".
     """
-    order = sorted((i for i, p in enumerate(p_values) if p is not None), key=p_values.__getitem__)
+    ordered = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
     corrected: list[float | None] = [None] * len(p_values)
     largest = 0.0
-    for rank, index in enumerate(order):
-        largest = max(largest, min(1.0, (len(order) - rank) * p_values[index]))
+    for rank, (p, index) in enumerate(ordered):
+        largest = max(largest, min(1.0, (len(ordered) - rank) * p))
         corrected[index] = largest
     return corrected
 

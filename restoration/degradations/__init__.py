@@ -8,6 +8,7 @@ from restoration.degradations.conditions import (
     Condition,
     FixedDegradation,
     conditions_of_test,
+    gaussian_noise,
 )
 from restoration.degradations.gaussian import evaluation_noise
 from restoration.degradations.registry import (
@@ -28,5 +29,6 @@ __all__ = [
     "build_degradation",
     "conditions_of_test",
     "evaluation_noise",
+    "gaussian_noise",
     "register_degradation",
 ]

@@ -1,7 +1,7 @@
 """What test images are spoiled by: a chain of degradations at fixed strengths, and its name."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,10 +22,13 @@ class Condition:
         degradation: what the level is a level of, such as "gaussian" or "jpeg quality".
         level: strength in the unit of the degradation (0..255 for Gaussian noise), or None for a
             degradation without levels.
+        sigma: standard deviation of the Gaussian noise in it, 0..255 units, for networks that are
+            told it; None without any. No part of the name.
     """
 
     degradation: str
     level: float | None = None
+    sigma: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -47,16 +50,6 @@ class FixedDegradation:
         for link, parameters in zip(self.chain.links, self.parameters, strict=True):
             image = link.degradation.spoil(image, parameters)
         return image
-
-    @property
-    def sigma(self) -> float | None:
-        """Standard deviation of the Gaussian noise in 0..255 units, or None without any."""
-        levels = [
-            parameters[0]
-            for link, parameters in zip(self.chain.links, self.parameters, strict=True)
-            if isinstance(link.degradation, Gaussian)
-        ]
-        return levels[0] if len(levels) == 1 else None
 
 
 def conditions_of_test(specs: Spec | Sequence[Spec]) -> list[FixedDegradation]:
@@ -106,9 +99,21 @@ def _fixed(specs: list[dict[str, Any]], place: int) -> FixedDegradation:
     label = " + ".join([*before, named])
     if after:
         label += f" (then {' + '.join(after)})"
-    return FixedDegradation(
-        Condition(label, None if level is None else float(level)), chain, parameters
-    )
+    level = None if level is None else float(level)
+    condition = Condition(label, level, _sigma(chain, parameters))
+    return FixedDegradation(condition, chain, parameters)
+
+
+def _sigma(chain: Chain, parameters: Sequence[tuple[float, ...]]) -> float | None:
+    """Standard deviation of the one Gaussian noise of a chain."""
+    pairs = zip(chain.links, parameters, strict=True)
+    levels = [values[0] for link, values in pairs if isinstance(link.degradation, Gaussian)]
+    return levels[0] if len(levels) == 1 else None
+
+
+def gaussian_noise(*sigmas: float) -> tuple[FixedDegradation, ...]:
+    """The conditions of Gaussian noise at these levels, in 0..255 units."""
+    return tuple(conditions_of_test({"type": "gaussian", "sigma": list(sigmas)}))
 
 
 def _words(link: Link, spec: Spec) -> str:

@@ -1,6 +1,7 @@
 """Evaluation: the protocol, tables and pictures."""
 
-from restoration.evaluate.measure import EvaluationSet, evaluate
-from restoration.evaluate.tables import summarize
+from restoration.evaluate.measure import evaluate, evaluate_runs
+from restoration.evaluate.rows import Mean, Row, summarize
+from restoration.evaluate.sets import EvaluationSet
 
-__all__ = ["EvaluationSet", "evaluate", "summarize"]
+__all__ = ["EvaluationSet", "Mean", "Row", "evaluate", "evaluate_runs", "summarize"]

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from restoration.degradations.conditions import GAUSSIAN, Condition
 from restoration.evaluate.measure import NOISY, Denoise, as_given
 
 NLM = "nlm"
@@ -40,16 +41,25 @@ def non_local_means(noisy: Tensor, sigma: float) -> Tensor:
     grey = pixels.shape[2] == 1
     strength = (NLM_STRENGTH_GREY if grey else NLM_STRENGTH) * sigma
     if grey:
-        found = cv2.fastNlMeansDenoising(
+        denoised = cv2.fastNlMeansDenoising(
             np.ascontiguousarray(pixels[:, :, 0]), None, strength, NLM_TEMPLATE, NLM_SEARCH
         )[:, :, None]
     else:
         bgr = np.ascontiguousarray(pixels[:, :, ::-1])
-        found = cv2.fastNlMeansDenoisingColored(
+        denoised = cv2.fastNlMeansDenoisingColored(
             bgr, None, strength, strength, NLM_TEMPLATE, NLM_SEARCH
         )[:, :, ::-1]
-    restored = torch.from_numpy(np.ascontiguousarray(found)).permute(2, 0, 1).unsqueeze(0)
+    restored = torch.from_numpy(np.ascontiguousarray(denoised)).permute(2, 0, 1).unsqueeze(0)
     return restored.to(noisy.device, noisy.dtype) / 255
 
 
-BASELINES: dict[str, Denoise] = {NOISY: as_given, NLM: non_local_means}
+def _non_local_means(noisy: Tensor, condition: Condition) -> Tensor:
+    if condition.degradation != GAUSSIAN or condition.level is None:
+        raise ValueError(
+            f"expected Gaussian noise for the baseline {NLM}, which needs its sigma, "
+            f"got {condition.degradation}"
+        )
+    return non_local_means(noisy, condition.level)
+
+
+BASELINES: dict[str, Denoise] = {NOISY: as_given, NLM: _non_local_means}

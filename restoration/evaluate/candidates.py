@@ -1,23 +1,20 @@
 """What a benchmark tests: baselines and checkpoints, each with what its results depend on."""
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
 import torch
 from torch import nn
 
+from restoration.archs import build_network, load_network
+from restoration.archs.probe import PROBE_SIDE, check_network
+from restoration.common.digests import file_digest, weights_digest
 from restoration.evaluate.baselines import BASELINES, NLM, NLM_PROTOCOL
 from restoration.evaluate.measure import PROTOCOL, Denoise, denoiser_of
-from restoration.evaluate.sets import load_checkpoint
 from restoration.metrics import Metric
-from restoration.options.schema import Options
-
-CHUNK = 2**20  # bytes read at once
+from restoration.options.schema import Options, TestRun
 
 
 @dataclass(frozen=True)
@@ -49,62 +46,56 @@ def load_runs(options: Options, device: torch.device, run_name: str) -> dict[str
         FileNotFoundError: a checkpoint is missing.
         ValueError: a checkpoint does not fit its network, or a network not the images.
     """
-    runs = {name: _baseline(name) for name in options.baselines}
-    channels = sorted({one.in_ch for one in options.datasets.test.values()})
-    for name, run in options.checkpoints(run_name).items():
+    runs: dict[str, TestedRun] = {name: baseline(name) for name in options.baselines}
+    for name, checkpoint in options.checkpoints(run_name).items():
         if name in runs:
             raise ValueError(f"expected a name other than those of the baselines, got {name!r}")
         try:
-            network = load_checkpoint(run, channels, device)
+            runs[name] = load_run(checkpoint, options, device)
         except (ValueError, FileNotFoundError) as error:
             raise type(error)(f"{name}: {error}" if options.runs.by_name else str(error)) from error
-        identity = {
-            "file": str(run.pretrain_network_g),
-            "sha256": file_digest(run.pretrain_network_g),
-            "key": run.param_key_g,
-            "network": run.network_g,
-        }
-        denoise = denoiser_of(network, options.val.tile, options.val.tile_overlap)
-        runs[name] = TestedRun(denoise, identity, network)
     if not runs:
         raise ValueError("nothing to test: give `runs`, `baselines` or `path.pretrain_network_g`")
     return runs
 
 
-def _baseline(name: str) -> TestedRun:
-    identity = {"baseline": name}
-    return TestedRun(
-        BASELINES[name], identity | ({"opencv": cv2.__version__} if name == NLM else {})
+def load_run(checkpoint: TestRun, options: Options, device: torch.device) -> TestedRun:
+    """Build the network of a checkpoint, load its weights, and try it.
+
+    Args:
+        checkpoint: with nothing left to inherit.
+        options: which test sets it is made for, and how they are cut into tiles.
+        device: where to compute.
+
+    Raises:
+        FileNotFoundError: there is no such checkpoint.
+        ValueError: the checkpoint does not fit the network, or the network not the images.
+    """
+    path, key = checkpoint.pretrain_network_g, checkpoint.param_key_g
+    assert key is not None and checkpoint.strict_load_g is not None
+    network = build_network(checkpoint.network_g)
+    load_network(network, path, key, checkpoint.strict_load_g)
+    network.to(device)
+    for channels in sorted({test_set.in_ch for test_set in options.datasets.test.values()}):
+        check_network(network, channels, PROBE_SIDE, device, True, options.datasets.noise_map)
+    identity = {
+        "file": str(path),
+        "sha256": file_digest(path),
+        "key": key,
+        "network": checkpoint.network_g,
+    }
+    denoise = denoiser_of(
+        network, options.val.tile, options.val.tile_overlap, options.datasets.noise_map
     )
+    return TestedRun(denoise, identity, network)
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(CHUNK):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def digest_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
-    """SHA-256 of named tensors: names, types, shapes and bytes."""
-    digest = hashlib.sha256()
-    for name, tensor in tensors.items():
-        tensor = tensor.detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()
-
-
-def weights_digest(module: nn.Module) -> str:
-    """SHA-256 of all parameters and buffers of a module, with their names."""
-    return digest_tensors(dict([*module.named_parameters(), *module.named_buffers()]))
-
-
-def plain_digest(content: Any) -> str:
-    """SHA-256 of plain values, whatever the order of mappings."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+def baseline(name: str) -> TestedRun:
+    """What is measured beside networks, by its name in `BASELINES`."""
+    identity = {"baseline": name}
+    if name == NLM:
+        identity["opencv"] = cv2.__version__
+    return TestedRun(BASELINES[name], identity)
 
 
 def describe_metrics(metrics: Mapping[str, Metric]) -> dict[str, dict[str, Any]]:

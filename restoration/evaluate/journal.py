@@ -6,12 +6,14 @@ is still the same: the run's weights, the protocol, the metrics, the picture and
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
 from restoration.common import distributed
-from restoration.evaluate.measure import Row
+from restoration.evaluate.rows import Row
 
+FORMAT = 2  # of the lines; part of every key, so that lines of another format do not count
 Unit = tuple[str, str, int]  # run, set, number of the picture
 KeyOf = Callable[[str, str, int], str]
 
@@ -28,8 +30,8 @@ class FileJournal:
 
     def __init__(self, folder: Path, key_of: KeyOf, resume: bool = False, images: bool = False):
         self.key_of, self.images = key_of, images
-        found = _read_all(folder, resume) if distributed.rank() == 0 else {}
-        self.entries = distributed.from_main(found)
+        known = _read_all(folder, resume) if distributed.rank() == 0 else {}
+        self.entries = distributed.from_main(known)
         rank = distributed.rank()
         self.path = folder / ("journal.jsonl" if rank == 0 else f"journal.{rank}.jsonl")
         self.file: TextIO | None = None
@@ -46,11 +48,13 @@ class FileJournal:
         self.file.close()
 
     def find(self, run: str, name: str, index: int) -> list[Row] | None:
-        """Rows of picture `index` of a set, one per sigma, or None."""
+        """Rows of picture `index` of a set, one per condition, or None."""
         entry = self.entries.get((run, name, index))
         if entry is None or entry["key"] != self.key_of(run, name, index):
             return None
-        return entry["rows"] if entry["images"] or not self.images else None
+        if self.images and not entry["images"]:
+            return None
+        return [Row(**row) for row in entry["rows"]]
 
     def add(self, run: str, name: str, index: int, rows: list[Row]) -> None:
         """Keep rows."""
@@ -61,7 +65,7 @@ class FileJournal:
             "index": index,
             "key": self.key_of(run, name, index),
             "images": self.images,
-            "rows": rows,
+            "rows": [asdict(row) for row in rows],
         }
         self.file.write(json.dumps(entry) + "\n")
         self.file.flush()

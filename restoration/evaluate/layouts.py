@@ -1,108 +1,63 @@
-"""Tables as publications print them: a row per run, a group of columns per noise level.
+"""Tables for a terminal, in Markdown and in LaTeX."""
 
-The best value of a column is bold; values that print alike are equally good.
-"""
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from restoration.degradations.conditions import GAUSSIAN, Condition
+from restoration.evaluate.rows import condition_text
+from restoration.evaluate.tables import Cell, Table
+from restoration.metrics.table import NOT_MEASURED
 
-from restoration.evaluate.measure import Row
-from restoration.evaluate.tables import AVERAGE, format_value, headings, markdown
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
 
 LATEX_SPECIAL = {c: f"\\{c}" for c in "&%$#_{}"} | {"\\": r"\textbackslash{}"}
 LATEX_SPECIAL |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 LATEX_ARROWS = {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "σ": r"$\sigma$"}
+WORDS = ("set", "run")  # leading columns of text; the others hold numbers
 
 
-@dataclass(frozen=True)
-class Table:
-    """One table.
-
-    Args:
-        title: what it shows.
-        sigmas: the groups of columns.
-        heads: the columns of every group.
-        rows: name of a run and its cells, group by group.
-        best: for every row, whether each cell is the best of its column.
-    """
-
-    title: str
-    sigmas: list[float]
-    heads: list[str]
-    rows: list[tuple[str, list[str]]]
-    best: list[list[bool]]
+def headings(table: Table) -> list[str]:
+    """Headings of all columns: the leading ones, then the metrics of every group."""
+    metrics = [column.heading for column in table.columns]
+    names = [condition_text(group, "σ{:g}") for group in table.groups]
+    grouped = [f"{name} {metric}" for name in names for metric in metrics]
+    return [*table.heads, *(grouped if table.groups else metrics)]
 
 
-def build_tables(
-    summary: Sequence[Row], labels: Mapping[str, str], directions: Mapping[str, bool]
-) -> list[Table]:
-    """Make the table of the average over sets, where there are several, and one of every set.
+def terminal(table: Table) -> "RichTable":
+    """Lay out a table for rich; a rule between what differs in the first column."""
+    from rich.table import Table as RichTable
 
-    Args:
-        summary: means per run, set and sigma, as `summarize` returns them.
-        labels: heading of every metric.
-        directions: whether higher is better, by metric.
-    """
-    sets = list(dict.fromkeys(row["set"] for row in summary if row["set"] != AVERAGE))
-    counts = {name: max(row["n"] for row in summary if row["set"] == name) for name in sets}
-    listed = ", ".join(f"{name} ({_images(counts[name])})" for name in sets)
-    titles = {AVERAGE: f"Average over {len(sets)} sets: {listed}"} if len(sets) > 1 else {}
-    titles |= {name: f"{name}, {_images(counts[name])}" for name in sets}
-    return [_table(summary, name, title, labels, directions) for name, title in titles.items()]
+    laid_out = RichTable(show_edge=False)
+    for head in headings(table):
+        laid_out.add_column(head, justify="left" if head in WORDS else "right", no_wrap=True)
+    for number, line in enumerate(table.lines):
+        if number and line.head[0] != table.lines[number - 1].head[0]:
+            laid_out.add_section()
+        laid_out.add_row(*line.head, *map(str, line.cells))
+    return laid_out
 
 
-def _images(count: int) -> str:
-    return f"{count} image" if count == 1 else f"{count} images"
+def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
+    """Lay out texts as a Markdown table with footnotes below."""
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([*lines, "", *[f"- {note}" for note in notes]]) + "\n"
 
 
-def _table(
-    summary: Sequence[Row],
-    name: str,
-    title: str,
-    labels: Mapping[str, str],
-    directions: Mapping[str, bool],
-) -> Table:
-    own = {(row["run"], row["sigma"]): row for row in summary if row["set"] == name}
-    runs = list(dict.fromkeys(run for run, _ in own))
-    sigmas = sorted({sigma for _, sigma in own})
-    columns = [(sigma, metric) for sigma in sigmas for metric in labels]
-    cells = {
-        (run, sigma, metric): format_value(metric, own.get((run, sigma), {}).get(metric))
-        for run in runs
-        for sigma, metric in columns
-    }
-    best = {
-        (sigma, metric): _best([cells[run, sigma, metric] for run in runs], directions[metric])
-        for sigma, metric in columns
-    }
-    return Table(
-        title,
-        sigmas,
-        headings(labels, directions),
-        [(run, [cells[(run, *column)] for column in columns]) for run in runs],
-        [[cells[(run, *column)] == best[column] for column in columns] for run in runs],
-    )
-
-
-def _best(cells: Sequence[str], higher_is_better: bool) -> str | None:
-    """The best of some printed values; None where there is nothing to compare."""
-    known = [cell for cell in cells if cell != "-"]
-    if len(known) < 2:
-        return None
-    return max(known, key=float) if higher_is_better else min(known, key=float)
-
-
-def wide_markdown(tables: Sequence[Table], notes: Sequence[str]) -> str:
-    """Lay out tables in Markdown, with footnotes below the last."""
+def markdown_tables(tables: Sequence[Table], notes: Sequence[str]) -> str:
+    """Lay out tables in Markdown, each under its title, with footnotes below the last."""
     parts = []
     for table in tables:
-        heads = [f"σ{sigma:g} {head}" for sigma in table.sigmas for head in table.heads]
-        rows = [
-            [run, *[f"**{c}**" if b else c for c, b in zip(cells, best, strict=True)]]
-            for (run, cells), best in zip(table.rows, table.best, strict=True)
-        ]
-        parts.append(f"## {table.title}\n\n{markdown(['run', *heads], rows, [])}")
+        rows = [[*line.head, *map(_markdown_cell, line.cells)] for line in table.lines]
+        title = f"## {table.title}\n\n" if table.title else ""
+        parts.append(title + markdown(headings(table), rows, []))
     return "".join(parts) + "".join(f"- {note}\n" for note in notes)
+
+
+def _markdown_cell(cell: Cell) -> str:
+    return f"**{cell}**" if cell.best else str(cell)
 
 
 def latex_text(text: str) -> str:
@@ -111,26 +66,39 @@ def latex_text(text: str) -> str:
 
 
 def latex(tables: Sequence[Table], notes: Sequence[str]) -> str:
-    """Lay out tables in LaTeX with `booktabs`; footnotes are comments at the top."""
+    """Lay out wide tables in LaTeX with `booktabs`; footnotes are comments at the top."""
     lines = ["% needs \\usepackage{booktabs}", *[f"% {' '.join(note.split())}" for note in notes]]
     for table in tables:
-        width = len(table.heads)
-        lines += ["", "\\begin{table*}", "\\centering", f"\\caption{{{latex_text(table.title)}.}}"]
-        lines.append(f"\\begin{{tabular}}{{l*{{{width * len(table.sigmas)}}}{{r}}}}")
-        groups = [f"\\multicolumn{{{width}}}{{c}}{{$\\sigma={s:g}$}}" for s in table.sigmas]
-        starts = [2 + width * number for number in range(len(table.sigmas))]
-        rules = "".join(f"\\cmidrule(lr){{{first}-{first + width - 1}}}" for first in starts)
-        heads = [latex_text(head) for head in table.heads] * len(table.sigmas)
-        lines += ["\\toprule", _latex_row(["", *groups]), rules, _latex_row(["run", *heads])]
-        lines.append("\\midrule")
-        for (run, cells), best in zip(table.rows, table.best, strict=True):
-            shown = [
-                f"\\textbf{{{cell}}}" if one else "--" if cell == "-" else cell
-                for cell, one in zip(cells, best, strict=True)
-            ]
-            lines.append(_latex_row([latex_text(run), *shown]))
-        lines += ["\\bottomrule", "\\end{tabular}", "\\end{table*}"]
+        lines += ["", *_latex_table(table)]
     return "\n".join(lines) + "\n"
+
+
+def _latex_table(table: Table) -> list[str]:
+    width = len(table.columns)
+    groups = [f"\\multicolumn{{{width}}}{{c}}{{{_latex_group(g)}}}" for g in table.groups]
+    starts = [2 + width * number for number in range(len(groups))]
+    rules = "".join(f"\\cmidrule(lr){{{first}-{first + width - 1}}}" for first in starts)
+    heads = [latex_text(column.heading) for column in table.columns] * len(groups)
+    lines = ["\\begin{table*}", "\\centering", f"\\caption{{{latex_text(table.title)}.}}"]
+    lines.append(f"\\begin{{tabular}}{{l*{{{width * len(groups)}}}{{r}}}}")
+    lines += ["\\toprule", _latex_row(["", *groups]), rules, _latex_row([*table.heads, *heads])]
+    lines.append("\\midrule")
+    for line in table.lines:
+        lines.append(_latex_row([*map(latex_text, line.head), *map(_latex_cell, line.cells)]))
+    return [*lines, "\\bottomrule", "\\end{tabular}", "\\end{table*}"]
+
+
+def _latex_group(condition: Condition) -> str:
+    if condition.degradation == GAUSSIAN:
+        return f"$\\sigma={condition.level:g}$"
+    return latex_text(condition_text(condition))
+
+
+def _latex_cell(cell: Cell) -> str:
+    if cell.text == NOT_MEASURED:
+        return "--"
+    text = str(cell).replace("\N{PLUS-MINUS SIGN}", r"$\pm$")
+    return f"\\textbf{{{text}}}" if cell.best else text
 
 
 def _latex_row(cells: Sequence[str]) -> str:

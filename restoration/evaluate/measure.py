@@ -6,7 +6,6 @@ measured as it is. Whole RGB images, no border. Every value is of one image; ave
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,8 +14,9 @@ from torch import Tensor, nn
 
 from restoration.archs import restore
 from restoration.common import distributed
-from restoration.data import Source
-from restoration.degradations import evaluation_noise
+from restoration.degradations.conditions import Condition
+from restoration.evaluate.rows import Row
+from restoration.evaluate.sets import EvaluationSet
 from restoration.metrics import Metric, to_uint8_range
 
 NOISY = "noisy"
@@ -25,30 +25,19 @@ PROTOCOL = (
     "output: clamped to [0, 1], rounded to 8 bits; whole RGB images, no border; "
     "data range 1; noisy input measured unclipped"
 )
-
-
-@dataclass(frozen=True)
-class EvaluationSet:
-    """Clean images and the noise levels to test them at (0..255 units)."""
-
-    source: Source
-    sigmas: tuple[float, ...]
-    max_images: int | None = None
-
-    def __len__(self) -> int:
-        return min(len(self.source), self.max_images or len(self.source))
-
-
-Row = dict[str, Any]
-OnImage = Callable[[str, str, float, Tensor, Tensor, Tensor], None]
-Denoise = Callable[[Tensor, float], Tensor]  # noisy image and sigma in 0..255 units -> restored
+Denoise = Callable[[Tensor, Condition], Tensor]  # spoiled image and how -> restored
+# run, set, image, condition, noisy, restored, clean
+OnResult = Callable[[str, str, str, Condition, Tensor, Tensor, Tensor], None]
+# this rank's megapixels done, megapixels in all, name of the image, count of images for people
+OnProgress = Callable[[float, float, str, str], None]
+Unit = tuple[str, int]  # name of a set, number of an image
 
 
 class Journal(Protocol):
     """Rows of one run and picture that were measured before, and a place for new ones."""
 
     def find(self, run: str, name: str, index: int) -> list[Row] | None:
-        """Rows of picture `index` of a set, one per sigma, or None."""
+        """Rows of picture `index` of a set, one per condition, or None."""
 
     def add(self, run: str, name: str, index: int, rows: list[Row]) -> None:
         """Keep rows."""
@@ -67,28 +56,28 @@ def measure(metrics: Mapping[str, Metric], prediction: Tensor, target: Tensor) -
     return {name: metric(prediction, target) for name, metric in metrics.items()}
 
 
-def noisy_and_restored(
-    network: nn.Module,
-    clean: np.ndarray,
-    sigma: float,
-    device: torch.device | str,
-    tile: int | None = None,
-    overlap: int = 32,
-) -> tuple[Tensor, Tensor]:
-    """Corrupt one (H, W, 3) image by the protocol and restore it: two (1, 3, H, W)."""
-    noisy = to_batch(evaluation_noise(clean, sigma), device)
-    return noisy, denoiser_of(network, tile, overlap)(noisy, sigma)
-
-
-def as_given(noisy: Tensor, sigma: float) -> Tensor:
+def as_given(noisy: Tensor, condition: Condition) -> Tensor:
     """Restore nothing: the noisy input, neither clipped nor rounded."""
     return noisy
 
 
-def denoiser_of(network: nn.Module, tile: int | None = None, overlap: int = 32) -> Denoise:
-    """Return the function that restores with a network, rounded to 8 bits."""
+def denoiser_of(
+    network: nn.Module, tile: int | None = None, overlap: int = 32, noise_map: bool = False
+) -> Denoise:
+    """Return the function that restores with a network, rounded to 8 bits.
 
-    def denoise(noisy: Tensor, sigma: float) -> Tensor:
+    Args:
+        network: on the device.
+        tile: side of overlapping tiles, or None for whole images.
+        overlap: pixels that tiles share.
+        noise_map: give the network sigma / 255 as one more channel.
+    """
+
+    def denoise(noisy: Tensor, condition: Condition) -> Tensor:
+        if noise_map:
+            assert condition.sigma is not None  # checked where the sets are opened
+            level = torch.full_like(noisy[:, :1], condition.sigma / 255)
+            noisy = torch.cat([noisy, level], 1)
         return to_uint8_range(restore(network, noisy, tile=tile, overlap=overlap).float())
 
     return denoise
@@ -103,10 +92,11 @@ def evaluate(
     with_noisy: bool = True,
     tile: int | None = None,
     overlap: int = 32,
-    on_image: OnImage | None = None,
+    noise_map: bool = False,
+    on_image: Callable[[str, str, Condition, Tensor, Tensor, Tensor], None] | None = None,
     on_progress: Callable[[], None] | None = None,
 ) -> list[Row]:
-    """Measure a network on every image and noise level; the images are shared out over ranks.
+    """Measure a network on every image and condition; the images are shared out over ranks.
 
     Args:
         network: the denoiser, on the device.
@@ -117,18 +107,18 @@ def evaluate(
         with_noisy: add rows of the run "noisy" for the input.
         tile: side of overlapping tiles, or None for whole images.
         overlap: pixels that tiles share.
-        on_image: called with (set, image name, sigma, noisy, restored, clean) after each.
-        on_progress: called after each image and noise level.
+        noise_map: give the network the noise level as one more channel.
+        on_image: called with (set, image name, condition, noisy, restored, clean) after each.
+        on_progress: called after each image and condition.
 
     Returns:
-        One row per run, set, image and sigma, in one order on all ranks:
-        {"run", "set", "image", "sigma", <metric>: value, ...}.
+        One row per run, set, image and condition, in one order on all ranks.
     """
-    runs = {NOISY: as_given} if with_noisy else {}
-    runs[run] = denoiser_of(network, tile, overlap)
+    runs: dict[str, Denoise] = {NOISY: as_given} if with_noisy else {}
+    runs[run] = denoiser_of(network, tile, overlap, noise_map)
 
-    def after(one: str, *picture: Any) -> None:
-        if one == run:
+    def after(measured_run: str, *picture: Any) -> None:
+        if measured_run == run:
             if on_image is not None:
                 on_image(*picture)
             if on_progress is not None:
@@ -143,10 +133,10 @@ def evaluate_runs(
     metrics: Mapping[str, Metric],
     device: torch.device | str,
     journal: Journal | None = None,
-    on_result: Callable[[str, str, str, float, Tensor, Tensor, Tensor], None] | None = None,
-    on_progress: Callable[[float, float, str, str], None] | None = None,
+    on_result: OnResult | None = None,
+    on_progress: OnProgress | None = None,
 ) -> list[Row]:
-    """Measure any number of denoisers on every image and noise level.
+    """Measure any number of denoisers on every image and condition.
 
     Every picture is read once and every noise made once for all runs. The pictures that are not in
     the journal are shared out over ranks. Pictures are taken one by one: on a CPU a batch is slower
@@ -158,14 +148,14 @@ def evaluate_runs(
         metrics: metrics by name.
         device: where to compute.
         journal: what is known from before, the same on all ranks; receives what is new.
-        on_result: called with (run, set, image name, sigma, noisy, restored, clean) after each.
+        on_result: called with (run, set, image name, condition, noisy, restored, clean) after each.
         on_progress: called after each with this rank's (megapixels done, megapixels in all, name
             of the picture, count of pictures for people).
 
     Returns:
-        Rows as `evaluate` returns them: by picture, then by sigma, then in the order of the runs.
+        Rows by picture, then by condition, then in the order of the runs.
     """
-    work = [(name, index) for name, one in sets.items() for index in range(len(one))]
+    work: list[Unit] = [(name, i) for name, test_set in sets.items() for i in range(len(test_set))]
     known = {unit: _known_rows(journal, runs, *unit) for unit in work}
     todo = [unit for unit in work if len(known[unit]) < len(runs)]
     mine = todo[distributed.rank() :: distributed.world_size()]
@@ -177,31 +167,32 @@ def evaluate_runs(
             on_result(run, name, image, *rest)
         advance(name, image)
 
-    measured: list[tuple[tuple[str, int], str, list[Row]]] = []
-    for (name, index), own in missing.items():
-        rows = _measure_image(own, sets[name], name, index, metrics, device, after)
-        for run, values in rows.items():
-            measured.append(((name, index), run, values))
+    measured: list[tuple[Unit, str, list[Row]]] = []
+    for (name, index), asked in missing.items():
+        by_run = _measure_image(asked, sets[name], name, index, metrics, device, after)
+        for run, rows in by_run.items():
+            measured.append(((name, index), run, rows))
             if journal is not None:
-                journal.add(run, name, index, values)
-    for unit, run, values in distributed.gather(measured):
-        known[unit][run] = values
-    return [row for unit in work for row in _by_sigma(known[unit], list(runs))]
+                journal.add(run, name, index, rows)
+    for unit, run, rows in distributed.gather(measured):
+        known[unit][run] = rows
+    return [row for unit in work for row in _by_condition(known[unit], list(runs))]
 
 
 def _progress(
     sets: Mapping[str, EvaluationSet],
-    missing: Mapping[tuple[str, int], Mapping[str, Denoise]],
-    on_progress: Callable[[float, float, str, str], None] | None,
+    missing: Mapping[Unit, Mapping[str, Denoise]],
+    on_progress: OnProgress | None,
 ) -> Callable[[str, str], None]:
     """Return what is called with (set, image name) after each result: pixels measure the work."""
     if on_progress is None:
         return lambda name, image: None
+    report = on_progress
     steps: list[tuple[float, int]] = []  # megapixels and number of pictures after each result
     done = 0.0
     for number, ((name, index), runs) in enumerate(missing.items(), start=1):
         height, width = sets[name].source.size(index)
-        count = len(runs) * len(sets[name].sigmas)
+        count = len(runs) * len(sets[name].conditions)
         for step in range(1, count + 1):
             done += height * width / 1e6
             steps.append((done, number if step == count else number - 1))
@@ -209,8 +200,7 @@ def _progress(
 
     def advance(name: str, image: str) -> None:
         megapixels, pictures = next(following)
-        text = f"{pictures}/{len(missing)} pictures"
-        on_progress(megapixels, done, f"{name}/{image}", text)
+        report(megapixels, done, f"{name}/{image}", f"{pictures}/{len(missing)} pictures")
 
     return advance
 
@@ -224,31 +214,33 @@ def _known_rows(
     return {run: rows for run, rows in found.items() if rows is not None}
 
 
-def _by_sigma(rows: Mapping[str, list[Row]], runs: list[str]) -> list[Row]:
-    """Rows of one picture, (run -> one per sigma), as one list: by sigma, then by run."""
+def _by_condition(rows: Mapping[str, list[Row]], runs: list[str]) -> list[Row]:
+    """Rows of one picture, (run -> one per condition), as one list: by condition, then by run."""
     return [row for level in zip(*(rows[run] for run in runs), strict=True) for row in level]
 
 
 def _measure_image(
     runs: Mapping[str, Denoise],
-    one: EvaluationSet,
+    test_set: EvaluationSet,
     name: str,
     index: int,
     metrics: Mapping[str, Metric],
     device: torch.device | str,
     on_result: Callable[..., None],
 ) -> dict[str, list[Row]]:
-    """Rows of one picture by run, one per sigma."""
-    clean_image = one.source.read_float(index)
+    """Rows of one picture by run, one per condition."""
+    clean_image, image = test_set.source.read_float(index), test_set.source.names[index]
     clean = to_batch(clean_image, device)
-    rows: dict[str, list[Row]] = {run: [] for run in runs}
-    for sigma in one.sigmas:
-        noisy = to_batch(evaluation_noise(clean_image, sigma), device)
-        head = {"set": name, "image": one.source.names[index], "sigma": sigma}
+    unread: list[tuple[str, Condition, dict[str, Tensor]]] = []
+    for condition in test_set.conditions:
+        noisy = to_batch(test_set.degrade(clean_image, index, condition), device)
         for run, denoise in runs.items():
-            restored = denoise(noisy, sigma)
-            rows[run].append({"run": run, **head, **measure(metrics, restored, clean)})
-            on_result(run, name, head["image"], sigma, noisy, restored, clean)
-    for row in (row for own in rows.values() for row in own):
-        row.update({metric: float(row[metric]) for metric in metrics})
+            restored = denoise(noisy, condition)
+            unread.append((run, condition, measure(metrics, restored, clean)))
+            on_result(run, name, image, condition, noisy, restored, clean)
+    rows: dict[str, list[Row]] = {run: [] for run in runs}
+    for run, condition, tensors in unread:
+        values = {metric: float(value) for metric, value in tensors.items()}
+        place = (condition.degradation, condition.level)
+        rows[run].append(Row(run, name, image, *place, values))
     return rows

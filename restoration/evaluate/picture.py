@@ -1,6 +1,6 @@
-"""One picture to look at: noisy, restored, reference, error and mask, a row per noise level."""
+"""One picture to look at: noisy, restored, reference, error and mask, a row per condition."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+import losses
+from restoration.degradations.conditions import Condition
+from restoration.evaluate.measure import Denoise, to_batch
+from restoration.evaluate.rows import condition_text
+from restoration.evaluate.sets import EvaluationSet
+from restoration.metrics import as_rgb, mask_strips
+
+PICTURE_CONDITIONS = 4
 ERROR_LIMIT = 0.2  # absolute error that the colour scale ends at, of a range of 1
 LONGEST = 1500  # pixels of a side that are drawn
 TALLEST, WIDEST = 4.0, 0.25  # height / width of a row's pictures; beyond, they stand in white
@@ -67,6 +75,38 @@ def denoising_figure(
     figure.colorbar(of_mask, ax=axes[:, 4], location="bottom", shrink=0.9, pad=0.02)
     figure.savefig(path, dpi=100)
     pyplot.close(figure)
+
+
+def draw_picture(
+    path: Path,
+    denoise: Denoise,
+    test_set: EvaluationSet,
+    device: torch.device,
+    known: Mapping[Condition, tuple[Tensor, Tensor]] | None = None,
+) -> None:
+    """Draw the first image of a set under its conditions (four at most).
+
+    Args:
+        path: PNG to write.
+        denoise: restores an image.
+        test_set: the set.
+        device: where to compute.
+        known: noisy and restored image by condition, where the evaluation has them already.
+    """
+    loss = losses.EnhancedMAE()
+    clean_image = test_set.source.read_float(0)
+    clean = to_batch(clean_image, device)
+    rows: list[tuple[str, Tensor, Tensor, Tensor, Tensor]] = []
+    for condition in test_set.conditions[:PICTURE_CONDITIONS]:
+        if known is not None and condition in known:
+            noisy, restored = known[condition]
+        else:
+            noisy = to_batch(test_set.degrade(clean_image, 0, condition), device)
+            restored = denoise(noisy, condition)
+        strips = mask_strips(loss, as_rgb(restored), as_rgb(clean))
+        mask = torch.cat([mask for _, mask in strips], dim=2)
+        rows.append((condition_text(condition), noisy, restored, clean, mask))
+    denoising_figure(path, rows)
 
 
 def side_by_side(noisy: Tensor, restored: Tensor, clean: Tensor) -> Tensor:

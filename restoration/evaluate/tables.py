@@ -1,112 +1,161 @@
-"""From values per image to tables: means per set and over sets, as JSON, CSV and Markdown."""
+"""Tables of means: one model, in two layouts; `layouts` prints it, and the report shows it.
 
-import csv
+A long table has a line per set, condition and run. A wide one is what publications print: a line
+per run, a group of columns per condition, and the best value of every column in bold. "Best" is
+what a reader sees: the best printed value, and every value that prints the same; none where all
+print alike.
+"""
+
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from statistics import fmean
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from restoration.evaluate.measure import NOISY, Row
-from restoration.options.datasets import AVERAGE_NAME
-
-AVERAGE = AVERAGE_NAME
-HEAD = ("run", "set", "sigma")
-SPREAD = "spread"  # of a mean over several trainings, by metric
-DIGITS = {"psnr": 2, "ssim": 4, "lpips": 4, "e_mae": 4}
-
-
-def _mean(values: Iterable[float]) -> float | None:
-    """Mean of finite values; None where one is not (a perfect image has infinite PSNR)."""
-    mean = fmean(values)
-    return mean if math.isfinite(mean) else None
+from restoration.degradations.conditions import Condition
+from restoration.evaluate.measure import NOISY
+from restoration.evaluate.rows import (
+    AVERAGE,
+    Mean,
+    condition_text,
+    conditions_of,
+    only_gaussian,
+)
+from restoration.metrics import Column
 
 
-def summarize(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
-    """Average over images, then over sets.
+@dataclass(frozen=True)
+class Cell:
+    """One value.
 
     Args:
-        rows: one per run, set, image and sigma, as `evaluate` returns them.
-        names: the metric columns; a column that no row has becomes None.
-
-    Returns:
-        {"run", "set", "sigma", "n", <metric>: mean or None} per run, set and sigma; the set
-        "average" is the mean over sets, each with the same weight, and n its number of images.
+        value: the mean; None where nothing was measured.
+        text: as it is printed.
+        spread: of the means of several trainings, as it is printed, or empty.
+        best: to be set in bold.
     """
-    groups: dict[tuple[Any, ...], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row[key] for key in HEAD), []).append(row)
-    means = []
-    for key, members in groups.items():
-        mean = dict(zip(HEAD, key, strict=True)) | {"n": len(members)}
-        for name in names:
-            known = all(name in row for row in members)
-            mean[name] = _mean(row[name] for row in members) if known else None
-        means.append(mean)
-    return means + _over_sets(means, names)
+
+    value: float | None
+    text: str
+    spread: str = ""
+    best: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.text} {self.spread}".rstrip()
 
 
-def _over_sets(means: Sequence[Row], names: Sequence[str]) -> list[Row]:
-    groups: dict[tuple[str, float], list[Row]] = {}
-    for row in means:
-        groups.setdefault((row["run"], row["sigma"]), []).append(row)
-    averages = []
-    for (run, sigma), members in groups.items():
-        average = {"run": run, "set": AVERAGE, "sigma": sigma, "n": sum(r["n"] for r in members)}
-        for name in names:
-            values = [row[name] for row in members]
-            average[name] = None if None in values else _mean(values)
-        averages.append(average)
-    return averages
+@dataclass(frozen=True)
+class Line:
+    """One line of a table: its leading cells, and its values, group by group."""
+
+    head: tuple[str, ...]
+    cells: list[Cell]
 
 
-def write_per_image(path: Path, rows: Sequence[Row], names: Sequence[str]) -> None:
-    """Write every value of every image, enough to compute each figure of the tables again.
+@dataclass(frozen=True)
+class Table:
+    """One table.
 
-    Rows of trainings with several seeds have a seed; it is empty where others have none.
+    Args:
+        title: what it shows.
+        heads: headings of the leading cells.
+        columns: the metrics of every group.
+        groups: the conditions of a wide table; empty for a long one, which has one group.
+        lines: the content.
     """
-    present = [name for name in names if any(name in row for row in rows)]
-    seed = ["seed"] if any("seed" in row for row in rows) else []
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["run", *seed, "set", "image", "sigma", *present])
-        writer.writeheader()
-        writer.writerows(rows)
+
+    title: str
+    heads: tuple[str, ...]
+    columns: list[Column]
+    groups: list[Condition]
+    lines: list[Line]
 
 
-def format_value(name: str, value: float | None) -> str:
-    """Print a value with the digits that its metric is reported with."""
-    return "-" if value is None else f"{value:.{DIGITS.get(name, 4)}f}"
+def long_table(
+    means: Sequence[Mean], columns: Mapping[str, Column], only_average: bool = False
+) -> Table:
+    """Lay out a line per set, condition and run, the noisy input first, the average last.
 
-
-def format_spread(name: str, row: Row) -> str:
-    """Print how far the means of several trainings lie apart; empty where there is one."""
-    spread = row.get(SPREAD, {}).get(name)
-    return "" if spread is None else f"\N{PLUS-MINUS SIGN} {format_value(name, spread)}"
-
-
-def headings(labels: Mapping[str, str], directions: Mapping[str, bool]) -> list[str]:
-    """Column headings with an arrow to the better side."""
-    return [f"{labels[name]} {'↑' if directions[name] else '↓'}" for name in labels]
-
-
-def table_rows(summary: Sequence[Row], names: Sequence[str]) -> list[list[str]]:
-    """Rows of text, by set and sigma with the noisy input first; the average comes last."""
-    sets = list(dict.fromkeys(row["set"] for row in summary))
+    Args:
+        means: as `summarize` returns them.
+        columns: what is printed, by metric.
+        only_average: of several sets, leave out all but their average.
+    """
+    sets = list(dict.fromkeys(mean.set for mean in means))
     if len(sets) == 2:
         sets.remove(AVERAGE)  # the mean over one set says nothing new
+    elif only_average and AVERAGE in sets:
+        sets = [AVERAGE]
+    conditions = conditions_of(means)
     ordered = sorted(
-        (row for row in summary if row["set"] in sets),
-        key=lambda row: (sets.index(row["set"]), row["sigma"], row["run"] != NOISY),
+        (mean for mean in means if mean.set in sets),
+        key=lambda m: (sets.index(m.set), conditions.index(m.condition), m.run != NOISY),
     )
+    gaussian = only_gaussian(conditions)
+    lines = [
+        Line(
+            (
+                mean.set,
+                condition_text(mean.condition, "{:g}" if gaussian else "sigma {:g}"),
+                mean.run,
+                str(mean.n),
+            ),
+            [_cell(mean, name, column) for name, column in columns.items()],
+        )
+        for mean in ordered
+    ]
+    heads = ("set", "sigma" if gaussian else "condition", "run", "n")
+    return Table("", heads, list(columns.values()), [], lines)
+
+
+def wide_tables(means: Sequence[Mean], columns: Mapping[str, Column]) -> list[Table]:
+    """Lay out the average over sets, where there are several, and every set, a line per run.
+
+    Args:
+        means: as `summarize` returns them.
+        columns: what is printed, by metric.
+    """
+    sets = list(dict.fromkeys(mean.set for mean in means if mean.set != AVERAGE))
+    counts = {name: max(mean.n for mean in means if mean.set == name) for name in sets}
+    listed = ", ".join(f"{name} ({_images(counts[name])})" for name in sets)
+    titles = {AVERAGE: f"Average over {len(sets)} sets: {listed}"} if len(sets) > 1 else {}
+    titles |= {name: f"{name}, {_images(counts[name])}" for name in sets}
     return [
-        [row["set"], f"{row['sigma']:g}", row["run"], str(row["n"])]
-        + [f"{format_value(name, row[name])} {format_spread(name, row)}".rstrip() for name in names]
-        for row in ordered
+        _wide_table([mean for mean in means if mean.set == name], title, columns)
+        for name, title in titles.items()
     ]
 
 
-def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
-    """Lay out a Markdown table with footnotes below."""
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([*lines, "", *[f"- {note}" for note in notes]]) + "\n"
+def _images(count: int) -> str:
+    return f"{count} image" if count == 1 else f"{count} images"
+
+
+def _wide_table(means: Sequence[Mean], title: str, columns: Mapping[str, Column]) -> Table:
+    by_place = {(mean.run, mean.condition): mean for mean in means}
+    runs = list(dict.fromkeys(mean.run for mean in means))
+    groups = conditions_of(means)
+    by_column = [
+        mark_best(
+            [_cell(by_place.get((run, group)), name, column) for run in runs],
+            column.higher_is_better,
+        )
+        for group in groups
+        for name, column in columns.items()
+    ]
+    lines = [Line((run,), [cells[k] for cells in by_column]) for k, run in enumerate(runs)]
+    return Table(title, ("run",), list(columns.values()), groups, lines)
+
+
+def _cell(mean: Mean | None, name: str, column: Column) -> Cell:
+    value = None if mean is None else mean.values.get(name)
+    sd = None if mean is None else mean.sd.get(name)
+    spread = "" if sd is None else f"\N{PLUS-MINUS SIGN} {column.text(sd)}"
+    return Cell(value, column.text(value), spread)
+
+
+def mark_best(cells: Sequence[Cell], higher_is_better: bool) -> list[Cell]:
+    """Mark the best cells of a column, by the rule that stands at the top of this file."""
+    known = {cell.value: cell.text for cell in cells if cell.value is not None}
+    values = [value for value in known if not math.isnan(value)]
+    if len({known[value] for value in values}) < 2:
+        return list(cells)
+    best = known[max(values) if higher_is_better else min(values)]
+    return [replace(cell, best=cell.text == best) for cell in cells]

@@ -1,4 +1,4 @@
-"""Option files of `restoration masks train`: a metric, opinion to learn from, and a recipe.
+"""Option files of `restoration masks train`: a metric, ratings to learn from, and a recipe.
 
 A file of `restoration masks ablate` lists variants, each a name and what it changes of the rest.
 """
@@ -13,7 +13,6 @@ from restoration.options.base import Strict
 from restoration.options.load import merge, override, read_mapping, validate
 
 SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
-PEOPLE = ("kadid10k", "tid2013", "csiq", "pipal", "csv")
 Level = Annotated[int, Field(ge=1, le=5)]
 
 
@@ -38,12 +37,12 @@ class MaskMetric(Strict):
 
 
 class MaskData(Strict):
-    """The opinion that the masks learn from; reference images, never pairs, are held out."""
+    """The ratings that the masks learn from; reference images, never pairs, are held out."""
 
     type: Literal["pseudo", "kadid10k", "tid2013", "csiq", "pipal", "csv"] = Field(
         "pseudo",
-        description="`pseudo`: photographs distorted and scored here; else a set of people's "
-        "opinion.",
+        description="`pseudo`: photographs distorted here and scored by metrics (pseudo-MOS); "
+        "else a data set of people's ratings (MOS).",
     )
     dataroot: str | list[str] = Field(
         description="Folder of the set, the file of `csv`, or for `pseudo` one or more folders of "
@@ -165,7 +164,8 @@ class Ablation(Strict):
 
     variants: list[Variant] = Field(min_length=1, description="What is trained and compared.")
     test: MaskData = Field(
-        description="Opinion that all are measured on, all of it; no photograph may be trained on."
+        description="Ratings that all are measured on, all of them; no photograph of them may be "
+        "trained on."
     )
     figure: FigurePair = Field(FigurePair(), description="The pair whose error maps are drawn.")
 
@@ -202,18 +202,19 @@ def load_ablation(path: str | Path, assignments: list[str] | None = None) -> Abl
         ValueError: what is wrong, and where.
     """
     given = assignments or []
-    mine = [a for a in given if a.partition("=")[0].split(":")[0] in Ablation.model_fields]
-    mapping = override(read_mapping(Path(path)), mine)
-    own = {key: value for key, value in mapping.items() if key in Ablation.model_fields}
-    shared = {key: value for key, value in mapping.items() if key not in own}
+    for_ablation = [a for a in given if a.partition("=")[0].split(":")[0] in Ablation.model_fields]
+    for_variants = [a for a in given if a not in for_ablation]
+    mapping = override(read_mapping(Path(path)), for_ablation)
+    of_ablation = {key: value for key, value in mapping.items() if key in Ablation.model_fields}
+    shared = {key: value for key, value in mapping.items() if key not in of_ablation}
     variants = {}
     try:
-        settings = validate(own, Ablation)
-        base = validate(override(shared, [a for a in given if a not in mine]), MaskOptions)
+        settings = validate(of_ablation, Ablation)
+        base = validate(override(shared, for_variants), MaskOptions)
         for variant in settings.variants:
             changes = variant.model_dump(exclude_none=True, exclude={"name"})
             options = merge(shared, changes) | {"name": variant.name}
-            options = override(options, [a for a in given if a not in mine])
+            options = override(options, for_variants)
             try:
                 variants[variant.name] = validate(options, MaskOptions)
             except ValueError as error:

@@ -5,18 +5,23 @@ from restoration.metrics.ms_ssim import ms_ssim
 from restoration.metrics.psnr_ssim import psnr, ssim
 from restoration.metrics.quantize import to_uint8_range
 from restoration.metrics.registry import METRICS, Metric, build_metrics, known_metrics
+from restoration.metrics.selection import Metrics, open_metrics
+from restoration.metrics.table import Column
 
 __all__ = [
     "METRICS",
+    "Column",
     "EMae",
     "Lpips",
     "Metric",
     "MetricUnavailable",
+    "Metrics",
     "as_rgb",
     "build_metrics",
     "known_metrics",
     "mask_strips",
     "ms_ssim",
+    "open_metrics",
     "psnr",
     "ssim",
     "to_uint8_range",

@@ -157,8 +157,8 @@ def _gaussian(x: Tensor, dim: int) -> Tensor:
     """Valid Gaussian filter along one dimension: on a CPU as fast as conv2d, in float64 faster."""
     half = WINDOW_SIZE // 2
     offset = torch.arange(-half, half + 1, dtype=torch.float64)
-    taps = torch.exp(-0.5 * (offset / WINDOW_SIGMA).square())
-    taps = (taps / taps.sum()).tolist()
+    weights = torch.exp(-0.5 * (offset / WINDOW_SIGMA).square())
+    taps: list[float] = (weights / weights.sum()).tolist()
     length = x.shape[dim] - WINDOW_SIZE + 1
     out = x.narrow(dim, half, length) * taps[half]
     for k in range(half):

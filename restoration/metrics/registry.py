@@ -15,6 +15,7 @@ import losses
 from restoration.metrics.learned import EMae, Lpips, as_rgb, weights_needed
 from restoration.metrics.ms_ssim import ms_ssim
 from restoration.metrics.psnr_ssim import psnr, ssim
+from restoration.metrics.table import Column
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,13 @@ class Metric:
 
     Args:
         name: key in results and tables, such as "e_mae".
-        label: heading for people, such as "100 E-MAE".
+        label: heading for people, such as "E-MAE x100".
         higher_is_better: which way is better.
         scale: unit or factor of the printed value, in words.
         function: (B, C, H, W) x 2 -> (B,).
         module: the network behind it, whose weights the value depends on, or None.
+        digits: of printed values, after the point.
+        unit: of the values, such as "dB", or empty.
     """
 
     name: str
@@ -36,6 +39,13 @@ class Metric:
     scale: str
     function: Callable[[Tensor, Tensor], Tensor]
     module: nn.Module | None = None
+    digits: int = 4
+    unit: str = ""
+
+    @property
+    def column(self) -> Column:
+        """What a table says about it."""
+        return Column(self.label, self.higher_is_better, self.digits, self.unit)
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Compare (B, C, H, W) images in [0, 1] -> (B,), without gradients.
@@ -51,7 +61,8 @@ class Metric:
 
 def _psnr(name: str, data_range: float = 1.0, crop_border: int = 0) -> Metric:
     function = partial(psnr, data_range=data_range, crop_border=crop_border)
-    return Metric(name, "PSNR", True, _protocol("dB on RGB", data_range, crop_border), function)
+    scale = _protocol("dB on RGB", data_range, crop_border)
+    return Metric(name, "PSNR", True, scale, function, digits=2, unit="dB")
 
 
 def _ssim(name: str, data_range: float = 1.0, crop_border: int = 0) -> Metric:
@@ -76,7 +87,7 @@ def _e_mae(name: str, weights: str | Path | None = None) -> Metric:
     mask = "shipped with this project" if weights is None else Path(weights).name
     scale = f"times 100, mask {mask}"
     function = EMae(weights)
-    return Metric(name, "100 E-MAE", False, scale, function, function.loss)
+    return Metric(name, "E-MAE x100", False, scale, function, function.loss)
 
 
 def _protocol(what: str, data_range: float, crop_border: int) -> str:

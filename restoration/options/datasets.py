@@ -240,9 +240,18 @@ class Datasets(BaseModel):
         count = len(self.__pydantic_extra__ or {})
         if len(self.test) != count:
             raise ValueError(f"{count} test sets need {count} names, got {', '.join(self.test)}")
+        sets = [*self.test.values(), *([] if self.train is None else [self.train])]
+        if len({one.noise_map for one in sets}) > 1:
+            raise ValueError("noise_map is a matter of the network: give it to all sets or to none")
         if AVERAGE_NAME in self.test:
             raise ValueError(f"{AVERAGE_NAME!r} is the mean over sets in the tables, not a set")
         return self
+
+    @property
+    def noise_map(self) -> bool:
+        """Whether the network is told the noise level."""
+        sets = [*self.test.values(), *([] if self.train is None else [self.train])]
+        return any(one.noise_map for one in sets)
 
     @property
     def test(self) -> dict[str, TestSet]:

@@ -1,6 +1,7 @@
 """From typed options to a training run: network, criterion, sample stream, folders, order."""
 
 import logging
+import math
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,18 @@ from restoration.archs.probe import PROBE_SIDE, check_network
 from restoration.archs.speed import arrange
 from restoration.common import distributed
 from restoration.data import BatchPlan, CropDataset, PatchSchedule, make_loader
-from restoration.evaluate.measure import EvaluationSet, evaluate
+from restoration.degradations.conditions import Condition
+from restoration.evaluate.measure import evaluate
 from restoration.evaluate.picture import side_by_side
-from restoration.evaluate.sets import Metrics, open_metrics, open_sets
-from restoration.evaluate.tables import AVERAGE, summarize
+from restoration.evaluate.rows import (
+    AVERAGE,
+    condition_slug,
+    condition_text,
+    only_gaussian,
+    summarize,
+)
+from restoration.evaluate.sets import EvaluationSet, open_sets
+from restoration.metrics import Metrics, open_metrics
 from restoration.options.datasets import TrainSet
 from restoration.options.schema import Options
 from restoration.options.training import Optimizer, Train
@@ -98,7 +107,7 @@ def build_trainer(
 def check_fit(trainer: Trainer, images: TrainSet) -> None:
     """Run network and losses on flat patches of every size, before a folder is made."""
     for side in sorted(set(images.stages[2])):
-        check_network(trainer.network, images.in_ch, side, trainer.device, padded=False)
+        check_network(trainer.network, images.in_ch, side, trainer.device, False, images.noise_map)
         patch = torch.full((1, images.in_ch, side, side), 0.5, device=trainer.device)
         with torch.no_grad():
             trainer.criterion(patch, patch)
@@ -125,16 +134,28 @@ def prepare(options: Options, device: torch.device, resume_from: Path | None = N
     trainer = build_trainer(options, recipe, images, device)
     check_fit(trainer, images)
     for one in options.datasets.test.values():
-        check_network(trainer.network, one.in_ch, PROBE_SIDE, device, padded=True)
-    start = checkpoint.resume(trainer, resume_from) if resume_from else checkpoint.Progress()
-    if start.step > recipe.total_iter:
-        raise ValueError(
-            f"{resume_from} is at step {start.step}, beyond train.total_iter = {recipe.total_iter}"
-        )
-    run = Run(options, recipe, trainer, dataset, patches, sets, metrics, start)
-    if start.best_of not in (None, best_of(run)):
-        start.best = None
+        check_network(trainer.network, one.in_ch, PROBE_SIDE, device, True, one.noise_map)
+    beginning = checkpoint.Progress()
+    run = Run(options, recipe, trainer, dataset, patches, sets, metrics, beginning)
+    if resume_from is not None:
+        go_on(run, resume_from)
     return run
+
+
+def go_on(run: Run, state: Path) -> None:
+    """Let a prepared run go on from a training state.
+
+    Raises:
+        ValueError: the state does not fit, or is beyond the last step.
+    """
+    run.start = checkpoint.resume(run.trainer, state)
+    if run.start.step > run.recipe.total_iter:
+        raise ValueError(
+            f"{state} is at step {run.start.step}, beyond train.total_iter = "
+            f"{run.recipe.total_iter}"
+        )
+    if run.start.best_of not in (None, best_of(run)):
+        run.start.best = None
 
 
 def _loader(run: Run, start: int) -> DataLoader:
@@ -159,8 +180,8 @@ def validate(run: Run) -> tuple[dict[str, float], dict[str, Tensor]]:
     """
     images: dict[str, Tensor] = {}
 
-    def keep(name: str, image: str, sigma: float, *pictures: Tensor) -> None:
-        images.setdefault(f"{name}/sigma{sigma:g}", side_by_side(*pictures).cpu())
+    def keep(name: str, image: str, condition: Condition, *pictures: Tensor) -> None:
+        images.setdefault(f"{name}/{condition_slug(condition)}", side_by_side(*pictures).cpu())
 
     rows = evaluate(
         run.trainer.tested,
@@ -170,14 +191,14 @@ def validate(run: Run) -> tuple[dict[str, float], dict[str, Tensor]]:
         with_noisy=False,
         tile=run.options.val.tile,
         overlap=run.options.val.tile_overlap,
+        noise_map=run.options.datasets.noise_map,
         on_image=keep,
     )
-    means = [r for r in summarize(rows, list(run.metrics.by_name)) if r["set"] == AVERAGE]
     values = {
-        f"{name}/sigma{row['sigma']:g}": row[name]
-        for row in means
-        for name in run.metrics.by_name
-        if row[name] is not None
+        f"{name}/{condition_slug(mean.condition)}": value
+        for mean in summarize(rows)
+        for name, value in mean.values.items()
+        if mean.set == AVERAGE and math.isfinite(value)
     }
     return values, images
 
@@ -187,9 +208,16 @@ def _better(run: Run, value: float, best: float | None) -> bool:
     return best is None or (value > best if first.higher_is_better else value < best)
 
 
+def condition_names(test_set: EvaluationSet) -> str:
+    """The conditions of a set in one line; levels alone where all are of Gaussian noise."""
+    if only_gaussian(test_set.conditions):
+        return str(tuple(condition.level for condition in test_set.conditions))
+    return ", ".join(map(condition_text, test_set.conditions))
+
+
 def best_of(run: Run) -> str:
     """Say what "best" is measured by: a best of something else is no rival."""
-    sets = (f"{name} ({len(s)}) at {s.sigmas}" for name, s in run.sets.items())
+    sets = (f"{name} ({len(s)}) at {condition_names(s)}" for name, s in run.sets.items())
     return f"{next(iter(run.metrics.by_name))} on {'; '.join(sets)}"
 
 

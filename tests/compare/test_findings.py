@@ -1,15 +1,24 @@
 """Verdicts, signs and crops from made-up values."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from restoration.compare import findings
-from restoration.compare.plan import Expectation, Statistics
-from restoration.compare.report import crops
-from restoration.evaluate import EvaluationSet
+from restoration.compare import find_differences, findings
+from restoration.compare.options import Expectation, Statistics
+from restoration.compare.report import crops, page
+from restoration.degradations import gaussian_noise
+from restoration.degradations.conditions import Condition
+from restoration.evaluate import EvaluationSet, Row, summarize
+from restoration.evaluate.rows import to_row
+from restoration.evaluate.tables import wide_tables
+from restoration.metrics import Column
 
 HOW = Statistics(resamples=500)
 N = 20
+SIGMA_25 = Condition("gaussian", 25.0)
 
 
 def rows_of(**values):
@@ -30,7 +39,7 @@ def base():
 def find(base, **shifts):
     noise = np.random.default_rng(1).normal(0, 0.01, N)
     rows = rows_of(ref={"psnr": base}, **{n: {"psnr": base + s + noise} for n, s in shifts.items()})
-    return findings.find_differences(rows, {"psnr": True}, "ref", list(shifts), HOW)
+    return find_differences(rows, {"psnr": True}, "ref", list(shifts), HOW)
 
 
 def test_verdicts(base):
@@ -46,7 +55,7 @@ def seeded(base, *shifts):
     for seed, shift in enumerate(shifts):
         found = rows_of(ref={"psnr": base}, other={"psnr": base + shift + noise})
         rows += [row | {"seed": seed} for row in found]
-    return findings.find_differences(rows, {"psnr": True}, "ref", ["other"], HOW)
+    return find_differences(rows, {"psnr": True}, "ref", ["other"], HOW)
 
 
 def test_seeds_that_disagree_are_not_told_apart(base):
@@ -65,13 +74,13 @@ def test_seeds_that_disagree_are_not_told_apart(base):
         noise = np.random.default_rng(1).normal(0, 0.01, N).mean()
         assert one.by_seed == pytest.approx({k: s + noise for k, s in enumerate(shifts)})
         assert one.paired.mean == pytest.approx(np.mean(shifts) + noise)
-        assert list(findings.as_plain(one)["mean_by_seed"]) == [0, 1, 2]
+        assert list(findings.plain_differences([one])[0]["mean_by_seed"]) == [0, 1, 2]
 
 
 def test_one_seed_is_judged_as_none(base):
     (one,), (other,) = seeded(base, 0.5), find(base, up=0.5)
     assert (one.paired, one.p_holm, one.verdict) == (other.paired, other.p_holm, other.verdict)
-    assert "mean_by_seed" not in findings.as_plain(other)
+    assert "mean_by_seed" not in findings.plain_differences([other])[0]
 
 
 def test_seeds_whose_differences_cancel_are_not_identical(base):
@@ -79,24 +88,24 @@ def test_seeds_whose_differences_cancel_are_not_identical(base):
     for seed, values in enumerate(([1.0] * N, [2.0] * N)):
         pair = {"ref": {"psnr": values}, "other": {"psnr": [3 - v for v in values]}}
         rows += [row | {"seed": seed} for row in rows_of(**pair)]
-    (one,) = findings.find_differences(rows, {"psnr": True}, "ref", ["other"], HOW)
+    (one,) = find_differences(rows, {"psnr": True}, "ref", ["other"], HOW)
     assert one.paired.identical
     assert one.verdict == "not told apart"
 
 
 def test_lower_is_better_turns_the_verdict(base):
     rows = rows_of(ref={"e_mae": base}, other={"e_mae": base - 1})
-    (one,) = findings.find_differences(rows, {"e_mae": False}, "ref", ["other"], HOW)
+    (one,) = find_differences(rows, {"e_mae": False}, "ref", ["other"], HOW)
     assert one.verdict == "better"
     assert one.paired.mean == pytest.approx(-1)
 
 
 def test_identical_and_too_few(base):
     rows = rows_of(ref={"psnr": base}, other={"psnr": base})
-    (one,) = findings.find_differences(rows, {"psnr": True}, "ref", ["other"], HOW)
+    (one,) = find_differences(rows, {"psnr": True}, "ref", ["other"], HOW)
     assert (one.verdict, one.p_holm) == ("identical", 1.0)
     rows = rows_of(ref={"psnr": base[:4]}, other={"psnr": base[:4] + [1, 2, 1, 2]})
-    (one,) = findings.find_differences(rows, {"psnr": True}, "ref", ["other"], HOW)
+    (one,) = find_differences(rows, {"psnr": True}, "ref", ["other"], HOW)
     assert (one.verdict, one.paired.p) == ("too few images", None)
     assert one.paired.low > 0
 
@@ -111,7 +120,7 @@ def test_holm_corrects_over_everything(base):
 def test_images_are_paired_by_name_not_by_place(base):
     rows = rows_of(ref={"psnr": base}, other={"psnr": base + 1})
     shuffled = rows[:N] + rows[N:][::-1]
-    (one,) = findings.find_differences(shuffled, {"psnr": True}, "ref", ["other"], HOW)
+    (one,) = find_differences(shuffled, {"psnr": True}, "ref", ["other"], HOW)
     assert one.paired.median == pytest.approx(1)
 
 
@@ -120,11 +129,10 @@ def test_signs_count_what_agrees(base):
         a={"psnr": base, "ssim": base, "e_mae": base},
         b={"psnr": base + 1, "ssim": base, "e_mae": base + 1},
     )
+    rows = [to_row(row) for row in rows]
     signs = {"psnr": "higher", "ssim": "higher", "e_mae": "lower", "lpips": "higher"}
     expected = [Expectation(recipe="b", signs=signs)]
-    found = findings.find(
-        rows, {"psnr": True}, ["psnr", "ssim", "e_mae", "lpips"], "a", ["b"], expected, HOW
-    )
+    found = findings.find(rows, {"psnr": True}, "a", ["b"], expected, HOW)
     assert [one.outcome for one in found.signs] == ["agrees", "equal", "disagrees", "not measured"]
     assert found.family == 1
 
@@ -158,11 +166,13 @@ def test_dark_smooth_finds_the_dark_smooth_corner():
     textured[:100, :100] = 0.1  # dark and flat
     textured[100:, 100:] = 0.0  # nothing to see
     bright = np.full((200, 200, 3), 0.9, np.float32)
-    sets = {"s": EvaluationSet(Pictures([bright, textured]), (50.0,))}
-    (first,) = [one for one in crops.dark_smooth(sets, 50.0) if one.image == "1.png"]
+    sets = {"s": EvaluationSet(Pictures([bright, textured]), gaussian_noise(50.0))}
+    (first,) = [
+        one for one in crops.dark_smooth(sets, Condition("gaussian", 50.0)) if one.image == "1.png"
+    ]
     assert first.top <= 20 and first.left <= 20
     assert "darkest 20%" in first.rule
-    assert crops.dark_smooth(sets, 15.0) == []
+    assert crops.dark_smooth(sets, Condition("gaussian", 15.0)) == []
 
 
 def test_crops_by_difference(base):
@@ -175,7 +185,8 @@ def test_crops_by_difference(base):
     def errors(recipe, name, image):
         return worse if (recipe, image) in (("b", "3"), ("a", "5")) else worse * 0
 
-    found = crops.by_difference(rows, ("a", "b"), "e_mae", "E-MAE", False, 25.0, errors)
+    how = ("e_mae", "E-MAE", False, SIGMA_25, errors)
+    found = crops.by_difference([to_row(row) for row in rows], ("a", "b"), *how)
     assert [one.title for one in found] == [
         "Largest win of a",
         "Largest win of b",
@@ -184,5 +195,71 @@ def test_crops_by_difference(base):
     assert [one.image for one in found[:2]] == ["3", "5"]
     assert all(one.left == 48 for one in found[:2])
     same = rows_of(a={"e_mae": base}, b={"e_mae": base})
-    only = crops.by_difference(same, ("a", "b"), "e_mae", "E-MAE", False, 25.0, errors)
+    only = crops.by_difference([to_row(row) for row in same], ("a", "b"), *how)
     assert [one.title for one in only] == ["The median image"]
+
+
+def test_the_public_door_takes_rows_and_mappings(base):
+    flat = rows_of(ref={"psnr": base}, other={"psnr": base + 1})
+    (one,) = find_differences(flat, {"psnr": True}, "ref", ["other"], HOW)
+    (other,) = find_differences(
+        rows=[to_row(row) for row in flat],
+        higher_is_better={"psnr": True},
+        reference="ref",
+        runs=["other"],
+        statistics=HOW,
+    )
+    assert one == other
+    assert (one.condition, one.verdict) == (SIGMA_25, "better")
+    (default,) = find_differences(flat, {"psnr": True}, "ref", ["other"])
+    assert default.paired.mean == one.paired.mean
+    assert findings.plain_differences([one])[0]["sigma"] == 25.0
+
+
+def test_every_condition_has_its_difference(base):
+    rows = [to_row(row) for row in rows_of(ref={"psnr": base}, other={"psnr": base + 1})]
+    rows += [
+        replace(row, degradation="jpeg quality", level=level) for row in rows for level in (9, 5)
+    ]
+    found = find_differences(rows, {"psnr": True}, "ref", ["other"], HOW)
+    assert [(one.condition.degradation, one.condition.level) for one in found] == [
+        ("gaussian", 25.0),
+        ("jpeg quality", 5),
+        ("jpeg quality", 9),
+    ]
+    plain = findings.plain_differences(found)
+    assert [(one["degradation"], one["level"]) for one in plain][:2] == [
+        ("gaussian", 25.0),
+        ("jpeg quality", 5),
+    ]
+    assert "sigma" not in plain[0]
+
+
+def test_runs_on_other_images_are_refused(base):
+    rows = rows_of(ref={"psnr": base}, other={"psnr": base + 1})
+    with pytest.raises(ValueError, match="same images of other and ref at sigma 25, got 19 and 20"):
+        find_differences(rows[:-1], {"psnr": True}, "ref", ["other"], HOW)
+
+
+def test_infinite_differences_are_left_out(base):
+    rows = rows_of(ref={"psnr": base, "mae": base}, other={"psnr": [np.inf] * N, "mae": base})
+    found = find_differences(rows, {"psnr": True, "mae": False}, "ref", ["other"], HOW)
+    assert [one.metric for one in found] == ["mae"]
+
+
+def test_the_report_has_the_bold_of_the_tables():
+    """30.001 and 30.004 print alike; by their raw values only the second was bold."""
+    recipes = [
+        SimpleNamespace(name=name, options=SimpleNamespace(train=None)) for name in ("a", "b", "c")
+    ]
+    plan = SimpleNamespace(recipes=recipes, reference=recipes[0])
+    values = {"a": 30.001, "b": 30.004, "c": 29.0}
+    means = summarize([Row(n, "s", "x", "gaussian", 25.0, {"psnr": v}) for n, v in values.items()])
+    columns = {"psnr": Column("PSNR", True, 2)}
+    record = SimpleNamespace(plan=plan, found=SimpleNamespace(means=means), columns=columns)
+    (table,) = page._tables(record)
+    cells = [line["cells"][0] for line in table["rows"]]
+    assert [cell["best"] for cell in cells] == [True, True, False]
+    assert [cell["gap"] for cell in cells] == ["", "+0.003", "\N{MINUS SIGN}1.001"]
+    (wide,) = wide_tables(means, columns)
+    assert [cell["best"] for cell in cells] == [line.cells[0].best for line in wide.lines]

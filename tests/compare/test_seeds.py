@@ -1,102 +1,103 @@
 """Several trainings of one recipe taken together, against plain NumPy."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from restoration.compare import seeds
-from restoration.evaluate.tables import summarize, table_rows
+from restoration.degradations.conditions import Condition
+from restoration.evaluate import Row, summarize
+from restoration.evaluate.tables import long_table
+from restoration.metrics import Column
 
 DRAWS = np.random.default_rng(3)
 VALUES = DRAWS.uniform(20, 30, (2, 3, 2, 4))  # (run, seed, set, image)
 RUNS, SEEDS, SETS = ("a", "b"), (5, 0, 9), ("s", "t")
+SIGMA_25 = Condition("gaussian", 25.0)
 
 
 @pytest.fixture(scope="module")
 def rows():
     """Rows of two runs with three seeds, and of a checkpoint that has none."""
     found = [
-        {"run": run, "set": name, "image": f"{k}", "sigma": 25.0, "seed": seed}
-        | {"psnr": VALUES[r, s, t, k]}
+        Row(run, name, f"{k}", "gaussian", 25.0, {"psnr": VALUES[r, s, t, k]}, seed)
         for r, run in enumerate(RUNS)
         for s, seed in enumerate(SEEDS)
         for t, name in enumerate(SETS)
         for k in range(4)
     ]
-    lone = [{k: v for k, v in row.items() if k != "seed"} for row in found[:8]]
-    return found + [row | {"run": "checkpoint"} for row in lone]
+    return found + [replace(row, run="checkpoint", seed=None) for row in found[:8]]
 
 
 def test_average_against_numpy(rows):
-    found = {(r["run"], r["set"], r["image"]): r for r in seeds.average(rows)}
+    found = {(row.run, row.set, row.image): row for row in seeds.average(rows)}
     assert len(found) == 3 * 8
     for r, run in enumerate(RUNS):
         for t, name in enumerate(SETS):
-            mine = [found[run, name, f"{k}"]["psnr"] for k in range(4)]
+            mine = [found[run, name, f"{k}"].values["psnr"] for k in range(4)]
             np.testing.assert_allclose(mine, VALUES[r, :, t].mean(0), rtol=1e-12)
-    assert not any("seed" in row for row in found.values())
-    plain = [row for row in rows if "seed" not in row]
+    assert {row.seed for row in found.values()} == {None}
+    plain = [row for row in rows if row.seed is None]
     assert seeds.average(plain) == plain
 
 
 def test_average_keeps_infinite_values():
-    row = {"run": "a", "set": "s", "image": "0", "sigma": 25.0}
-    pair = [row | {"seed": 0, "psnr": np.inf}, row | {"seed": 1, "psnr": 30.0}]
-    assert seeds.average(pair) == [row | {"psnr": np.inf}]
+    place = ("a", "s", "0", "gaussian", 25.0)
+    pair = [Row(*place, {"psnr": np.inf}, 0), Row(*place, {"psnr": 30.0}, 1)]
+    assert seeds.average(pair) == [Row(*place, {"psnr": np.inf})]
 
 
 def test_mean_differences_against_numpy(rows):
-    found = seeds.mean_differences(rows, "psnr", 25.0, ("b", "a"))
+    found = seeds.mean_differences(rows, "psnr", SIGMA_25, ("b", "a"))
     expected = (VALUES[1] - VALUES[0]).mean((1, 2))
     assert list(found) == list(SEEDS)
     np.testing.assert_allclose(list(found.values()), expected, rtol=1e-12)
 
 
 def test_a_checkpoint_is_compared_with_every_seed(rows):
-    found = seeds.mean_differences(rows, "psnr", 25.0, ("checkpoint", "b"))
+    found = seeds.mean_differences(rows, "psnr", SIGMA_25, ("checkpoint", "b"))
     expected = (VALUES[0, 0] - VALUES[1]).mean((1, 2))
     np.testing.assert_allclose(list(found.values()), expected, rtol=1e-12)
-    lone = [row for row in rows if row["run"] == "checkpoint"]
-    twice = lone + [row | {"run": "other"} for row in lone]
-    assert seeds.mean_differences(twice, "psnr", 25.0, ("checkpoint", "other")) == {}
+    lone = [row for row in rows if row.run == "checkpoint"]
+    twice = lone + [replace(row, run="other") for row in lone]
+    assert seeds.mean_differences(twice, "psnr", SIGMA_25, ("checkpoint", "other")) == {}
 
 
 def test_a_seed_without_finite_differences_has_none(rows):
-    perfect = [r | {"psnr": np.inf} if (r["run"], r.get("seed")) == ("b", 0) else r for r in rows]
-    found = seeds.mean_differences(perfect, "psnr", 25.0, ("b", "a"))
+    perfect = [
+        replace(row, values={"psnr": np.inf}) if (row.run, row.seed) == ("b", 0) else row
+        for row in rows
+    ]
+    found = seeds.mean_differences(perfect, "psnr", SIGMA_25, ("b", "a"))
     assert found[0] is None
     assert None not in (found[5], found[9])
 
 
 def test_spread_against_numpy(rows):
-    names = ["psnr", "lpips"]  # the second was not measured
-    found = seeds.add_spread(summarize(seeds.average(rows), names), rows, names)
-    by_place = {(r["run"], r["set"]): r for r in found}
+    found = seeds.add_spread(summarize(seeds.average(rows)), rows)
+    by_place = {(mean.run, mean.set): mean for mean in found}
     for r, run in enumerate(RUNS):
         means = VALUES[r].mean(2)  # (seed, set)
         for t, name in enumerate(SETS):
-            row = by_place[run, name]
-            assert row["psnr"] == pytest.approx(means[:, t].mean(), rel=1e-12)
-            assert row["spread"] == pytest.approx({"psnr": means[:, t].std(ddof=1)}, rel=1e-9)
-        spread = by_place[run, "average"]["spread"]["psnr"]
+            mean = by_place[run, name]
+            assert mean.values["psnr"] == pytest.approx(means[:, t].mean(), rel=1e-12)
+            assert mean.sd == pytest.approx({"psnr": means[:, t].std(ddof=1)}, rel=1e-9)
+        spread = by_place[run, "average"].sd["psnr"]
         assert spread == pytest.approx(means.mean(1).std(ddof=1), rel=1e-9)
-    assert "spread" not in by_place["checkpoint", "s"]
-    (line,) = [t for t in table_rows(found, ["psnr"]) if t[:3] == ["average", "25", "a"]]
+    assert by_place["checkpoint", "s"].sd == {}
+    lines = long_table(found, {"psnr": Column("PSNR", True, 2)}).lines
+    (line,) = [line for line in lines if line.head[:3] == ("average", "25", "a")]
     assert (
-        line[-1]
+        str(line.cells[0])
         == f"{VALUES[0].mean():.2f} \N{PLUS-MINUS SIGN} {VALUES[0].mean((1, 2)).std(ddof=1):.2f}"
     )
 
 
 def test_one_seed_has_no_spread(rows):
-    one = [row for row in rows if row.get("seed") == 5]
-    summary = summarize(seeds.average(one), ["psnr"])
-    assert seeds.add_spread(summary, one, ["psnr"]) == summary
-
-
-def test_mark_leaves_the_noisy_input_alone():
-    marked = seeds.mark([{"run": "noisy"}, {"run": "a"}], "a", 4)
-    assert marked == [{"run": "noisy"}, {"run": "a", "seed": 4}]
-    assert seeds.mark([{"run": "a"}], "a", None) == [{"run": "a"}]
+    one = [row for row in rows if row.seed == 5]
+    means = summarize(seeds.average(one))
+    assert seeds.add_spread(means, one) == means
 
 
 def test_merged_identities_see_every_seed():

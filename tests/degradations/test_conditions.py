@@ -37,9 +37,9 @@ def test_gaussian_noise_is_that_of_the_protocol():
     image = np.random.default_rng(0).random((16, 20, 3)).astype(np.float32)
     (condition,) = conditions_of_test(NOISE)
     np.testing.assert_array_equal(condition.spoil(image), evaluation_noise(image, 25))
-    assert condition.sigma == 25
+    assert condition.condition.sigma == 25
     (jpeg,) = conditions_of_test({"type": "jpeg", "quality": 30})
-    assert jpeg.sigma is None
+    assert jpeg.condition.sigma is None
 
 
 @pytest.mark.parametrize(

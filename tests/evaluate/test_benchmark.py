@@ -16,21 +16,22 @@ from torch import nn
 
 from restoration.archs import build, restore
 from restoration.cli import main
+from restoration.common.digests import file_digest, weights_digest
 from restoration.data import (
     FolderSource,
     GreySource,
     SkimageSource,
-    evaluation_noise,
     read_image,
     write_png,
 )
-from restoration.evaluate import EvaluationSet, benchmark, candidates, evaluate
-from restoration.evaluate import sets as recipe
+from restoration.degradations import evaluation_noise, gaussian_noise
+from restoration.evaluate import EvaluationSet, Mean, Row, benchmark, candidates, checks, evaluate
 from restoration.evaluate.baselines import NLM_STRENGTH, NLM_STRENGTH_GREY, non_local_means
 from restoration.evaluate.journal import FileJournal
-from restoration.evaluate.layouts import build_tables, latex, latex_text, wide_markdown
+from restoration.evaluate.layouts import latex, latex_text, markdown_tables
 from restoration.evaluate.measure import as_given, evaluate_runs, to_batch
-from restoration.metrics import build_metrics, psnr
+from restoration.evaluate.tables import wide_tables
+from restoration.metrics import Column, build_metrics, psnr
 from restoration.options.load import load_options, shipped_options, validate
 
 CPU = torch.device("cpu")
@@ -153,11 +154,8 @@ def test_every_figure_of_the_tables_from_per_image(place, bench, capsys):
     ):
         table = tables[title]
         heads = list(dict.fromkeys((sigma, head) for _, sigma, head in table))
-        assert len(table) == 4 * 2 * 5 == len(tex)
+        assert len(table) == 4 * 2 * 3 == len(tex)
         for number, (sigma, head) in enumerate(heads):
-            if head not in columns:
-                assert {table[run, sigma, head] for run in names} == {("-", False)}
-                continue
             metric, digits, best = columns[head]
             means = {run: np.mean([mean(run, s, sigma, metric) for s in sets]) for run in names}
             shown = {run: f"{value:.{digits}f}" for run, value in means.items()}
@@ -176,23 +174,31 @@ def test_every_figure_of_the_tables_from_per_image(place, bench, capsys):
             assert row[metric] == pytest.approx(expected, rel=1e-12)
 
 
+def best(table):
+    return [[cell.best for cell in line.cells] for line in table.lines]
+
+
 def test_tables_of_parts():
-    labels, up = {"psnr": "PSNR", "lpips": "LPIPS"}, {"psnr": True, "lpips": False}
+    columns = {"psnr": Column("PSNR", True, 2), "lpips": Column("LPIPS", False)}
 
-    def row(run, psnr, lpips=None, sigma=15.0):
-        return {"run": run, "set": "s", "sigma": sigma, "n": 1, "psnr": psnr, "lpips": lpips}
+    def mean(run, psnr, lpips=None, sigma=15.0):
+        values = {"psnr": psnr} | ({} if lpips is None else {"lpips": lpips})
+        return Mean(run, "s", "gaussian", sigma, 1, values)
 
-    (table,) = build_tables([row("a", 30.001), row("b", 30.004), row("c", 29.0)], labels, up)
+    def texts(table):
+        return [(*line.head, [cell.text for cell in line.cells]) for line in table.lines]
+
+    (table,) = wide_tables([mean("a", 30.001), mean("b", 30.004), mean("c", 29.0)], columns)
     assert table.title == "s, 1 image"
-    assert table.best == [[True, False], [True, False], [False, False]], "printed alike"
-    (single,) = build_tables([row("a", 30.0)], labels, up)
-    assert single.best == [[False, False]], "nothing to be better than"
-    (partial,) = build_tables([row("a", 30.0, 0.2), row("b", 31.0, 0.1, 25.0)], labels, up)
-    assert partial.rows == [
+    assert best(table) == [[True, False], [True, False], [False, False]], "printed alike"
+    (single,) = wide_tables([mean("a", 30.0)], columns)
+    assert best(single) == [[False, False]], "nothing to be better than"
+    (partial,) = wide_tables([mean("a", 30.0, 0.2), mean("b", 31.0, 0.1, 25.0)], columns)
+    assert texts(partial) == [
         ("a", ["30.00", "0.2000", "-", "-"]),
         ("b", ["-", "-", "31.00", "0.1000"]),
     ]
-    text = wide_markdown([table], ["note"])
+    text = markdown_tables([table], ["note"])
     assert "| a | **30.00** | - |" in text and text.endswith("\n\n- note\n")
     assert "a\\_b\\%" in latex([], []) + latex_text("a_b%")
     assert latex_text("x^2~") == r"x\textasciicircum{}2\textasciitilde{}"
@@ -223,14 +229,16 @@ def test_each_picture_is_read_once_and_each_noise_made_once(folders, monkeypatch
     read_float = source.read_float
     monkeypatch.setattr(source, "read_float", lambda i: read.append(i) or read_float(i))
     monkeypatch.setattr(
-        "restoration.evaluate.measure.evaluation_noise",
+        "restoration.degradations.gaussian.evaluation_noise",
         lambda image, sigma: made.append(sigma) or evaluation_noise(image, sigma),
     )
     three = {name: as_given for name in "abc"}
     metrics = {"count": lambda x, y: measured.append(1) or torch.zeros(1)}
-    rows = evaluate_runs(three, {"s": EvaluationSet(source, (15.0, 50.0))}, metrics, CPU)
+    rows = evaluate_runs(
+        three, {"s": EvaluationSet(source, gaussian_noise(15.0, 50.0))}, metrics, CPU
+    )
     assert (read, made, len(measured)) == ([0, 1, 2], [15.0, 50.0] * 3, 18)
-    assert [row["run"] for row in rows[:6]] == list("abcabc")
+    assert [row.run for row in rows[:6]] == list("abcabc")
 
 
 def test_nlm_by_hand(folders):
@@ -276,7 +284,7 @@ def test_results_explain_themselves(place, bench):
     assert results["protocol"] in (folder / "table.md").read_text()
     assert results["runs"]["nlm"]["opencv"] == cv2.__version__
     weights = place.parent / "b.pth"
-    assert results["runs"]["net b"]["sha256"] == candidates.file_digest(weights)
+    assert results["runs"]["net b"]["sha256"] == file_digest(weights)
     assert results["runs"]["net b"]["network"]["dim"] == 8
     assert results["sets"]["first"]["images"] == 3
     assert len(results["sets"]["first"]["digest"]) == 16
@@ -414,11 +422,12 @@ def test_other_weights_and_other_pictures(place, bench, folders, tmp_path):
 
 
 def test_journal_of_other_ranks(tmp_path):
+    row = Row("a", "s", "0.png", "gaussian", 15.0, {"psnr": float("inf")})
     with FileJournal(tmp_path, lambda *unit: "k") as journal:
-        journal.add("a", "s", 0, [{"psnr": float("inf")}])
+        journal.add("a", "s", 0, [row])
     (tmp_path / "journal.jsonl").rename(tmp_path / "journal.3.jsonl")
     again = FileJournal(tmp_path, lambda *unit: "k", resume=True)
-    assert again.find("a", "s", 0) == [{"psnr": float("inf")}]
+    assert again.find("a", "s", 0) == [row]
     assert again.find("a", "s", 1) is None
     assert FileJournal(tmp_path, lambda *u: "other", resume=True).find("a", "s", 0) is None
     assert FileJournal(tmp_path, lambda *u: "k", resume=True, images=True).find("a", "s", 0) is None
@@ -500,12 +509,12 @@ def test_pictures_that_are_not_the_recorded_ones(folders):
         def __len__(self):
             return 68
 
-    one = EvaluationSet(Named(), (15.0,), max_images=2)
+    one = EvaluationSet(Named(), gaussian_noise(15.0), max_images=2)
     digests = {"0.png": "0", "1.png": "1"}
-    assert benchmark.check_set("CBSD68", one, digests) == [
+    assert checks.check_set("CBSD68", one, digests) == [
         "CBSD68: not the recorded pictures: 0.png, 1.png"
     ]
-    assert benchmark.check_set("own", one, digests) == []
+    assert checks.check_set("own", one, digests) == []
 
 
 # ------------------------------------------------------------------ parts
@@ -513,11 +522,11 @@ def test_pictures_that_are_not_the_recorded_ones(folders):
 
 def test_weights_digest_sees_every_tensor():
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
-    before = candidates.weights_digest(network)
-    assert before == candidates.weights_digest(network)
+    before = weights_digest(network)
+    assert before == weights_digest(network)
     for tensor in (network[0].bias, network[1].running_var, network[1].num_batches_tracked):
         tensor.data = tensor.data + 1
-        after = candidates.weights_digest(network)
+        after = weights_digest(network)
         assert after != before
         before = after
 
@@ -555,11 +564,11 @@ def test_evaluate_is_one_run(folders):
         def forward(self, x):
             return 0.5 * x + 0.25
 
-    sets = {"s": EvaluationSet(FolderSource(folders["first"]), (15.0,))}
+    sets = {"s": EvaluationSet(FolderSource(folders["first"]), gaussian_noise(15.0))}
     metrics = build_metrics(["psnr"])
     steps, progress = [], []
     rows = evaluate(Shrinks(), sets, metrics, CPU, on_progress=lambda: steps.append(1))
-    assert [row["run"] for row in rows] == ["noisy", "restored"] * 3
+    assert [row.run for row in rows] == ["noisy", "restored"] * 3
     assert len(steps) == 3
     evaluate_runs(
         {"noisy": as_given}, sets, metrics, CPU, on_progress=lambda *a: progress.append(a)
@@ -594,13 +603,5 @@ def test_noisy_psnr_of_the_publication_on_a_real_set(monkeypatch, tmp_path):
     made = benchmark.prepare(options, CPU, "x")
     assert made.notes == []
     report = benchmark.run_benchmark(made, tmp_path)
-    found = [row["psnr"] for row in report.summary if row["set"] == "McMaster"]
+    found = [mean.values["psnr"] for mean in report.means if mean.set == "McMaster"]
     np.testing.assert_allclose(found, [24.61, 20.17, 14.15, 12.57], atol=0.05)
-
-
-def test_load_tested_still_loads_one(place, bench):
-    options = validate(
-        {k: v for k, v in bench.items() if k != "runs"}
-        | {"path": {"pretrain_network_g": str(place.parent / "a.pth")}}
-    )
-    assert isinstance(recipe.load_tested(options, CPU), nn.Module)

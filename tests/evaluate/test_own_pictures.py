@@ -9,9 +9,10 @@ from tiny import TINY
 import losses
 from restoration.archs import build
 from restoration.cli import main
-from restoration.cli import test as command
 from restoration.data import SkimageSource, read_image
-from restoration.evaluate import EvaluationSet, sets
+from restoration.degradations import gaussian_noise
+from restoration.evaluate import EvaluationSet, picture, run
+from restoration.evaluate.measure import denoiser_of
 
 
 @pytest.fixture
@@ -59,8 +60,8 @@ def test_pictures_that_differ_in_their_extension_are_all_written(folder, tested)
 def test_images_are_kept_for_a_picture_that_is_drawn_only(
     tested, tmp_path, monkeypatch, single, kept
 ):
-    seen, write = [], command._write
-    monkeypatch.setattr(command, "_write", lambda *a: seen.append(a[-1]) or write(*a))
+    seen, write = [], run._write
+    monkeypatch.setattr(run, "_write", lambda *a: seen.append(a[-1]) or write(*a))
     file = str(tmp_path / "net.pth")
     several = {
         "runs": {"a": {"pretrain_network_g": file}},
@@ -68,16 +69,17 @@ def test_images_are_kept_for_a_picture_that_is_drawn_only(
     }
     code, _ = tested([0, 10, 15, 25, 50], **({} if single else several))
     assert code == 0
-    assert sorted(seen[0].known) == kept
+    assert sorted(condition.level for condition in seen[0].known) == kept
 
 
 def test_the_mask_of_a_drawn_picture_is_made_by_strips(tmp_path, monkeypatch):
     """As a whole, the mask of a photograph of 24 megapixels would take gigabytes."""
     base, mask, seen, drawn = losses.EnhancedMAE.__mro__[1], losses.EnhancedMAE.mask, [], []
     monkeypatch.setattr(base, "mask", lambda *a: seen.append(a[1].shape[2]) or mask(*a))
-    monkeypatch.setattr(sets, "denoising_figure", lambda path, rows: drawn.extend(rows))
-    one = EvaluationSet(SkimageSource(["camera@200"]), (25.0,), 1)
-    sets.draw_picture(tmp_path / "p.png", torch.nn.Identity(), one, torch.device("cpu"))
+    monkeypatch.setattr(picture, "denoising_figure", lambda path, rows: drawn.extend(rows))
+    one = EvaluationSet(SkimageSource(["camera@200"]), gaussian_noise(25.0), 1)
+    denoise = denoiser_of(torch.nn.Identity())
+    picture.draw_picture(tmp_path / "p.png", denoise, one, torch.device("cpu"))
     assert len(seen) == 4 and max(seen) < 100
     _, _, restored, clean, found = drawn[0]
     torch.testing.assert_close(found, mask(losses.EnhancedMAE(), restored, clean))

@@ -56,7 +56,7 @@ def test_module_equals_function_and_order_of_names(pair):
 def test_what_a_table_learns(mask_file):
     metrics = build_metrics(["psnr", "ssim", {"type": "e_mae", "weights": mask_file}, "mae"])
     assert [m.higher_is_better for m in metrics.values()] == [True, True, False, False]
-    assert [m.label for m in metrics.values()] == ["PSNR", "SSIM", "100 E-MAE", "MAE"]
+    assert [m.label for m in metrics.values()] == ["PSNR", "SSIM", "E-MAE x100", "MAE"]
     assert metrics["psnr"].scale == "dB on RGB, data range 1, crop 0"
     assert metrics["e_mae"].scale == "times 100, mask mask.pth"
 

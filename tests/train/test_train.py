@@ -14,7 +14,6 @@ from tiny import TINY
 from torch import nn
 
 import losses
-from restoration.cli.train import for_debugging, opening, train
 from restoration.common import folders
 from restoration.degradations import BatchDegradation, Chain
 from restoration.masks.state import save_progress
@@ -22,10 +21,12 @@ from restoration.options.load import validate
 from restoration.options.training import Optimizer
 from restoration.train import checkpoint
 from restoration.train import run as train_recipe
+from restoration.train.api import for_debugging, train
 from restoration.train.criterion import build_criterion
 from restoration.train.loop import Trainer, interrupts_deferred, step_seed
 from restoration.train.loop import train as train_steps
 from restoration.train.monitor import Monitor, RunningMeans, clock
+from restoration.train.prepared import opening
 
 CPU = torch.device("cpu")
 
@@ -78,7 +79,8 @@ def make_options(images, tmp_path):
 
 
 def run(options, folder, auto_resume=False) -> Path:
-    return train(options, folder, folder.with_name(f"{folder.name}_tb"), CPU, auto_resume)
+    tb_folder = folder.with_name(f"{folder.name}_tb")
+    return train(options, folder=folder, tb_folder=tb_folder, device=CPU, resume=auto_resume)
 
 
 def weights(folder, label="latest", key="params"):

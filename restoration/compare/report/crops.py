@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from restoration.compare.findings import images_of
-from restoration.evaluate import EvaluationSet
-from restoration.evaluate.measure import Row
+from restoration.degradations.conditions import Condition
+from restoration.evaluate import EvaluationSet, Row
+from restoration.evaluate.rows import condition_text
 
 SIDE = 80  # pixels of a crop
 STRIDE = 16  # between windows that are looked at
@@ -19,13 +20,13 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 @dataclass(frozen=True)
 class Crop:
-    """A square window of a test image at one noise level, and the rule that chose it."""
+    """A square window of a test image under one condition, and the rule that chose it."""
 
     title: str
     rule: str
     set: str
     image: str
-    sigma: float
+    condition: Condition
     top: int
     left: int
     side: int
@@ -59,46 +60,68 @@ def best_window(values: np.ndarray, side: int) -> tuple[int, int]:
     return tops[row], lefts[column]
 
 
-def dark_smooth(sets: Mapping[str, EvaluationSet], sigma: float) -> list[Crop]:
+def dark_smooth(sets: Mapping[str, EvaluationSet], condition: Condition) -> list[Crop]:
     """Find the smoothest windows among the darkest of all test images, one per image.
 
     Args:
-        sets: test sets by name; those that are not tested at sigma are left out.
-        sigma: noise level at which they will be shown.
+        sets: test sets by name; those that are not tested under the condition are left out.
+        condition: under which they will be shown.
 
     Returns:
         At most NUM_DARK crops.
     """
-    found: list[tuple[float, float, str, int, int, int, int]] = []
-    for name, one in sets.items():
-        for index in range(len(one) if sigma in one.sigmas else 0):
-            image = one.source.read_float(index)
-            luma = image @ np.array(LUMA, np.float32) if image.shape[2] == 3 else image[:, :, 0]
-            luma = luma.astype(np.float64)
-            side = min(SIDE, *luma.shape)
-            sums, tops, lefts = window_sums(luma, side)
-            squares, _, _ = window_sums(luma**2, side)
-            means = sums / side**2
-            spread = np.sqrt(np.maximum(squares / side**2 - means**2, 0))
-            for (row, column), mean in np.ndenumerate(means):
-                if mean >= BLACK:
-                    place = (index, tops[row], lefts[column], side)
-                    found.append((mean, float(spread[row, column]), name, *place))
-    if not found:
+    windows = [
+        window
+        for name, test_set in sets.items()
+        for index in range(len(test_set) if condition in test_set.conditions else 0)
+        for window in _visible_windows(test_set, name, index)
+    ]
+    if not windows:
         return []
-    limit = float(np.quantile([one[0] for one in found], DARK_SHARE))
+    limit = float(np.quantile([one.mean for one in windows], DARK_SHARE))
     rule = (
         f"of all {SIDE}-pixel windows of the test images, the darkest {DARK_SHARE:.0%} (mean luma "
         f"at most {limit:.2f}; nearly black ones left out); among them the smallest standard "
         "deviation of luma, one window per image"
     )
-    chosen: dict[tuple[str, int], Crop] = {}
-    for mean, _, name, index, top, left, side in sorted(found, key=lambda one: one[1]):
-        if mean <= limit and (name, index) not in chosen and len(chosen) < NUM_DARK:
-            image = sets[name].source.names[index]
+    chosen: dict[tuple[str, str], Crop] = {}
+    for one in sorted(windows, key=lambda window: window.spread):
+        key = (one.set, one.image)
+        if one.mean <= limit and key not in chosen and len(chosen) < NUM_DARK:
             title = f"Dark and smooth, {len(chosen) + 1}"
-            chosen[name, index] = Crop(title, rule, name, image, sigma, top, left, side)
+            chosen[key] = Crop(title, rule, *key, condition, one.top, one.left, one.side)
     return list(chosen.values())
+
+
+@dataclass(frozen=True)
+class Window:
+    """A square window of an image, with the mean and the standard deviation of its luma."""
+
+    set: str
+    image: str
+    mean: float
+    spread: float
+    top: int
+    left: int
+    side: int
+
+
+def _visible_windows(test_set: EvaluationSet, name: str, index: int) -> list[Window]:
+    """Windows of one image that are not nearly black."""
+    image = test_set.source.read_float(index)
+    luma = image @ np.array(LUMA, np.float32) if image.shape[2] == 3 else image[:, :, 0]
+    luma = luma.astype(np.float64)
+    side = min(SIDE, *luma.shape)
+    sums, tops, lefts = window_sums(luma, side)
+    squares, _, _ = window_sums(luma**2, side)
+    means = sums / side**2
+    spread = np.sqrt(np.maximum(squares / side**2 - means**2, 0))
+    file = test_set.source.names[index]
+    return [
+        Window(name, file, mean, float(spread[row, column]), tops[row], lefts[column], side)
+        for (row, column), mean in np.ndenumerate(means)
+        if mean >= BLACK
+    ]
 
 
 def by_difference(
@@ -107,7 +130,7 @@ def by_difference(
     metric: str,
     label: str,
     higher_is_better: bool,
-    sigma: float,
+    condition: Condition,
     errors: Callable[[str, str, str], np.ndarray],
 ) -> list[Crop]:
     """Find the images where either recipe wins most, and the median one.
@@ -118,36 +141,36 @@ def by_difference(
         metric: by which they are ranked.
         label: its name for people.
         higher_is_better: which side wins.
-        sigma: noise level.
+        condition: that the images were tested under.
         errors: (recipe, set, image) -> (H, W) mean absolute error of the restored image.
 
     Returns:
         Up to three crops.
     """
-    mine, others = (images_of(rows, name, sigma) for name in pair)
+    images, others = (images_of(rows, name, condition) for name in pair)
     sign = 1 if higher_is_better else -1
-    gaps = {key: sign * (mine[key][metric] - others[key][metric]) for key in mine}
+    gaps = {
+        key: sign * (row.values[metric] - others[key].values[metric]) for key, row in images.items()
+    }
     ranked = sorted((key for key in gaps if np.isfinite(gaps[key])), key=gaps.__getitem__)
-    found = []
-    cases = ((ranked[-1:], pair, 1), (ranked[:1], pair[::-1], -1))
-    for keys, (winner, loser), side_of in cases:
-        for key in keys:
-            if side_of * gaps[key] <= 0:
-                continue  # this recipe wins nowhere
-            gain = errors(loser, *key) - errors(winner, *key)
-            side = min(SIDE, *gain.shape)
-            rule = (
-                f"the image on which {winner} is ahead of {loser} most in {label} at sigma "
-                f"{sigma:g}; in it, the window where the absolute error of {loser} exceeds that "
-                f"of {winner} most"
-            )
-            window = best_window(gain, side)
-            found.append(Crop(f"Largest win of {winner}", rule, *key, sigma, *window, side))
-    if ranked:
-        key = ranked[len(ranked) // 2]
-        height, width = errors(pair[0], *key).shape
-        side = min(SIDE, height, width)
-        rule = f"the image whose difference in {label} at sigma {sigma:g} is the median; its centre"
-        window = ((height - side) // 2, (width - side) // 2)
-        found.append(Crop("The median image", rule, *key, sigma, *window, side))
-    return found
+    if not ranked:
+        return []
+    what = f"{label} at {condition_text(condition)}"
+    crops = []
+    for key, (winner, loser) in ((ranked[-1], pair), (ranked[0], pair[::-1])):
+        if gaps[key] * (1 if winner == pair[0] else -1) <= 0:
+            continue  # this recipe wins nowhere
+        gain = errors(loser, *key) - errors(winner, *key)
+        side = min(SIDE, *gain.shape)
+        rule = (
+            f"the image on which {winner} is ahead of {loser} most in {what}; in it, the window "
+            f"where the absolute error of {loser} exceeds that of {winner} most"
+        )
+        window = best_window(gain, side)
+        crops.append(Crop(f"Largest win of {winner}", rule, *key, condition, *window, side))
+    key = ranked[len(ranked) // 2]
+    height, width = errors(pair[0], *key).shape
+    side = min(SIDE, height, width)
+    rule = f"the image whose difference in {what} is the median; its centre"
+    centre = ((height - side) // 2, (width - side) // 2)
+    return [*crops, Crop("The median image", rule, *key, condition, *centre, side)]

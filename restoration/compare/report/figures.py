@@ -7,15 +7,18 @@ import html
 import io
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
+import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 from restoration.compare.findings import BETTER, WORSE, Difference, images_of
 from restoration.compare.result import Record
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from restoration.degradations.conditions import Condition
+from restoration.evaluate.rows import condition_text
 
 INK, FAINT = "#a0b0c0", "#a0b0c1"  # stand-ins
 SERIES = tuple(f"#a0b0d{k:x}" for k in range(8))
@@ -24,7 +27,7 @@ VARIABLES = {INK: "var(--ink)", FAINT: "var(--faint)"} | {
 }
 MARKERS = "osD^vPX*"
 WIDTH = 5.0  # inches; 360 CSS pixels
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.size": 10,
     "text.color": INK,
@@ -46,7 +49,7 @@ def colour_of(record: Record, recipe: str) -> tuple[str, str]:
     return SERIES[number], MARKERS[number]
 
 
-def to_svg(figure: "Figure", alt: str, salt: str) -> str:
+def to_svg(figure: Figure, alt: str, salt: str) -> str:
     """Turn a figure into inline SVG.
 
     Args:
@@ -57,8 +60,6 @@ def to_svg(figure: "Figure", alt: str, salt: str) -> str:
     Returns:
         An <svg> element without links, metadata or fonts of its own.
     """
-    import matplotlib
-
     buffer = io.StringIO()
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": salt}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
@@ -74,10 +75,7 @@ def to_svg(figure: "Figure", alt: str, salt: str) -> str:
     return text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
 
 
-def _figure(height: float, width: float = WIDTH) -> tuple["Figure", "object"]:
-    import matplotlib
-    from matplotlib.figure import Figure
-
+def _figure(height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         axis = figure.add_subplot()
@@ -85,45 +83,44 @@ def _figure(height: float, width: float = WIDTH) -> tuple["Figure", "object"]:
 
 
 def _unit(record: Record, metric: str) -> str:
-    return record.metrics.labels[metric] + (" (dB)" if metric == "psnr" else "")
+    column = record.columns[metric]
+    return f"{column.label} ({column.unit})" if column.unit else column.label
 
 
 def forest(record: Record, metric: str) -> str:
-    """Draw the mean difference to the reference with its interval, by noise level and recipe."""
-    import matplotlib
-
+    """Draw the mean difference to the reference with its interval, by condition and recipe."""
     names = [one.name for one in record.plan.challengers]
-    sigmas = sorted({one.sigma for one in record.found.differences})
-    rows = len(names) * len(sigmas)
-    figure, axis = _figure(0.9 + 0.26 * rows + 0.12 * len(sigmas))
+    conditions = record.found.conditions
+    rows = len(names) * len(conditions)
+    figure, axis = _figure(0.9 + 0.26 * rows + 0.12 * len(conditions))
     said = []
     with matplotlib.rc_context(STYLE):
         for number, name in enumerate(names):
             colour, marker = colour_of(record, name)
             for one in record.found.of(name, metric):
-                place = sigmas.index(one.sigma) * (len(names) + 0.5) + number
+                place = conditions.index(one.condition) * (len(names) + 0.5) + number
                 _interval(axis, one, place, colour, marker)
-                said.append(f"{name} at sigma {one.sigma:g}: {one.paired.mean:+.4f}")
+                said.append(f"{name} at {condition_text(one.condition)}: {one.paired.mean:+.4f}")
             axis.plot([], [], marker=marker, color=colour, linestyle="none", label=name)
         axis.axvline(0, color=FAINT, linewidth=1, zorder=0)
-        middles = [k * (len(names) + 0.5) + (len(names) - 1) / 2 for k in range(len(sigmas))]
-        axis.set_yticks(middles, [f"σ {sigma:g}" for sigma in sigmas])
+        middles = [k * (len(names) + 0.5) + (len(names) - 1) / 2 for k in range(len(conditions))]
+        axis.set_yticks(middles, [condition_text(one, "σ {:g}") for one in conditions])
         axis.set_ylim(middles[-1] + len(names) / 2 + 0.2, -0.7)
         axis.tick_params(axis="y", length=0)
         axis.locator_params(axis="x", nbins=5)
-        way = "right" if record.metrics.directions[metric] else "left"
+        way = "right" if record.columns[metric].higher_is_better else "left"
         axis.set_xlabel(
             f"{_unit(record, metric)} minus that of {record.plan.reference.name}; {way} is better"
         )
         if len(names) > 1:
             figure.legend(loc="outside upper center", ncols=min(3, len(names)))
-    alt = f"Mean differences in {record.metrics.labels[metric]} with intervals. {'; '.join(said)}."
-    return to_svg(figure, alt, f"forest-{metric}")
+    alt = f"Mean differences in {record.columns[metric].label} with intervals. {'; '.join(said)}."
+    return to_svg(figure, alt, f"forest-{_safe(metric)}")
 
 
-def _interval(axis, one: Difference, place: float, colour: str, marker: str) -> None:
+def _interval(axis: Axes, one: Difference, place: float, colour: str, marker: str) -> None:
     told = one.verdict in (BETTER, WORSE)
-    if one.paired.low is not None:
+    if one.paired.low is not None and one.paired.high is not None:
         axis.plot([one.paired.low, one.paired.high], [place, place], color=colour, linewidth=1.8)
     seeds = [value for value in one.by_seed.values() if value is not None]
     if len(seeds) > 1:
@@ -140,14 +137,13 @@ def _interval(axis, one: Difference, place: float, colour: str, marker: str) -> 
     )
 
 
-def scatter(record: Record, recipe: str, metric: str, sigma: float) -> str:
+def scatter(record: Record, recipe: str, metric: str, condition: Condition) -> str:
     """Draw every image: the reference's value to the right, the recipe's upwards."""
-    import matplotlib
-
     reference = record.plan.reference.name
-    mine = images_of(record.found.rows, recipe, sigma)
-    others = images_of(record.found.rows, reference, sigma)
-    points = np.array([[others[key][metric], mine[key][metric]] for key in mine], float)
+    images = images_of(record.found.rows, recipe, condition)
+    others = images_of(record.found.rows, reference, condition)
+    pairs = [[others[key].values[metric], row.values[metric]] for key, row in images.items()]
+    points = np.array(pairs, float)
     points = points[np.isfinite(points).all(1)]
     figure, axis = _figure(3.2, 3.4)
     with matplotlib.rc_context(STYLE):
@@ -159,21 +155,23 @@ def scatter(record: Record, recipe: str, metric: str, sigma: float) -> str:
         axis.plot(*points.T, marker=marker, markersize=4.5, color=colour, alpha=0.8, linestyle="")
         axis.set(xlim=ends, ylim=ends, aspect="equal", xlabel=reference, ylabel=recipe)
         axis.locator_params(nbins=5)
-        axis.set_title(f"{_unit(record, metric)}, σ {sigma:g}", fontsize=11)
-    one = next(d for d in record.found.of(recipe, metric) if d.sigma == sigma)
-    side = "Above" if record.metrics.directions[metric] else "Below"
+        axis.set_title(
+            f"{_unit(record, metric)}, {condition_text(condition, 'σ {:g}')}", fontsize=11
+        )
     alt = (
-        f"{record.metrics.labels[metric]} of {len(points)} images at sigma {sigma:g}, {reference} "
-        f"against {recipe}. {side} the diagonal {recipe} is better: {one.paired.wins} images; "
-        f"{one.paired.ties} ties."
+        f"{record.columns[metric].label} of {len(points)} images at {condition_text(condition)}, "
+        f"{reference} against {recipe}."
     )
-    return to_svg(figure, alt, f"scatter-{recipe}-{metric}".replace(".", "-").replace("+", "-"))
+    for one in record.found.of(recipe, metric):
+        if one.condition == condition:
+            side = "Above" if one.higher_is_better else "Below"
+            alt += f" {side} the diagonal {recipe} is better: {one.paired.wins} images; "
+            alt += f"{one.paired.ties} ties."
+    return to_svg(figure, alt, f"scatter-{_safe(recipe)}-{_safe(metric)}")
 
 
 def curve(record: Record, term: str) -> str:
     """Draw one loss term, unweighted, of every recipe that trains with it."""
-    import matplotlib
-
     figure, axis = _figure(2.6)
     said = []
     with matplotlib.rc_context(STYLE):
@@ -201,10 +199,8 @@ def curve(record: Record, term: str) -> str:
     return to_svg(figure, f"Training curve of {term}. {'; '.join(said)}.", f"curve-{_safe(term)}")
 
 
-def _plain_ticks(axis) -> None:
+def _plain_ticks(axis: Axes) -> None:
     """Ticks of a logarithmic axis as plain numbers, also where it spans less than a decade."""
-    from matplotlib.ticker import FuncFormatter, LogLocator
-
     axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
@@ -216,5 +212,5 @@ def _safe(text: str) -> str:
 def terms_of(record: Record) -> Sequence[str]:
     """Names of all loss terms that were trained with, the total first."""
     known = {name: None for rows in record.curves.values() for row in rows for name in row}
-    own = [name for name in known if name not in ("step", "lr", "grad_norm", "total")]
-    return [*own, *(["grad_norm"] if "grad_norm" in known else [])]
+    terms = [name for name in known if name not in ("step", "lr", "grad_norm", "total")]
+    return [*terms, *(["grad_norm"] if "grad_norm" in known else [])]

@@ -1,12 +1,13 @@
 """report.html: one file with everything in it, made from a template of this package."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
 from restoration.compare.findings import (
-    AGREES,
     BETTER,
-    DISAGREES,
     IDENTICAL,
     SPLIT,
     TOO_FEW,
@@ -22,12 +23,23 @@ from restoration.compare.result import (
     loss_words,
     p_words,
     seeds_words,
-    signed,
     slashes,
 )
-from restoration.evaluate.tables import AVERAGE, format_spread, format_value
+from restoration.compare.signs import (
+    AGREES,
+    DISAGREES,
+    Sign,
+    difference_of_means,
+    expected_conditions,
+)
+from restoration.degradations.conditions import Condition
+from restoration.evaluate.rows import condition_text, only_gaussian
+from restoration.evaluate.tables import Cell, Table, wide_tables
+from restoration.metrics import Column
 from restoration.options.load import dump_yaml
 
+NOTHING = "\N{EN DASH}"
+NOT_COMPARED = "no finite difference"
 GLYPHS = {
     BETTER: "\N{BLACK UP-POINTING TRIANGLE}",
     WORSE: "\N{BLACK DOWN-POINTING TRIANGLE}",
@@ -35,170 +47,149 @@ GLYPHS = {
     SPLIT: "\N{PLUS-MINUS SIGN}",
     IDENTICAL: "=",
     TOO_FEW: "?",
+    NOT_COMPARED: NOTHING,
 }
 CLASSES = {BETTER: "better", WORSE: "worse"}
 SIGN_GLYPHS = {AGREES: "\N{CHECK MARK}", DISAGREES: "\N{MULTIPLICATION SIGN}"}
 
 
-def _arrow(record: Record, metric: str) -> str:
-    return "\N{UPWARDS ARROW}" if record.metrics.directions[metric] else "\N{DOWNWARDS ARROW}"
+def _sigma(condition: Condition) -> str:
+    return condition_text(condition, "σ = {:g}")
 
 
-def _cell(record: Record, run: str, metric: str, sigma: float, of_set: str) -> dict[str, Any]:
+def _cell(cell: Cell, reference: Cell | None, column: Column) -> dict[str, Any]:
     """One cell of the table: value, whether it is the best, difference to the reference."""
-    found = record.found
-    values = {r.name: found.mean(r.name, metric, sigma, of_set) for r in record.plan.recipes}
-    known = [value for value in values.values() if value is not None]
-    value, base = values[run], values[record.plan.reference.name]
-    higher = record.metrics.directions[metric]
-    cell = dict.fromkeys(("gap", "kind", "word"), "")
-    cell |= {"value": format_value(metric, value), "best": False}
-    cell["spread"] = format_spread(metric, found.summary_of(run, sigma, of_set))
-    if value is None or base is None:
-        return cell
-    alike = len(set(known)) == 1
-    cell["best"] = not alike and value == (max(known) if higher else min(known))
-    if run != record.plan.reference.name:
-        gap = value - base
-        kind = IDENTICAL if gap == 0 else BETTER if (gap > 0) == higher else WORSE
-        cell |= {"gap": signed(metric, gap), "kind": CLASSES.get(kind, ""), "word": kind}
-        cell["glyph"] = GLYPHS[kind]
-    return cell
+    shown = {"value": cell.text, "spread": cell.spread, "best": cell.best}
+    shown |= {"gap": "", "kind": "", "word": "", "glyph": ""}
+    gap = None if reference is None else difference_of_means(cell.value, reference.value)
+    if gap is None:
+        return shown
+    better = (gap > 0) == column.higher_is_better
+    word = IDENTICAL if gap == 0 else BETTER if better else WORSE
+    kind = CLASSES.get(word, "")
+    return shown | {"gap": column.signed(gap), "kind": kind, "word": word, "glyph": GLYPHS[word]}
 
 
-def _table(record: Record, of_set: str) -> dict[str, Any]:
-    """Build the publication's layout: a row per recipe, the metrics of every sigma side by side."""
-    metrics = list(record.metrics.labels)
-    rows = [r for r in record.found.summary if r["set"] == of_set]
-    sigmas = sorted({row["sigma"] for row in rows})
-    heads = [f"{record.metrics.labels[m]} {_arrow(record, m)}" for m in metrics]
-    return {
-        "set": "Average over the test sets" if of_set == AVERAGE else of_set,
-        "n": max(row["n"] for row in rows),
-        "sigmas": [f"{sigma:g}" for sigma in sigmas],
-        "heads": [head.replace("x100", "\N{MULTIPLICATION SIGN}100") for head in heads],
-        "rows": [
-            {
-                "name": one.name,
-                "loss": loss_words(one),
-                "cells": [_cell(record, one.name, m, s, of_set) for s in sigmas for m in metrics],
-            }
-            for one in record.plan.recipes
-        ],
-    }
+def _table(record: Record, table: Table) -> dict[str, Any]:
+    """One table for the template: a line per recipe, groups of columns per condition."""
+    losses = {recipe.name: loss_words(recipe) for recipe in record.plan.recipes}
+    by_name = {line.head[0]: line.cells for line in table.lines}
+    reference = record.plan.reference.name
+    columns = table.columns * len(table.groups)
+    rows = []
+    for name, cells in by_name.items():
+        others = [None] * len(cells) if name == reference else by_name[reference]
+        parts = zip(cells, others, columns, strict=True)
+        rows.append({"name": name, "loss": losses[name], "cells": [_cell(*part) for part in parts]})
+    heads = [
+        column.heading.replace("x100", "\N{MULTIPLICATION SIGN}100") for column in table.columns
+    ]
+    groups = [_sigma(group) for group in table.groups]
+    return {"title": table.title, "groups": groups, "heads": heads, "rows": rows}
 
 
 def _tables(record: Record) -> list[dict[str, Any]]:
-    sets = list(dict.fromkeys(row["set"] for row in record.found.summary))
-    sets.remove(AVERAGE)
-    return [_table(record, name) for name in ([AVERAGE, *sets] if len(sets) > 1 else sets)]
+    names = [recipe.name for recipe in record.plan.recipes]
+    means = [mean for mean in record.found.means if mean.run in names]
+    return [_table(record, table) for table in wide_tables(means, record.columns)]
+
+
+def _verdict(one: Difference | None) -> dict[str, str]:
+    word = NOT_COMPARED if one is None else one.verdict
+    return {"glyph": GLYPHS[word], "word": word, "kind": CLASSES.get(word, "")}
 
 
 def _verdicts(record: Record) -> dict[str, Any]:
-    """Build the matrix of verdicts: a row per recipe and metric, a column per sigma."""
-    sigmas = sorted({one.sigma for one in record.found.differences})
+    """Build the matrix of verdicts: a row per recipe and metric, a column per condition."""
+    conditions = record.found.conditions
     rows = []
-    for one in record.plan.challengers:
-        for metric in record.metrics.by_name:
-            found = {d.sigma: d for d in record.found.of(one.name, metric)}
-            cells = [
-                {
-                    "glyph": GLYPHS[found[s].verdict],
-                    "word": found[s].verdict,
-                    "kind": CLASSES.get(found[s].verdict, ""),
-                }
-                for s in sigmas
-            ]
-            rows.append(
-                {"recipe": one.name, "metric": record.metrics.labels[metric], "cells": cells}
-            )
-    return {"sigmas": [f"{sigma:g}" for sigma in sigmas], "rows": rows}
+    for recipe in record.plan.challengers:
+        for metric, column in record.columns.items():
+            by_condition = {one.condition: one for one in record.found.of(recipe.name, metric)}
+            cells = [_verdict(by_condition.get(condition)) for condition in conditions]
+            rows.append({"recipe": recipe.name, "metric": column.label, "cells": cells})
+    return {"groups": [_sigma(condition) for condition in conditions], "rows": rows}
 
 
-def _difference_row(one: Difference) -> dict[str, Any]:
+def _difference_row(one: Difference, column: Column) -> dict[str, Any]:
     p = one.paired
     return {
         "recipe": one.recipe,
-        "sigma": f"{one.sigma:g}",
+        "condition": condition_text(one.condition, "{:g}"),
         "n": p.n,
-        "mean": signed(one.metric, p.mean),
-        "seeds": seeds_words(one),
-        "interval": interval_words(one),
-        "median": signed(one.metric, p.median),
+        "mean": column.signed(p.mean),
+        "seeds": seeds_words(one, column),
+        "interval": interval_words(one, column),
+        "median": column.signed(p.median),
         "win_rate": f"{p.win_rate:.0%}",
         "ties": p.ties,
         "p": p_words(p.p),
         "p_holm": p_words(one.p_holm),
-        "verdict": one.verdict,
-        "glyph": GLYPHS[one.verdict],
-        "kind": CLASSES.get(one.verdict, ""),
+        "verdict": _verdict(one),
     }
 
 
 def _metrics(record: Record) -> list[dict[str, Any]]:
-    found = []
+    shown = []
     for name, metric in record.metrics.by_name.items():
         every = [d for one in record.plan.challengers for d in record.found.of(one.name, name)]
-        found.append(
+        shown.append(
             {
-                "label": record.metrics.labels[name],
+                "label": metric.label,
                 "scale": metric.scale,
                 "better": "higher" if metric.higher_is_better else "lower",
                 "figure": figures.forest(record, name),
-                "rows": [_difference_row(one) for one in every],
+                "rows": [_difference_row(one, metric.column) for one in every],
             }
         )
-    return found
+    return shown
 
 
 def _scatters(record: Record) -> list[dict[str, Any]]:
-    sigma = record.plan.picture_sigma
+    condition = record.plan.picture_condition
     return [
         {
             "recipe": one.name,
-            "figures": [
-                figures.scatter(record, one.name, m, sigma) for m in record.metrics.by_name
-            ],
+            "figures": [figures.scatter(record, one.name, m, condition) for m in record.columns],
         }
         for one in record.plan.challengers
     ]
 
 
 def _signs(record: Record) -> list[dict[str, Any]]:
-    """Group the signs by source and pair: a row per metric, a cell per sigma."""
-    plan, groups = record.plan, []
+    """Group the signs by source and pair: a row per metric, a cell per condition."""
+    groups = []
     rest = list(record.found.signs)
-    for one in plan.settings.expected:
-        count = len(one.signs) * len(one.sigmas or record.plan.sigmas)
-        mine, rest = rest[:count], rest[count:]
-        rows = [
-            {
-                "metric": record.metrics.labels.get(metric, metric),
-                "expected": sign,
-                "cells": [
-                    {
-                        "glyph": SIGN_GLYPHS.get(s.outcome, "\N{EN DASH}"),
-                        "word": s.outcome,
-                        "gap": signed(metric, s.difference),
-                        "kind": {AGREES: "better", DISAGREES: "worse"}.get(s.outcome, ""),
-                    }
-                    for s in mine
-                    if s.metric == metric
-                ],
-            }
-            for metric, sign in one.signs.items()
-        ]
+    for one in record.plan.settings.expected:
+        conditions = expected_conditions(one, record.found.conditions)
+        count = len(one.signs) * len(conditions)
+        signs, rest = rest[:count], rest[count:]
         groups.append(
             {
-                "sentence": words.sign_sentence(mine),
+                "sentence": words.sign_sentence(signs),
                 "recipe": one.recipe,
-                "against": one.against or plan.reference.name,
+                "against": one.against or record.plan.reference.name,
                 "source": one.source,
-                "sigmas": [f"{s:g}" for s in one.sigmas or plan.sigmas],
-                "rows": rows,
+                "groups": [_sigma(condition) for condition in conditions],
+                "rows": [_sign_row(record, signs, *item) for item in one.signs.items()],
             }
         )
     return groups
+
+
+def _sign_row(record: Record, signs: Sequence[Sign], metric: str, expected: str) -> dict[str, Any]:
+    column = record.columns.get(metric, Column(metric, True))
+    cells = [
+        {
+            "glyph": SIGN_GLYPHS.get(sign.outcome, NOTHING),
+            "word": sign.outcome,
+            "gap": column.signed(sign.difference),
+            "kind": {AGREES: "better", DISAGREES: "worse"}.get(sign.outcome, ""),
+        }
+        for sign in signs
+        if sign.metric == metric
+    ]
+    return {"metric": column.label, "expected": expected, "cells": cells}
 
 
 def _recipes(record: Record) -> list[dict[str, Any]]:
@@ -241,9 +232,7 @@ def context(record: Record, gallery: Gallery) -> dict[str, Any]:
         "headlines": [
             {
                 "text": words.headline(record, one.name),
-                "sentences": [
-                    words.metric_sentence(record, one.name, m) for m in record.metrics.by_name
-                ],
+                "sentences": [words.metric_sentence(record, one.name, m) for m in record.columns],
             }
             for one in plan.challengers
         ],
@@ -253,7 +242,8 @@ def context(record: Record, gallery: Gallery) -> dict[str, Any]:
         "signs": _signs(record),
         "metrics": _metrics(record),
         "scatters": _scatters(record),
-        "picture_sigma": f"{plan.picture_sigma:g}",
+        "picture_condition": condition_text(plan.picture_condition, "σ {:g}"),
+        "level_head": "σ" if only_gaussian(record.found.conditions) else "condition",
         "gallery": gallery,
         "stops": colour_stops(),
         "curves": [figures.curve(record, term) for term in figures.terms_of(record)],
@@ -273,7 +263,7 @@ def context(record: Record, gallery: Gallery) -> dict[str, Any]:
         "how": how,
         "family": record.found.family,
         "protocol": record.protocol,
-        "e_mae": "e_mae" in record.metrics.by_name,
+        "e_mae": any(column.label.startswith("E-MAE") for column in record.columns.values()),
     }
 
 
@@ -285,8 +275,6 @@ def write(path: Path, record: Record, gallery: Gallery) -> None:
         record: the comparison.
         gallery: crops to show.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     environment = Environment(
         loader=PackageLoader("restoration.compare.report"),
         autoescape=True,

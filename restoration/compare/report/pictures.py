@@ -4,22 +4,21 @@ import base64
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
 from PIL import Image
-from torch import nn
 
 import losses
 from restoration.compare import seeds
-from restoration.compare.measure import load, tested_options
 from restoration.compare.report.crops import Crop, by_difference, dark_smooth
 from restoration.compare.result import Record
-from restoration.evaluate import EvaluationSet
-from restoration.evaluate.measure import Row, noisy_and_restored, to_batch
+from restoration.evaluate import EvaluationSet, Row
+from restoration.evaluate.measure import Denoise, to_batch
 from restoration.evaluate.picture import to_image
-from restoration.evaluate.tables import format_value
+from restoration.evaluate.rows import condition_text
 from restoration.metrics import as_rgb
 
 TOP_SHARE = 0.995  # quantile of all shown values at which a colour scale ends
@@ -63,7 +62,7 @@ class Restorer:
 
     Args:
         record: the comparison.
-        folder: of the recipes' folders.
+        denoisers: what every recipe restores with; of several trainings, the first.
         sets: test sets by name.
         device: where to compute.
     """
@@ -71,42 +70,26 @@ class Restorer:
     def __init__(
         self,
         record: Record,
-        folder: Path,
+        denoisers: Mapping[str, Denoise],
         sets: Mapping[str, EvaluationSet],
         device: torch.device,
     ):
-        self.record, self.folder, self.sets, self.device = record, folder, sets, device
-        self.sigma = record.plan.picture_sigma
+        self.denoisers, self.sets, self.device = denoisers, sets, device
+        self.condition = record.plan.picture_condition
         self.mask_of = losses.EnhancedMAE().to(device).mask
-        self._networks: dict[str, nn.Module] = {}
         self._kept: dict[tuple[str, str, str], tuple[np.ndarray, ...]] = {}
 
-    def _network(self, recipe: str) -> nn.Module:
-        if recipe not in self._networks:
-            one = next(r for r in self.record.plan.recipes if r.name == recipe)
-            run = self.record.plan.runs_of(one)[0]
-            options = tested_options(run, self.folder / run.place)
-            self._networks[recipe] = load(options, self.device)
-        return self._networks[recipe]
-
     def restore(self, recipe: str, name: str, image: str) -> tuple[np.ndarray, ...]:
-        """Return noisy, restored and clean (H, W, C) or (H, W), error and mask (H, W).
-
-        Of several trainings of a recipe, the network of the first one restores.
-        """
+        """Return noisy, restored and clean (H, W, C) or (H, W), error and mask (H, W)."""
         key = (recipe, name, image)
         if key not in self._kept:
-            source, val = self.sets[name].source, self.record.plan.shared.val
-            clean_image = source.read_float(source.names.index(image))
+            test_set = self.sets[name]
+            index = test_set.source.names.index(image)
+            clean_image = test_set.source.read_float(index)
             clean = to_batch(clean_image, self.device)
-            noisy, restored = noisy_and_restored(
-                self._network(recipe),
-                clean_image,
-                self.sigma,
-                self.device,
-                val.tile,
-                val.tile_overlap,
-            )
+            degraded = test_set.degrade(clean_image, index, self.condition)
+            noisy = to_batch(degraded, self.device)
+            restored = self.denoisers[recipe](noisy, self.condition)
             mask = self.mask_of(as_rgb(restored), as_rgb(clean))
             error = (restored - clean).abs().mean(1, keepdim=True)
             parts = (noisy, restored, clean, error, mask)
@@ -128,32 +111,36 @@ def focus(record: Record) -> tuple[str, str]:
 
 
 def draw_crops(
-    record: Record, folder: Path, sets: Mapping[str, EvaluationSet], device: torch.device
+    record: Record,
+    denoisers: Mapping[str, Denoise],
+    sets: Mapping[str, EvaluationSet],
+    device: torch.device,
 ) -> Gallery:
     """Choose the crops by their rules and draw them.
 
     Args:
         record: the comparison.
-        folder: of the recipes' folders.
+        denoisers: what every recipe restores with.
         sets: test sets by name.
         device: where to compute.
 
     Returns:
         The gallery.
     """
-    restorer, pair = Restorer(record, folder, sets, device), focus(record)
-    sigma = restorer.sigma
-    names = list(record.metrics.by_name)
+    restorer, pair = Restorer(record, denoisers, sets, device), focus(record)
+    condition = restorer.condition
+    names = list(record.columns)
     metric = RANKING if RANKING in names else names[0]
-    label, higher = record.metrics.labels[metric], record.metrics.directions[metric]
-    crops = by_difference(record.found.rows, pair, metric, label, higher, sigma, restorer.error)
-    crops += dark_smooth(sets, sigma)
+    column = record.columns[metric]
+    ranking = (metric, column.label, column.higher_is_better, condition)
+    crops = by_difference(record.found.rows, pair, *ranking, restorer.error)
+    crops += dark_smooth(sets, condition)
     cut = [[_cut(part, crop) for part in _parts(restorer, record, crop)] for crop in crops]
     limits = [_limit([parts[k] for group in cut for parts in group]) for k in (3, 4)]
     values = {
-        (r["run"], r["set"], r["image"]): f"{label} {format_value(metric, r[metric])}"
-        for r in shown_rows(record)
-        if r["sigma"] == sigma
+        (row.run, row.set, row.image): f"{column.label} {column.text(row.values[metric])}"
+        for row in shown_rows(record)
+        if row.condition == condition
     }
     drawn = [
         _draw(record, crop, parts, values, limits) for crop, parts in zip(crops, cut, strict=True)
@@ -163,8 +150,8 @@ def draw_crops(
 
 def shown_rows(record: Record) -> list[Row]:
     """Values of the networks whose pictures are shown: those of the first seed."""
-    rows, own = record.found.trainings, record.plan.seeds
-    return seeds.with_seed(rows, own[0]) if own else rows
+    rows, trained_with = record.found.trainings, record.plan.seeds
+    return seeds.with_seed(rows, trained_with[0]) if trained_with else rows
 
 
 def _parts(restorer: Restorer, record: Record, crop: Crop) -> list[tuple[np.ndarray, ...]]:
@@ -193,7 +180,9 @@ def _draw(
 ) -> DrawnCrop:
     where = f"{crop.image} of {crop.set}"
     noisy, _, clean, _, _ = parts[0]
-    images = [_tile(noisy, f"Noisy crop of {where}", f"noisy, σ {crop.sigma:g}")]
+    images = [
+        _tile(noisy, f"Noisy crop of {where}", f"noisy, {condition_text(crop.condition, 'σ {:g}')}")
+    ]
     errors, masks = [], []
     for one, (_, restored, _, error, mask) in zip(record.plan.recipes, parts, strict=True):
         value = values.get((one.name, crop.set, crop.image), "")
@@ -212,16 +201,11 @@ def _draw(
 
 def magma(values: np.ndarray, limit: float) -> np.ndarray:
     """Colour (H, W) values on a scale from 0 to limit -> (H, W, 3) in [0, 1]."""
-    from matplotlib import colormaps
-
     return colormaps["magma"](np.clip(values / limit, 0, 1))[:, :, :3]
 
 
 def colour_stops() -> list[str]:
     """Colours of the bar from 0 to the limit, as CSS."""
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
-
     return [to_hex(colormaps["magma"](k / (STOPS - 1))) for k in range(STOPS)]
 
 

@@ -3,21 +3,20 @@
 from collections.abc import Sequence
 
 from restoration.compare.findings import (
-    AGREES,
     BETTER,
-    EQUAL,
     IDENTICAL,
-    NOT_MEASURED,
     SPLIT,
     TOO_FEW,
     UNDECIDED,
     WORSE,
     Difference,
-    Sign,
 )
-from restoration.compare.result import Record, listing, signed
+from restoration.compare.result import Record, listing
+from restoration.compare.signs import AGREES, EQUAL, NOT_MEASURED, Sign
+from restoration.degradations.conditions import Condition
+from restoration.evaluate.rows import condition_text, only_gaussian
+from restoration.metrics import Column
 
-UNITS = {"psnr": " dB"}
 PHRASES = (
     (BETTER, "better than {reference} {where} ({gap})"),
     (WORSE, "worse than {reference} {where} ({gap})"),
@@ -28,11 +27,13 @@ PHRASES = (
 )
 
 
-def at_sigmas(some: Sequence[Difference], every: Sequence[Difference]) -> str:
-    """Say at which noise levels."""
-    if len(some) == len(every):
-        return "at every noise level" if len(every) > 1 else f"at sigma {every[0].sigma:g}"
-    return f"at sigma {listing([f'{one.sigma:g}' for one in some])}"
+def at_conditions(some: Sequence[Condition], every: Sequence[Condition]) -> str:
+    """Say at which noise levels, or under which other conditions."""
+    gaussian = only_gaussian(every)
+    if len(some) == len(every) > 1:
+        return f"at every {'noise level' if gaussian else 'degradation and level'}"
+    named = listing([condition_text(one, "{:g}" if gaussian else "sigma {:g}") for one in some])
+    return f"at sigma {named}" if gaussian else f"at {named}"
 
 
 def _span(values: Sequence[str]) -> str:
@@ -40,37 +41,44 @@ def _span(values: Sequence[str]) -> str:
     return " to ".join(ends)
 
 
-def gap(some: Sequence[Difference]) -> str:
+def gap(some: Sequence[Difference], column: Column) -> str:
     """Say how large the mean differences are, and on how many images the recipe is ahead."""
-    metric = some[0].metric
     ordered = sorted(some, key=lambda one: abs(one.paired.mean))
-    sizes = _span([signed(metric, abs(one.paired.mean)).lstrip("+") for one in ordered])
+    sizes = _span([column.signed(abs(one.paired.mean)).lstrip("+") for one in ordered])
     rates = sorted(one.paired.win_rate for one in some)
     ahead = _span([f"{rate:.0%}" for rate in rates])
-    return f"by {sizes}{UNITS.get(metric, '')} on average, ahead on {ahead} of the images"
+    unit = f" {column.unit}" if column.unit else ""
+    return f"by {sizes}{unit} on average, ahead on {ahead} of the images"
 
 
 def metric_sentence(record: Record, recipe: str, metric: str) -> str:
     """Say in one sentence how a recipe compares with the reference in one metric."""
-    every = record.found.of(recipe, metric)
+    every, column = record.found.of(recipe, metric), record.columns[metric]
+    conditions, reference = [one.condition for one in every], record.plan.reference.name
     parts = []
     for kind, phrase in PHRASES:
         some = [one for one in every if one.verdict == kind]
         if not some:
             continue
-        where, reference = at_sigmas(some, every), every[0].reference
-        means = _span([signed(metric, one.paired.mean) for one in some])
-        parts.append(phrase.format(reference=reference, where=where, gap=gap(some), means=means))
-    return f"{record.metrics.labels[metric]}: {'; '.join(parts)}."
+        where = at_conditions([one.condition for one in some], conditions)
+        means = _span([column.signed(one.paired.mean) for one in some])
+        said = {"where": where, "gap": gap(some, column), "means": means}
+        parts.append(phrase.format(reference=reference, **said))
+    infinite = [c for name, m, c in record.missing if (name, m) == (recipe, metric)]
+    if infinite:
+        where = at_conditions(infinite, [*conditions, *infinite])
+        parts.append(f"no finite difference to {reference} {where}")
+    return f"{column.label}: {'; '.join(parts)}."
 
 
 def headline(record: Record, recipe: str) -> str:
     """Count a recipe's wins and losses over all metrics and noise levels."""
     every = [one for one in record.found.differences if one.recipe == recipe]
     counts = {kind: sum(one.verdict == kind for one in every) for kind, _ in PHRASES}
-    if counts[IDENTICAL] == len(every):
+    reference = record.plan.reference.name
+    if every and counts[IDENTICAL] == len(every):
         return (
-            f"{recipe} and {every[0].reference} cannot be told apart: every value of every image "
+            f"{recipe} and {reference} cannot be told apart: every value of every image "
             "is exactly the same."
         )
     said = [f"{counts[BETTER]} won", f"{counts[WORSE]} lost"]
@@ -79,8 +87,8 @@ def headline(record: Record, recipe: str) -> str:
     )
     if counts[TOO_FEW]:
         said.append(f"{counts[TOO_FEW]} with too few images to test")
-    what = "comparisons" if len(every) > 1 else "comparison"
-    return f"{recipe} against {every[0].reference}: of {len(every)} {what}, {listing(said)}."
+    what = "comparison" if len(every) == 1 else "comparisons"
+    return f"{recipe} against {reference}: of {len(every)} {what}, {listing(said)}."
 
 
 def sign_sentence(signs: Sequence[Sign]) -> str:
@@ -116,29 +124,29 @@ def _trainings(record: Record, length: str) -> str:
 def caveats(record: Record) -> list[str]:
     """Say what the answer rests on, and what it does not tell."""
     images, plan = record.num_images, record.plan
-    found = [f"{images} test image{'s' if images != 1 else ''}."]
+    said = [f"{images} test image{'s' if images != 1 else ''}."]
     least = plan.settings.statistics.min_images
     if images < least:
         given = "only intervals are given" if images > 1 else "and one image has no interval"
-        found.append(
+        said.append(
             f"Fewer than {least} image{'s' if least != 1 else ''}: no test was made, {given}."
         )
     steps = {n: one["steps"] for n, one in record.identities.items()}
     if steps:
         lengths = listing([f"{count:,}".replace(",", " ") for count in sorted(set(steps.values()))])
-        found.append(_trainings(record, f"{lengths} steps"))
+        said.append(_trainings(record, f"{lengths} steps"))
     outside = [one.name for one in plan.recipes if not one.trained]
     if outside:
         verb = "was" if len(outside) == 1 else "were"
-        found.append(
+        said.append(
             f"{listing(outside)} {verb} trained elsewhere, under conditions not known here."
         )
     if record.marks:
-        found.append(
+        said.append(
             "The recipes differ in more than the loss (listed under Identity): a difference "
             "between them may come from that."
         )
-    return [*found, *plan.settings.notes, *record.metrics.notes]
+    return [*said, *plan.settings.notes, *record.metrics.notes]
 
 
 def summary(record: Record) -> list[str]:

@@ -1,4 +1,4 @@
-"""Data sets of human opinion as one typed table, and splits of them by reference image."""
+"""Data sets of people's ratings as one typed table, and splits of them by reference image."""
 
 import difflib
 from collections.abc import Callable
@@ -45,7 +45,7 @@ def open_opinions(
     direction: str | None = None,
     score_range: tuple[float, float] | None = None,
 ) -> OpinionData:
-    """Open opinion data by `KIND:PATH`, as in "kadid10k:DIR" or "csv:FILE".
+    """Open a data set of ratings by `KIND:PATH`, as in "kadid10k:DIR" or "csv:FILE".
 
     Args:
         spec: a key of `READERS` and the folder, or the file of "csv".

@@ -1,0 +1,122 @@
+"""Keys of a comparison's option file beside those of an ordinary one."""
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, PositiveInt, field_validator, model_validator
+
+from restoration.evaluate.measure import NOISY
+from restoration.options.base import Strict
+
+SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
+
+
+class Recipe(Strict):
+    """One recipe: a name, and what it changes of the shared options."""
+
+    name: str = Field(pattern=SAFE_NAME, description="Name in tables, and of the recipe's folder.")
+    base: str | None = Field(
+        None,
+        description="Option file below the shared options, relative to the comparison's file.",
+    )
+    pretrain_network_g: Path | None = Field(
+        None, description="A checkpoint that exists: benchmarked, not trained."
+    )
+    param_key_g: str = Field("params", description="Which weights of that checkpoint.")
+    manual_seed: int | None = Field(
+        None, description="Overrides the shared key; not beside `seeds`."
+    )
+    datasets: dict[str, Any] | None = Field(None, description="Overrides shared keys.")
+    network_g: dict[str, Any] | None = Field(None, description="Overrides shared keys.")
+    path: dict[str, Any] | None = Field(None, description="Overrides shared keys.")
+    train: dict[str, Any] | None = Field(
+        None, description="Overrides shared keys; normally `losses` alone."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> "Recipe":
+        if self.name == NOISY:
+            raise ValueError(f"expected a name of a recipe, got {NOISY!r}: the noisy input's own")
+        if self.pretrain_network_g is not None and (self.train is not None or self.base):
+            raise ValueError(
+                f"recipe {self.name}: a checkpoint is only benchmarked, drop `train` and `base` "
+                "(to train from it, give `path: {pretrain_network_g: FILE}`)"
+            )
+        return self
+
+
+class Expectation(Strict):
+    """Signs of differences that somebody found before, to be counted against what is found."""
+
+    source: str = Field("", description="Who found them, for the report.")
+    recipe: str = Field(description="Name of a recipe.")
+    against: str | None = Field(None, description="Compared with it; the reference if absent.")
+    sigmas: list[float] | None = Field(None, description="Noise levels; all tested if absent.")
+    signs: dict[str, Literal["higher", "lower"]] = Field(
+        description="By metric: is its value `higher` or `lower` for `recipe`?"
+    )
+
+
+class Statistics(Strict):
+    """How differences are judged."""
+
+    confidence: float = Field(0.95, gt=0, lt=1, description="Of the bootstrap intervals.")
+    resamples: PositiveInt = Field(9999, description="Bootstrap samples.")
+    seed: int = Field(0, ge=0, description="Seed of the bootstrap.")
+    alpha: float = Field(0.05, gt=0, lt=1, description="Level of the corrected tests.")
+    min_images: PositiveInt = Field(6, description="Fewer images get an interval, but no test.")
+
+
+class Comparison(Strict):
+    """Keys of a comparison's file beside the shared options."""
+
+    recipes: list[Recipe] = Field(description="What is compared; at least two.")
+    reference: str | None = Field(
+        None, description="Recipe that the others are compared with; the first if absent."
+    )
+    seeds: list[int] | None = Field(
+        None,
+        description="Train every recipe once with each of them; once with `manual_seed` if absent.",
+    )
+    expected: list[Expectation] = Field([], description="Signs found before.")
+    notes: list[str] = Field([], description="Sentences for the report, such as caveats.")
+    picture_sigma: float | None = Field(
+        None, description="Noise level of crops and scatter plots; a middle one if absent."
+    )
+    statistics: Statistics = Field(Statistics(), description="How differences are judged.")
+
+    @field_validator("seeds")
+    @classmethod
+    def _check_seeds(cls, seeds: list[int] | None) -> list[int] | None:
+        if seeds is not None and (not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds)):
+            raise ValueError(f"expected one or more different seeds of at least 0, got {seeds}")
+        return seeds
+
+    @model_validator(mode="after")
+    def _check(self) -> "Comparison":
+        names = [recipe.name for recipe in self.recipes]
+        if len(names) < 2 or len(set(names)) != len(names):
+            raise ValueError(f"expected at least two recipes of different names, got {names}")
+        asked = {"reference": self.reference}
+        for number, expectation in enumerate(self.expected):
+            asked |= {f"expected.{number}.recipe": expectation.recipe}
+            asked |= {f"expected.{number}.against": expectation.against}
+        for key, name in asked.items():
+            if name is not None and name not in names:
+                near = difflib.get_close_matches(name, names, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                known = ", ".join(names)
+                raise ValueError(f"`{key}`: expected a recipe of {known}, got {name!r}{hint}")
+        for recipe in self.recipes if self.seeds is not None else []:
+            if recipe.manual_seed is not None:
+                raise ValueError(
+                    f"recipe {recipe.name}: `manual_seed` cannot stand beside the comparison's "
+                    "`seeds`, which every recipe is trained with"
+                )
+        return self
+
+    @property
+    def reference_name(self) -> str:
+        """Name of the recipe that the others are compared with."""
+        return self.reference or self.recipes[0].name

@@ -1,0 +1,85 @@
+"""A training that was prepared, in its folder: options, log, checkpoints."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from restoration.common import distributed
+from restoration.common.log import log_file
+from restoration.options.run_folder import (
+    changed_since,
+    note_ignored,
+    open_folder,
+    write_run_files,
+)
+from restoration.train.run import Run, run_training
+
+logger = logging.getLogger("restoration")
+
+
+def train_prepared(
+    run: Run,
+    folder: Path,
+    tb_folder: Path,
+    state: Path | None = None,
+    console: Console | None = None,
+    notes: Sequence[str] = (),
+) -> Path:
+    """Train into a folder, and say in its log what is trained on what.
+
+    Args:
+        run: from `prepare`, on its device.
+        folder: of the run; one that holds an earlier run is archived, unless `state` is in it.
+        tb_folder: of TensorBoard's events.
+        state: the training state that the run goes on from, or None.
+        console: where progress is shown.
+        notes: lines for the log.
+
+    Returns:
+        The checkpoint of the last step.
+    """
+    options, device = run.options, run.trainer.device
+    goes_on = state is not None and folder.resolve() in state.resolve().parents
+    changed = changed_since(folder, options) if goes_on else []
+    open_folder(folder, keep=goes_on)
+    if not goes_on:
+        open_folder(tb_folder)
+    write_run_files(options, folder, device)
+    with log_file(folder / "train.log"):
+        note_ignored(options)
+        for line in [*notes, *opening(run, device, distributed.world_size())]:
+            logger.info(line)
+        if options.val.save_img:
+            logger.info("val.save_img is for `restoration test`: a training writes no images")
+        if state is not None:
+            logger.info("going on from %s", state)
+        if changed:
+            logger.info("changed since: %s", "; ".join(changed))
+        events = tb_folder if options.logger.use_tb_logger else None
+        last = run_training(run, folder, console or Console(quiet=True), events)
+        logger.info("trained: %s", last)
+    return last
+
+
+def opening(run: Run, device: torch.device, processes: int) -> list[str]:
+    """Lines that say what is about to train where, and what it has less of than was asked for."""
+    trainer, asked = run.trainer, run.options.num_gpu
+    count = sum(p.numel() for p in trainer.network.parameters())
+    architecture = (run.options.network_g or {})["type"]
+    lines = [
+        f"{architecture} of {count:,} parameters on {device.type}, "
+        f"{len(run.dataset)} images, step {run.start.step} of {run.recipe.total_iter}"
+    ]
+    if asked == "auto" or asked == 0:
+        return lines
+    if device.type == "cpu":
+        lines.append(f"num_gpu is {asked}, but torch finds no GPU: training on the CPU")
+    elif asked > processes:
+        lines.append(
+            f"num_gpu is {asked}, but {processes} process(es) train, and batches are per process: "
+            f"torchrun --nproc-per-node {asked} -m restoration.train -opt FILE starts as many"
+        )
+    return lines
