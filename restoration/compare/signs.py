@@ -1,10 +1,10 @@
 """Signs of differences that somebody found before, counted against the means found here."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from losses.naming import nearest
 from restoration.compare.options import Expectation
 from restoration.degradations.conditions import GAUSSIAN, Condition
 from restoration.evaluate.rows import AVERAGE, Mean, condition_columns, only_gaussian
@@ -91,11 +91,9 @@ def check_expected(
     for number, expectation in enumerate(expected):
         for name in expectation.signs:
             if name not in known:
-                near = difflib.get_close_matches(name.lower(), known, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise ValueError(
                     f"`expected.{number}.signs`: unknown metric {name!r}; "
-                    f"known: {', '.join(known)}{hint}"
+                    f"known: {', '.join(known)}{nearest(name, known)}"
                 )
 
 
