@@ -145,10 +145,10 @@ def find_marks(plan: Plan, identities: Mapping[str, dict[str, Any]] | None = Non
     marks = []
     for recipe in trained[1:]:
         first = trained[0]
-        keys = list(differing_keys(conditions(recipe.options), conditions(first.options)))
-        if not keys and identities is not None:
-            keys = list(differing_keys(identities[recipe.name], identities[first.name]))
-        marks += [Mark(recipe.name, *one) for one in keys]
+        differences = list(differing_keys(conditions(recipe.options), conditions(first.options)))
+        if not differences and identities is not None:
+            differences = list(differing_keys(identities[recipe.name], identities[first.name]))
+        marks += [Mark(recipe.name, *difference) for difference in differences]
     return marks
 
 
@@ -180,8 +180,8 @@ def check_unchanged(recipe: ResolvedRecipe, before: Options, folder: Path) -> No
         ValueError: names the keys.
     """
     now, then = (
-        conditions(one) | {"losses": one.train.terms() if one.train else []}
-        for one in (recipe.options, before)
+        conditions(options) | {"losses": options.train.terms() if options.train else []}
+        for options in (recipe.options, before)
     )
     keys = [key for key, _, _ in differing_keys(now, then)]
     if keys:

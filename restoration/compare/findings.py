@@ -83,7 +83,7 @@ class Findings:
     @property
     def family(self) -> int:
         """How many tests are corrected together."""
-        return sum(one.paired.p is not None for one in self.differences)
+        return sum(difference.paired.p is not None for difference in self.differences)
 
     @property
     def conditions(self) -> list[Condition]:
@@ -92,7 +92,7 @@ class Findings:
 
     def of(self, recipe: str, metric: str) -> list[Difference]:
         """Return the differences of one recipe in one metric, in the order of the conditions."""
-        return [one for one in self.differences if (one.recipe, one.metric) == (recipe, metric)]
+        return [d for d in self.differences if (d.recipe, d.metric) == (recipe, metric)]
 
 
 def images_of(rows: Sequence[Row], run: str, condition: Condition) -> dict[tuple[str, str], Row]:
@@ -137,7 +137,7 @@ def _difference(
     return Difference(metric, condition, *pair, higher_is_better, paired, by_seed)
 
 
-def verdict(one: Difference, alpha: float) -> str:
+def verdict(difference: Difference, alpha: float) -> str:
     """Say what one difference means.
 
     A side wins only where the corrected test is significant and the interval of the mean excludes
@@ -145,16 +145,16 @@ def verdict(one: Difference, alpha: float) -> str:
     several seeds, the mean differences of all of them must have one sign, too, or the verdict is
     that they disagree.
     """
-    low, high = one.paired.low, one.paired.high
-    if one.identical:
+    low, high = difference.paired.low, difference.paired.high
+    if difference.identical:
         return IDENTICAL
-    if one.p_holm is None or low is None or high is None:
+    if difference.p_holm is None or low is None or high is None:
         return TOO_FEW
-    if one.p_holm >= alpha or low <= 0 <= high:
+    if difference.p_holm >= alpha or low <= 0 <= high:
         return UNDECIDED
-    if not one.seeds_agree:
+    if not difference.seeds_agree:
         return SPLIT
-    return BETTER if one.favourable else WORSE
+    return BETTER if difference.favourable else WORSE
 
 
 def find_differences(
@@ -193,10 +193,10 @@ def find_differences(
         for metric, higher in higher_is_better.items()
         for condition in conditions_of(every)
     ]
-    found = [one for one in compared if one is not None]
-    corrected = holm([one.paired.p for one in found])
-    tested = [replace(one, p_holm=p) for one, p in zip(found, corrected, strict=True)]
-    return [replace(one, verdict=verdict(one, how.alpha)) for one in tested]
+    finite = [difference for difference in compared if difference is not None]
+    corrected = holm([difference.paired.p for difference in finite])
+    tested = [replace(d, p_holm=p) for d, p in zip(finite, corrected, strict=True)]
+    return [replace(difference, verdict=verdict(difference, how.alpha)) for difference in tested]
 
 
 def find(
@@ -235,13 +235,13 @@ def find(
 
 def plain_differences(differences: Sequence[Difference]) -> list[dict[str, Any]]:
     """Differences as result files hold them."""
-    sigma = only_gaussian(one.condition for one in differences)
-    return [_plain(one, sigma) for one in differences]
+    sigma = only_gaussian(difference.condition for difference in differences)
+    return [_plain(difference, sigma) for difference in differences]
 
 
-def _plain(one: Difference, sigma: bool) -> dict[str, Any]:
-    content = asdict(one)
+def _plain(difference: Difference, sigma: bool) -> dict[str, Any]:
+    content = asdict(difference)
     condition, paired, by_seed = (content.pop(key) for key in ("condition", "paired", "by_seed"))
     metric = {"metric": content.pop("metric")} | condition_columns(Condition(**condition), sigma)
-    content = metric | content | paired | {"win_rate": one.paired.win_rate}
+    content = metric | content | paired | {"win_rate": difference.paired.win_rate}
     return content | ({"mean_by_seed": by_seed} if by_seed else {})

@@ -1,11 +1,11 @@
 """Keys of a comparison's option file beside those of an ordinary one."""
 
-import difflib
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
+from losses.naming import nearest
 from restoration.evaluate.measure import NOISY
 from restoration.options.base import Strict
 
@@ -104,10 +104,10 @@ class Comparison(Strict):
             asked |= {f"expected.{number}.against": expectation.against}
         for key, name in asked.items():
             if name is not None and name not in names:
-                near = difflib.get_close_matches(name, names, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                known = ", ".join(names)
-                raise ValueError(f"`{key}`: expected a recipe of {known}, got {name!r}{hint}")
+                raise ValueError(
+                    f"`{key}`: expected a recipe of {', '.join(names)}, "
+                    f"got {name!r}{nearest(name, names)}"
+                )
         for recipe in self.recipes if self.seeds is not None else []:
             if recipe.manual_seed is not None:
                 raise ValueError(

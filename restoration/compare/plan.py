@@ -81,8 +81,10 @@ class Plan:
         """One run per training of a recipe; the recipe itself without `seeds` or training."""
         if not (recipe.trained and self.seeds):
             return [recipe]
-        options = {s: recipe.options.model_copy(update={"manual_seed": s}) for s in self.seeds}
-        return [replace(recipe, options=one, seed=seed) for seed, one in options.items()]
+        return [
+            replace(recipe, options=recipe.options.model_copy(update={"manual_seed": s}), seed=s)
+            for s in self.seeds
+        ]
 
     @property
     def runs(self) -> list[ResolvedRecipe]:
@@ -93,7 +95,7 @@ class Plan:
     def conditions(self) -> list[Condition]:
         """Conditions of all test sets: degradations as they come, levels ascending."""
         tests = self.shared.datasets.test.values()
-        return in_order(one for test in tests for one in conditions_of_set(test))
+        return in_order(condition for test in tests for condition in conditions_of_set(test))
 
     @property
     def picture_condition(self) -> Condition:
@@ -228,7 +230,7 @@ def _checked(plan: Plan) -> Plan:
                     "comparison's own `val`"
                 )
     given = plan.settings.picture_sigma
-    sigmas = [one.level for one in plan.conditions if one.degradation == GAUSSIAN]
+    sigmas = [condition.level for condition in plan.conditions if condition.degradation == GAUSSIAN]
     if given is not None and given not in sigmas:
         raise ValueError(f"picture_sigma: expected one of {sigmas}, got {given:g}")
     return plan

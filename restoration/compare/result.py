@@ -30,7 +30,7 @@ class Record:
     Attributes:
         plan: what was asked.
         metrics: what was measured.
-        found: differences, verdicts, signs.
+        findings: differences, verdicts, signs.
         identities: hashes of every trained recipe, of all its trainings together.
         sets_hash: of the test images.
         marks: what differs beside the loss, where that was allowed.
@@ -43,7 +43,7 @@ class Record:
 
     plan: Plan
     metrics: Metrics
-    found: Findings
+    findings: Findings
     identities: dict[str, dict[str, Any]]
     sets_hash: str
     marks: list[Mark]
@@ -60,14 +60,14 @@ class Record:
     @property
     def missing(self) -> list[tuple[str, str, Condition]]:
         """Recipe, metric and condition of every comparison for which no difference is finite."""
-        found = {(one.recipe, one.metric, one.condition) for one in self.found.differences}
+        compared = {(d.recipe, d.metric, d.condition) for d in self.findings.differences}
         every = [
             (recipe.name, metric, condition)
             for recipe in self.plan.challengers
             for metric in self.columns
-            for condition in self.found.conditions
+            for condition in self.findings.conditions
         ]
-        return [one for one in every if one not in found]
+        return [place for place in every if place not in compared]
 
     @property
     def several(self) -> bool:
@@ -99,7 +99,7 @@ class Record:
     @property
     def num_images(self) -> int:
         """Test images of all sets together."""
-        return len({(row.set, row.image) for row in self.found.rows})
+        return len({(row.set, row.image) for row in self.findings.rows})
 
 
 def loss_words(recipe: ResolvedRecipe) -> str:
@@ -123,28 +123,28 @@ def read_curves(path: Path) -> list[dict[str, float]]:
 
 def difference_rows(record: Record) -> tuple[list[str], list[list[str]]]:
     """Headings and rows of the table of differences, as text."""
-    gaussian = only_gaussian(record.found.conditions)
+    gaussian = only_gaussian(record.findings.conditions)
     heads = ["metric", "sigma" if gaussian else "condition", "recipe", "against", "n", "mean"]
     heads += [f"seeds {slashes(record.plan.seeds)}"] if record.several else []
     heads += ["interval", "median", "win rate", "p", "p (Holm)", "verdict"]
     rows = []
-    for one in record.found.differences:
-        paired, column = one.paired, record.columns[one.metric]
+    for difference in record.findings.differences:
+        paired, column = difference.paired, record.columns[difference.metric]
         rows.append(
             [
                 column.label,
-                condition_text(one.condition, "{:g}" if gaussian else "sigma {:g}"),
-                one.recipe,
-                one.reference,
+                condition_text(difference.condition, "{:g}" if gaussian else "sigma {:g}"),
+                difference.recipe,
+                difference.reference,
                 str(paired.n),
                 column.signed(paired.mean),
-                *([seeds_words(one, column)] if record.several else []),
-                interval_words(one, column),
+                *([seeds_words(difference, column)] if record.several else []),
+                interval_words(difference, column),
                 column.signed(paired.median),
                 f"{paired.win_rate:.0%}",
                 p_words(paired.p),
-                p_words(one.p_holm),
-                one.verdict,
+                p_words(difference.p_holm),
+                difference.verdict,
             ]
         )
     return heads, rows
@@ -160,16 +160,16 @@ def slashes(items: Sequence[Any]) -> str:
     return " / ".join(str(item) for item in items)
 
 
-def seeds_words(one: Difference, column: Column) -> str:
+def seeds_words(difference: Difference, column: Column) -> str:
     """Print the mean difference of every seed, or a dash where there are no seeds."""
-    return slashes([column.signed(value) for value in one.by_seed.values()]) or "-"
+    return slashes([column.signed(value) for value in difference.by_seed.values()]) or "-"
 
 
-def interval_words(one: Difference, column: Column) -> str:
+def interval_words(difference: Difference, column: Column) -> str:
     """Print an interval, or a dash."""
-    if one.paired.low is None:
+    if difference.paired.low is None:
         return "-"
-    return f"{column.signed(one.paired.low)} to {column.signed(one.paired.high)}"
+    return f"{column.signed(difference.paired.low)} to {column.signed(difference.paired.high)}"
 
 
 def p_words(p: float | None) -> str:
@@ -179,9 +179,9 @@ def p_words(p: float | None) -> str:
     return "1" if p == 1 else "< 0.0001" if p < 1e-4 else f"{p:.4f}"
 
 
-def _checkpoints(record: Record, one: ResolvedRecipe) -> dict[str, Any]:
+def _checkpoints(record: Record, recipe: ResolvedRecipe) -> dict[str, Any]:
     """One hash, or a list with that of every seed."""
-    digests = record.checkpoints[one.name]
+    digests = record.checkpoints[recipe.name]
     if None in digests:
         return {"checkpoint_sha256": digests[None]}
     return {"trainings": [{"seed": s, "checkpoint_sha256": sha} for s, sha in digests.items()]}
@@ -189,30 +189,30 @@ def _checkpoints(record: Record, one: ResolvedRecipe) -> dict[str, Any]:
 
 def as_plain(record: Record) -> dict[str, Any]:
     """Return results.json's content."""
-    plan, found = record.plan, record.found
+    plan, findings = record.plan, record.findings
     return {
         "name": plan.name,
         "reference": plan.reference.name,
         "recipes": [
             {
-                "name": one.name,
-                "loss": loss_words(one),
-                "trained_here": one.trained,
-                **_checkpoints(record, one),
-                "parameters": record.parameters[one.name],
-                "identity": record.identities.get(one.name),
-                "options_sha256": plain_digest(plain(one.options)),
+                "name": recipe.name,
+                "loss": loss_words(recipe),
+                "trained_here": recipe.trained,
+                **_checkpoints(record, recipe),
+                "parameters": record.parameters[recipe.name],
+                "identity": record.identities.get(recipe.name),
+                "options_sha256": plain_digest(plain(recipe.options)),
             }
-            for one in plan.recipes
+            for recipe in plan.recipes
         ],
         "test_sets_sha256": record.sets_hash,
         "different": [asdict(mark) for mark in record.marks],
-        "rows": plain_means(found.means),
-        "differences": plain_differences(found.differences),
-        "signs": plain_signs(found.signs),
+        "rows": plain_means(findings.means),
+        "differences": plain_differences(findings.differences),
+        "signs": plain_signs(findings.signs),
         "statistics": {
             "method": record.method,
-            "family_of_tests": found.family,
+            "family_of_tests": findings.family,
             **plan.settings.statistics.model_dump(),
         },
         "protocol": record.protocol,
@@ -227,15 +227,15 @@ def as_plain(record: Record) -> dict[str, Any]:
 def write_files(record: Record, folder: Path) -> None:
     """Write results.json, per_image.csv and table.md."""
     write_json(folder / "results.json", as_plain(record))
-    write_per_image(folder / "per_image.csv", record.found.trainings)
+    write_per_image(folder / "per_image.csv", record.findings.trainings)
     notes = [record.protocol, *record.metrics.notes, *record.plan.settings.notes]
     how = record.plan.settings.statistics
     tests = (
         f"{record.method}; {how.confidence:.0%} intervals, {how.resamples} resamples; Holm's "
-        f"correction over all {record.found.family} tests of this file"
+        f"correction over all {record.findings.family} tests of this file"
     )
     if record.several:
         notes.append(f"{record.means}.")
-    text = markdown_tables([long_table(record.found.means, record.columns)], notes)
+    text = markdown_tables([long_table(record.findings.means, record.columns)], notes)
     text += "\n" + markdown(*difference_rows(record), [tests])
     (folder / "table.md").write_text(text, encoding="utf-8")

@@ -183,7 +183,7 @@ def _identities(plan: Plan, candidates: list[Candidate]) -> dict[str, dict[str, 
     """Hashes of every trained recipe, of all its trainings together."""
     return {
         recipe.name: seeds.merge_identities(
-            [one.identity for one in candidates if one.run.name == recipe.name]
+            [candidate.identity for candidate in candidates if candidate.run.name == recipe.name]
         )
         for recipe in plan.recipes
         if recipe.trained
@@ -235,10 +235,10 @@ def _measure(
     for candidate in prepared.candidates:
         assert candidate.tested is not None
         runs[str(candidate.run.place)] = candidate.tested
-    logger.info("evaluating %s", "; ".join(one.run.title for one in prepared.candidates))
+    logger.info("evaluating %s", "; ".join(run.title for run in plan.runs))
     benchmark = Benchmark(plan.shared, prepared.sets, digests, metrics, runs, prepared.device)
     report = run_benchmark(benchmark, folder, auto_resume, on_progress=on_progress)
-    found = find(
+    findings = find(
         name_rows(report.rows, plan),
         {name: metric.higher_is_better for name, metric in metrics.by_name.items()},
         plan.reference.name,
@@ -246,7 +246,7 @@ def _measure(
         plan.settings.expected,
         plan.settings.statistics,
     )
-    record = Record(plan, metrics, found, prepared.identities, sets_hash, prepared.marks, {}, {})
+    record = Record(plan, metrics, findings, prepared.identities, sets_hash, prepared.marks, {}, {})
     for recipe in plan.recipes:
         _describe(record, recipe.name, prepared.candidates)
     record.environment = environment(prepared.device, distributed.world_size())
@@ -255,20 +255,20 @@ def _measure(
 
 def _describe(record: Record, recipe: str, candidates: list[Candidate]) -> None:
     """Note checkpoints, size and training curves of a recipe."""
-    trainings = [one for one in candidates if one.run.name == recipe]
-    tested = {one.run.seed: one.tested for one in trainings if one.tested is not None}
+    trainings = [candidate for candidate in candidates if candidate.run.name == recipe]
+    tested = {c.run.seed: c.tested for c in trainings if c.tested is not None}
     record.checkpoints[recipe] = {seed: run.identity["sha256"] for seed, run in tested.items()}
     network = next(iter(tested.values())).network
     assert network is not None
     record.parameters[recipe] = sum(p.numel() for p in network.parameters())
-    curves = [read_curves(one.folder / "curves.csv") for one in trainings]
+    curves = [read_curves(candidate.folder / "curves.csv") for candidate in trainings]
     record.curves[recipe] = seeds.mean_curves(curves)
 
 
 def _write(record: Record, prepared: Preparation, folder: Path) -> None:
     """Write result files and report; pictures are of the first of several trainings."""
     write_files(record, folder)
-    tested = {one.run.name: one.tested for one in reversed(prepared.candidates)}
+    tested = {candidate.run.name: candidate.tested for candidate in reversed(prepared.candidates)}
     denoisers = {name: run.denoise for name, run in tested.items() if run is not None}
     crops = draw_crops(record, denoisers, prepared.sets, prepared.device)
     page.write(folder / "report.html", record, crops)

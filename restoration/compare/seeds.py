@@ -102,7 +102,7 @@ def add_spread(means: Sequence[Mean], rows: Sequence[Row]) -> list[Mean]:
 def _spread(members: Sequence[Mean]) -> dict[str, float]:
     if len(members) < 2:
         return {}
-    values = {name: [one.values[name] for one in members] for name in members[0].values}
+    values = {name: [mean.values[name] for mean in members] for name in members[0].values}
     return {name: stdev(some) for name, some in values.items() if all(map(math.isfinite, some))}
 
 
@@ -117,7 +117,7 @@ def merge_identities(identities: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """
     merged = {}
     for key, value in identities[0].items():
-        values = [one[key] for one in identities]
+        values = [identity[key] for identity in identities]
         merged[key] = value if all(v == value for v in values) else plain_digest(values)
     return merged
 
@@ -136,7 +136,7 @@ def mean_curves(curves: Sequence[Sequence[Mapping[str, float]]]) -> list[dict[st
     for step, first in by_step[0].items():
         if not all(step in rows for rows in by_step):
             continue
-        rows = [one[step] for one in by_step]
+        rows = [curve[step] for curve in by_step]
         keys = [key for key in first if all(key in row for row in rows)]
         means.append({key: fmean(row[key] for row in rows) for key in keys})
     return means

@@ -1,10 +1,10 @@
 """Signs of differences that somebody found before, counted against the means found here."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from losses.naming import nearest
 from restoration.compare.options import Expectation
 from restoration.degradations.conditions import GAUSSIAN, Condition
 from restoration.evaluate.rows import AVERAGE, Mean, condition_columns, only_gaussian
@@ -45,24 +45,26 @@ def check_signs(
     """
     averages = {(m.run, m.condition): m.values for m in means if m.set == AVERAGE}
     signs = []
-    for one in expected:
-        against = one.against or reference
-        for metric, sign in one.signs.items():
-            for condition in expected_conditions(one, conditions):
+    for expectation in expected:
+        against = expectation.against or reference
+        for metric, sign in expectation.signs.items():
+            for condition in expected_conditions(expectation, conditions):
                 gap = difference_of_means(
-                    averages.get((one.recipe, condition), {}).get(metric),
+                    averages.get((expectation.recipe, condition), {}).get(metric),
                     averages.get((against, condition), {}).get(metric),
                 )
                 outcome = _outcome(gap, sign)
-                signs.append(Sign(metric, condition, one.recipe, against, sign, gap, outcome))
+                signs.append(
+                    Sign(metric, condition, expectation.recipe, against, sign, gap, outcome)
+                )
     return signs
 
 
-def expected_conditions(one: Expectation, tested: Sequence[Condition]) -> list[Condition]:
+def expected_conditions(expectation: Expectation, tested: Sequence[Condition]) -> list[Condition]:
     """Conditions that an expectation speaks of."""
-    if one.sigmas is None:
+    if expectation.sigmas is None:
         return list(tested)
-    return [Condition(GAUSSIAN, sigma) for sigma in one.sigmas]
+    return [Condition(GAUSSIAN, sigma) for sigma in expectation.sigmas]
 
 
 def difference_of_means(value: float | None, other: float | None) -> float | None:
@@ -86,14 +88,12 @@ def check_expected(
     """
     named = [spec["name"] for spec in specs if isinstance(spec, Mapping) and "name" in spec]
     known = list(dict.fromkeys([*named, *known_metrics()]))
-    for number, one in enumerate(expected):
-        for name in one.signs:
+    for number, expectation in enumerate(expected):
+        for name in expectation.signs:
             if name not in known:
-                near = difflib.get_close_matches(name.lower(), known, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise ValueError(
                     f"`expected.{number}.signs`: unknown metric {name!r}; "
-                    f"known: {', '.join(known)}{hint}"
+                    f"known: {', '.join(known)}{nearest(name, known)}"
                 )
 
 
@@ -107,10 +107,10 @@ def _outcome(gap: float | None, sign: str) -> str:
 
 def plain_signs(signs: Sequence[Sign]) -> list[dict[str, Any]]:
     """Signs as result files hold them."""
-    sigma = only_gaussian(one.condition for one in signs)
+    sigma = only_gaussian(sign.condition for sign in signs)
     return [
-        {"metric": one.metric}
-        | condition_columns(one.condition, sigma)
-        | {k: v for k, v in asdict(one).items() if k not in ("metric", "condition")}
-        for one in signs
+        {"metric": sign.metric}
+        | condition_columns(sign.condition, sigma)
+        | {k: v for k, v in asdict(sign).items() if k not in ("metric", "condition")}
+        for sign in signs
     ]

@@ -120,12 +120,17 @@ def check_sets(sets: Mapping[str, EvaluationSet]) -> tuple[dict[str, list[str]],
         ValueError: see `check_set`.
     """
     by_name = distributed.from_main(
-        {name: digests_of(_stored(one.source), count=len(one)) for name, one in sets.items()}
+        {
+            name: digests_of(_stored(test_set.source), count=len(test_set))
+            for name, test_set in sets.items()
+        }
         if distributed.rank() == 0
         else {}
     )
-    notes = [note for name, one in sets.items() for note in check_set(name, one, by_name[name])]
-    digests = {name: [str(one) for one in found.values()] for name, found in by_name.items()}
+    notes: list[str] = []
+    for name, test_set in sets.items():
+        notes += check_set(name, test_set, by_name[name])
+    digests = {name: list(map(str, of_set.values())) for name, of_set in by_name.items()}
     for name, test_set in sets.items():
         if test_set.degraded is not None:
             partners = _partner_digests(name, test_set)

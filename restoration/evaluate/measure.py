@@ -210,8 +210,8 @@ def _known_rows(
 ) -> dict[str, list[Row]]:
     if journal is None:
         return {}
-    found = {run: journal.find(run, name, index) for run in runs}
-    return {run: rows for run, rows in found.items() if rows is not None}
+    by_run = {run: journal.find(run, name, index) for run in runs}
+    return {run: rows for run, rows in by_run.items() if rows is not None}
 
 
 def _by_condition(rows: Mapping[str, list[Row]], runs: list[str]) -> list[Row]:

@@ -41,8 +41,8 @@ def write_report(
     protocol: str = PROTOCOL,
     more: Mapping[str, Any] | None = None,
     wide: bool = False,
-) -> None:
-    """Write results.json, per_image.csv, table.md and table.tex into a folder.
+) -> list[str]:
+    """Write results.json, per_image.csv and, where there are metrics, table.md and table.tex.
 
     Args:
         folder: where to write; it exists.
@@ -53,6 +53,9 @@ def write_report(
         more: further content of results.json.
         wide: table.md as publications print it, like table.tex: a line per run, a group of columns
             per condition; else a line per set, condition and run.
+
+    Returns:
+        Names of the files.
     """
     metrics = report.metrics
     content = {
@@ -66,11 +69,14 @@ def write_report(
     }
     write_json(folder / "results.json", content)
     write_per_image(folder / "per_image.csv", report.rows)
+    if not metrics.by_name:
+        return ["results.json", "per_image.csv"]
     notes = [protocol, *metrics.notes]
     tables = wide_tables(report.means, metrics.columns)
     shown = tables if wide else [long_table(report.means, metrics.columns)]
     (folder / "table.md").write_text(markdown_tables(shown, notes), encoding="utf-8")
     (folder / "table.tex").write_text(latex(tables, notes), encoding="utf-8")
+    return ["results.json", "per_image.csv", "table.md", "table.tex"]
 
 
 def write_per_image(path: Path, rows: Sequence[Row]) -> None:

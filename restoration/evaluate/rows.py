@@ -110,7 +110,7 @@ def _over_sets(means: Sequence[Mean]) -> list[Mean]:
 
 
 def _means(members: Sequence[Row] | Sequence[Mean]) -> dict[str, float]:
-    return {name: fmean(one.values[name] for one in members) for name in members[0].values}
+    return {name: fmean(member.values[name] for member in members) for name in members[0].values}
 
 
 def conditions_of(rows: Iterable[Row] | Iterable[Mean]) -> list[Condition]:
@@ -121,8 +121,8 @@ def conditions_of(rows: Iterable[Row] | Iterable[Mean]) -> list[Condition]:
 def in_order(conditions: Iterable[Condition]) -> list[Condition]:
     """Every condition once: degradations as they come, levels ascending."""
     unique = list(dict.fromkeys(conditions))
-    order = list(dict.fromkeys(one.degradation for one in unique))
-    return sorted(unique, key=lambda one: (order.index(one.degradation), one.level or 0.0))
+    order = list(dict.fromkeys(condition.degradation for condition in unique))
+    return sorted(unique, key=lambda c: (order.index(c.degradation), c.level or 0.0))
 
 
 def condition_text(condition: Condition, gaussian: str = "sigma {:g}") -> str:
@@ -149,7 +149,7 @@ def condition_slug(condition: Condition) -> str:
 
 def only_gaussian(conditions: Iterable[Condition]) -> bool:
     """Whether files can say `sigma` for the level of all of these."""
-    return all(one.degradation == GAUSSIAN for one in conditions)
+    return all(condition.degradation == GAUSSIAN for condition in conditions)
 
 
 def condition_columns(condition: Condition, sigma: bool) -> dict[str, Any]:

@@ -128,10 +128,9 @@ def _write(benchmark: Benchmark, report: Report, folder: Path, first: FirstImage
     if options.val.tile_report:
         more["tiles"] = tile_differences(benchmark)
         report.metrics.notes += tile_notes(more["tiles"], options.val.tile)
-    write_report(
+    names = write_report(
         folder, report, options.manual_seed, device, benchmark.protocol, more, wide=not single
     )
-    names = ["results.json", "per_image.csv", "table.md", "table.tex"]
     if single:
         (denoise,) = [run.denoise for run in benchmark.runs.values() if run.network is not None]
         test_set = benchmark.sets[first.set]

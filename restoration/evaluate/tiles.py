@@ -61,10 +61,10 @@ def tile_notes(differences: Sequence[Mapping[str, Any]], tile: int | None) -> li
     if not differences:
         return [f"no image is larger than a tile of {tile} pixels: tiles change nothing"]
     notes = []
-    for run in dict.fromkeys(one["run"] for one in differences):
-        of_run = [one for one in differences if one["run"] == run]
-        changes = ", ".join(f"{one['psnr_change']:+.3f} dB at {_level(one)}" for one in of_run)
-        largest = max(one["max_abs"] for one in of_run)
+    for run in dict.fromkeys(difference["run"] for difference in differences):
+        of_run = [difference for difference in differences if difference["run"] == run]
+        changes = ", ".join(f"{d['psnr_change']:+.3f} dB at {_level(d)}" for d in of_run)
+        largest = max(difference["max_abs"] for difference in of_run)
         notes.append(
             f"tiles of {tile} pixels against the whole {of_run[0]['set']}/{of_run[0]['image']}, "
             f"{run}: {changes}; largest difference {largest:.1f} of 255"

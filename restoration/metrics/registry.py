@@ -1,6 +1,5 @@
 """Metrics by name, each with what a table needs to know about it."""
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import losses
+from losses.naming import nearest
 from restoration.metrics.learned import EMae, Lpips, as_rgb, weights_needed
 from restoration.metrics.ms_ssim import ms_ssim
 from restoration.metrics.psnr_ssim import psnr, ssim
@@ -150,9 +150,7 @@ def _build(given: str | Mapping[str, Any]) -> Metric:
         if _canonical(term) == kind:
             return _named(_loss_metric(name, term, options), kind)
     known = known_metrics()
-    nearest = difflib.get_close_matches(kind, known, n=1)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-    raise ValueError(f"unknown metric {kind!r}; known: {', '.join(known)}{hint}")
+    raise ValueError(f"unknown metric {kind!r}; known: {', '.join(known)}{nearest(kind, known)}")
 
 
 def _named(metric: Metric, kind: str) -> Metric:

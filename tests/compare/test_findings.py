@@ -256,7 +256,7 @@ def test_the_report_has_the_bold_of_the_tables():
     values = {"a": 30.001, "b": 30.004, "c": 29.0}
     means = summarize([Row(n, "s", "x", "gaussian", 25.0, {"psnr": v}) for n, v in values.items()])
     columns = {"psnr": Column("PSNR", True, 2)}
-    record = SimpleNamespace(plan=plan, found=SimpleNamespace(means=means), columns=columns)
+    record = SimpleNamespace(plan=plan, findings=SimpleNamespace(means=means), columns=columns)
     (table,) = page._tables(record)
     cells = [line["cells"][0] for line in table["rows"]]
     assert [cell["best"] for cell in cells] == [True, True, False]

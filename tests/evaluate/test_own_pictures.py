@@ -83,3 +83,12 @@ def test_the_mask_of_a_drawn_picture_is_made_by_strips(tmp_path, monkeypatch):
     assert len(seen) == 4 and max(seen) < 100
     _, _, restored, clean, found = drawn[0]
     torch.testing.assert_close(found, mask(losses.EnhancedMAE(), restored, clean))
+
+
+def test_a_test_without_metrics_restores_and_has_no_table(tested):
+    """A table without columns says nothing; a LaTeX one would not compile."""
+    code, results = tested([25], val={"metrics": [], "save_img": True})
+    assert code == 0
+    assert (results / "visualization/mine/0_sigma25.png").is_file()
+    assert (results / "per_image.csv").read_text().splitlines()[0] == "run,set,image,sigma"
+    assert not (results / "table.md").exists() and not (results / "table.tex").exists()

@@ -78,18 +78,18 @@ def dark_smooth(sets: Mapping[str, EvaluationSet], condition: Condition) -> list
     ]
     if not windows:
         return []
-    limit = float(np.quantile([one.mean for one in windows], DARK_SHARE))
+    limit = float(np.quantile([window.mean for window in windows], DARK_SHARE))
     rule = (
         f"of all {SIDE}-pixel windows of the test images, the darkest {DARK_SHARE:.0%} (mean luma "
         f"at most {limit:.2f}; nearly black ones left out); among them the smallest standard "
         "deviation of luma, one window per image"
     )
     chosen: dict[tuple[str, str], Crop] = {}
-    for one in sorted(windows, key=lambda window: window.spread):
-        key = (one.set, one.image)
-        if one.mean <= limit and key not in chosen and len(chosen) < NUM_DARK:
+    for window in sorted(windows, key=lambda window: window.spread):
+        key = (window.set, window.image)
+        if window.mean <= limit and key not in chosen and len(chosen) < NUM_DARK:
             title = f"Dark and smooth, {len(chosen) + 1}"
-            chosen[key] = Crop(title, rule, *key, condition, one.top, one.left, one.side)
+            chosen[key] = Crop(title, rule, *key, condition, window.top, window.left, window.side)
     return list(chosen.values())
 
 

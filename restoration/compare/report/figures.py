@@ -45,7 +45,8 @@ STYLE: dict[Any, Any] = {
 
 def colour_of(record: Record, recipe: str) -> tuple[str, str]:
     """Stand-in colour and marker of a recipe."""
-    number = [one.name for one in record.plan.recipes].index(recipe) % len(SERIES)
+    names = [other.name for other in record.plan.recipes]
+    number = names.index(recipe) % len(SERIES)
     return SERIES[number], MARKERS[number]
 
 
@@ -89,22 +90,23 @@ def _unit(record: Record, metric: str) -> str:
 
 def forest(record: Record, metric: str) -> str:
     """Draw the mean difference to the reference with its interval, by condition and recipe."""
-    names = [one.name for one in record.plan.challengers]
-    conditions = record.found.conditions
+    names = [recipe.name for recipe in record.plan.challengers]
+    conditions = record.findings.conditions
     rows = len(names) * len(conditions)
     figure, axis = _figure(0.9 + 0.26 * rows + 0.12 * len(conditions))
     said = []
     with matplotlib.rc_context(STYLE):
         for number, name in enumerate(names):
             colour, marker = colour_of(record, name)
-            for one in record.found.of(name, metric):
-                place = conditions.index(one.condition) * (len(names) + 0.5) + number
-                _interval(axis, one, place, colour, marker)
-                said.append(f"{name} at {condition_text(one.condition)}: {one.paired.mean:+.4f}")
+            for difference in record.findings.of(name, metric):
+                condition, mean = difference.condition, difference.paired.mean
+                place = conditions.index(condition) * (len(names) + 0.5) + number
+                _interval(axis, difference, place, colour, marker)
+                said.append(f"{name} at {condition_text(condition)}: {mean:+.4f}")
             axis.plot([], [], marker=marker, color=colour, linestyle="none", label=name)
         axis.axvline(0, color=FAINT, linewidth=1, zorder=0)
         middles = [k * (len(names) + 0.5) + (len(names) - 1) / 2 for k in range(len(conditions))]
-        axis.set_yticks(middles, [condition_text(one, "σ {:g}") for one in conditions])
+        axis.set_yticks(middles, [condition_text(condition, "σ {:g}") for condition in conditions])
         axis.set_ylim(middles[-1] + len(names) / 2 + 0.2, -0.7)
         axis.tick_params(axis="y", length=0)
         axis.locator_params(axis="x", nbins=5)
@@ -118,15 +120,16 @@ def forest(record: Record, metric: str) -> str:
     return to_svg(figure, alt, f"forest-{_safe(metric)}")
 
 
-def _interval(axis: Axes, one: Difference, place: float, colour: str, marker: str) -> None:
-    told = one.verdict in (BETTER, WORSE)
-    if one.paired.low is not None and one.paired.high is not None:
-        axis.plot([one.paired.low, one.paired.high], [place, place], color=colour, linewidth=1.8)
-    seeds = [value for value in one.by_seed.values() if value is not None]
+def _interval(axis: Axes, difference: Difference, place: float, colour: str, marker: str) -> None:
+    told = difference.verdict in (BETTER, WORSE)
+    low, high = difference.paired.low, difference.paired.high
+    if low is not None and high is not None:
+        axis.plot([low, high], [place, place], color=colour, linewidth=1.8)
+    seeds = [value for value in difference.by_seed.values() if value is not None]
     if len(seeds) > 1:
         axis.plot(seeds, [place] * len(seeds), marker="|", markersize=9, color=colour, linestyle="")
     axis.plot(
-        one.paired.mean,
+        difference.paired.mean,
         place,
         marker=marker,
         markersize=6,
@@ -140,8 +143,8 @@ def _interval(axis: Axes, one: Difference, place: float, colour: str, marker: st
 def scatter(record: Record, recipe: str, metric: str, condition: Condition) -> str:
     """Draw every image: the reference's value to the right, the recipe's upwards."""
     reference = record.plan.reference.name
-    images = images_of(record.found.rows, recipe, condition)
-    others = images_of(record.found.rows, reference, condition)
+    images = images_of(record.findings.rows, recipe, condition)
+    others = images_of(record.findings.rows, reference, condition)
     pairs = [[others[key].values[metric], row.values[metric]] for key, row in images.items()]
     points = np.array(pairs, float)
     points = points[np.isfinite(points).all(1)]
@@ -162,11 +165,11 @@ def scatter(record: Record, recipe: str, metric: str, condition: Condition) -> s
         f"{record.columns[metric].label} of {len(points)} images at {condition_text(condition)}, "
         f"{reference} against {recipe}."
     )
-    for one in record.found.of(recipe, metric):
-        if one.condition == condition:
-            side = "Above" if one.higher_is_better else "Below"
-            alt += f" {side} the diagonal {recipe} is better: {one.paired.wins} images; "
-            alt += f"{one.paired.ties} ties."
+    for difference in record.findings.of(recipe, metric):
+        if difference.condition == condition:
+            side = "Above" if difference.higher_is_better else "Below"
+            alt += f" {side} the diagonal {recipe} is better: {difference.paired.wins} images; "
+            alt += f"{difference.paired.ties} ties."
     return to_svg(figure, alt, f"scatter-{_safe(recipe)}-{_safe(metric)}")
 
 

@@ -90,56 +90,60 @@ def _table(record: Record, table: Table) -> dict[str, Any]:
 
 def _tables(record: Record) -> list[dict[str, Any]]:
     names = [recipe.name for recipe in record.plan.recipes]
-    means = [mean for mean in record.found.means if mean.run in names]
+    means = [mean for mean in record.findings.means if mean.run in names]
     return [_table(record, table) for table in wide_tables(means, record.columns)]
 
 
-def _verdict(one: Difference | None) -> dict[str, str]:
-    word = NOT_COMPARED if one is None else one.verdict
+def _verdict(difference: Difference | None) -> dict[str, str]:
+    word = NOT_COMPARED if difference is None else difference.verdict
     return {"glyph": GLYPHS[word], "word": word, "kind": CLASSES.get(word, "")}
 
 
 def _verdicts(record: Record) -> dict[str, Any]:
     """Build the matrix of verdicts: a row per recipe and metric, a column per condition."""
-    conditions = record.found.conditions
+    conditions = record.findings.conditions
     rows = []
     for recipe in record.plan.challengers:
         for metric, column in record.columns.items():
-            by_condition = {one.condition: one for one in record.found.of(recipe.name, metric)}
+            by_condition = {d.condition: d for d in record.findings.of(recipe.name, metric)}
             cells = [_verdict(by_condition.get(condition)) for condition in conditions]
             rows.append({"recipe": recipe.name, "metric": column.label, "cells": cells})
     return {"groups": [_sigma(condition) for condition in conditions], "rows": rows}
 
 
-def _difference_row(one: Difference, column: Column) -> dict[str, Any]:
-    p = one.paired
+def _difference_row(difference: Difference, column: Column) -> dict[str, Any]:
+    p = difference.paired
     return {
-        "recipe": one.recipe,
-        "condition": condition_text(one.condition, "{:g}"),
+        "recipe": difference.recipe,
+        "condition": condition_text(difference.condition, "{:g}"),
         "n": p.n,
         "mean": column.signed(p.mean),
-        "seeds": seeds_words(one, column),
-        "interval": interval_words(one, column),
+        "seeds": seeds_words(difference, column),
+        "interval": interval_words(difference, column),
         "median": column.signed(p.median),
         "win_rate": f"{p.win_rate:.0%}",
         "ties": p.ties,
         "p": p_words(p.p),
-        "p_holm": p_words(one.p_holm),
-        "verdict": _verdict(one),
+        "p_holm": p_words(difference.p_holm),
+        "verdict": _verdict(difference),
     }
 
 
 def _metrics(record: Record) -> list[dict[str, Any]]:
     shown = []
     for name, metric in record.metrics.by_name.items():
-        every = [d for one in record.plan.challengers for d in record.found.of(one.name, name)]
+        differences = [
+            difference
+            for recipe in record.plan.challengers
+            for difference in record.findings.of(recipe.name, name)
+        ]
         shown.append(
             {
                 "label": metric.label,
                 "scale": metric.scale,
                 "better": "higher" if metric.higher_is_better else "lower",
                 "figure": figures.forest(record, name),
-                "rows": [_difference_row(one, metric.column) for one in every],
+                "rows": [_difference_row(difference, metric.column) for difference in differences],
             }
         )
     return shown
@@ -149,29 +153,29 @@ def _scatters(record: Record) -> list[dict[str, Any]]:
     condition = record.plan.picture_condition
     return [
         {
-            "recipe": one.name,
-            "figures": [figures.scatter(record, one.name, m, condition) for m in record.columns],
+            "recipe": recipe.name,
+            "figures": [figures.scatter(record, recipe.name, m, condition) for m in record.columns],
         }
-        for one in record.plan.challengers
+        for recipe in record.plan.challengers
     ]
 
 
 def _signs(record: Record) -> list[dict[str, Any]]:
     """Group the signs by source and pair: a row per metric, a cell per condition."""
     groups = []
-    rest = list(record.found.signs)
-    for one in record.plan.settings.expected:
-        conditions = expected_conditions(one, record.found.conditions)
-        count = len(one.signs) * len(conditions)
+    rest = list(record.findings.signs)
+    for expectation in record.plan.settings.expected:
+        conditions = expected_conditions(expectation, record.findings.conditions)
+        count = len(expectation.signs) * len(conditions)
         signs, rest = rest[:count], rest[count:]
         groups.append(
             {
                 "sentence": words.sign_sentence(signs),
-                "recipe": one.recipe,
-                "against": one.against or record.plan.reference.name,
-                "source": one.source,
+                "recipe": expectation.recipe,
+                "against": expectation.against or record.plan.reference.name,
+                "source": expectation.source,
                 "groups": [_sigma(condition) for condition in conditions],
-                "rows": [_sign_row(record, signs, *item) for item in one.signs.items()],
+                "rows": [_sign_row(record, signs, *item) for item in expectation.signs.items()],
             }
         )
     return groups
@@ -195,19 +199,19 @@ def _sign_row(record: Record, signs: Sequence[Sign], metric: str, expected: str)
 def _recipes(record: Record) -> list[dict[str, Any]]:
     return [
         {
-            "name": one.name,
-            "loss": loss_words(one),
+            "name": recipe.name,
+            "loss": loss_words(recipe),
             "number": number % len(figures.SERIES),
-            "is_reference": one is record.plan.reference,
-            "trained": one.trained,
+            "is_reference": recipe is record.plan.reference,
+            "trained": recipe.trained,
             "checkpoints": [
-                {"seed": seed, "hash": sha} for seed, sha in record.checkpoints[one.name].items()
+                {"seed": seed, "hash": sha} for seed, sha in record.checkpoints[recipe.name].items()
             ],
-            "parameters": f"{record.parameters[one.name]:,}".replace(",", "\N{NO-BREAK SPACE}"),
-            "identity": record.identities.get(one.name, {}),
-            "options": dump_yaml(one.options),
+            "parameters": f"{record.parameters[recipe.name]:,}".replace(",", "\N{NO-BREAK SPACE}"),
+            "identity": record.identities.get(recipe.name, {}),
+            "options": dump_yaml(recipe.options),
         }
-        for number, one in enumerate(record.plan.recipes)
+        for number, recipe in enumerate(record.plan.recipes)
     ]
 
 
@@ -231,10 +235,12 @@ def context(record: Record, gallery: Gallery) -> dict[str, Any]:
         "reference": plan.reference.name,
         "headlines": [
             {
-                "text": words.headline(record, one.name),
-                "sentences": [words.metric_sentence(record, one.name, m) for m in record.columns],
+                "text": words.headline(record, recipe.name),
+                "sentences": [
+                    words.metric_sentence(record, recipe.name, m) for m in record.columns
+                ],
             }
-            for one in plan.challengers
+            for recipe in plan.challengers
         ],
         "caveats": words.caveats(record),
         "verdicts": _verdicts(record),
@@ -243,7 +249,7 @@ def context(record: Record, gallery: Gallery) -> dict[str, Any]:
         "metrics": _metrics(record),
         "scatters": _scatters(record),
         "picture_condition": condition_text(plan.picture_condition, "σ {:g}"),
-        "level_head": "σ" if only_gaussian(record.found.conditions) else "condition",
+        "level_head": "σ" if only_gaussian(record.findings.conditions) else "condition",
         "gallery": gallery,
         "stops": colour_stops(),
         "curves": [figures.curve(record, term) for term in figures.terms_of(record)],
@@ -261,7 +267,7 @@ def context(record: Record, gallery: Gallery) -> dict[str, Any]:
         "method": record.method,
         "confidence": f"{how.confidence:.0%}",
         "how": how,
-        "family": record.found.family,
+        "family": record.findings.family,
         "protocol": record.protocol,
         "e_mae": any(column.label.startswith("E-MAE") for column in record.columns.values()),
     }

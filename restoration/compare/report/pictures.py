@@ -133,7 +133,7 @@ def draw_crops(
     metric = RANKING if RANKING in names else names[0]
     column = record.columns[metric]
     ranking = (metric, column.label, column.higher_is_better, condition)
-    crops = by_difference(record.found.rows, pair, *ranking, restorer.error)
+    crops = by_difference(record.findings.rows, pair, *ranking, restorer.error)
     crops += dark_smooth(sets, condition)
     cut = [[_cut(part, crop) for part in _parts(restorer, record, crop)] for crop in crops]
     limits = [_limit([parts[k] for group in cut for parts in group]) for k in (3, 4)]
@@ -150,12 +150,12 @@ def draw_crops(
 
 def shown_rows(record: Record) -> list[Row]:
     """Values of the networks whose pictures are shown: those of the first seed."""
-    rows, trained_with = record.found.trainings, record.plan.seeds
+    rows, trained_with = record.findings.trainings, record.plan.seeds
     return seeds.with_seed(rows, trained_with[0]) if trained_with else rows
 
 
 def _parts(restorer: Restorer, record: Record, crop: Crop) -> list[tuple[np.ndarray, ...]]:
-    return [restorer.restore(one.name, crop.set, crop.image) for one in record.plan.recipes]
+    return [restorer.restore(recipe.name, crop.set, crop.image) for recipe in record.plan.recipes]
 
 
 def _cut(parts: tuple[np.ndarray, ...], crop: Crop) -> list[np.ndarray]:
@@ -184,14 +184,15 @@ def _draw(
         _tile(noisy, f"Noisy crop of {where}", f"noisy, {condition_text(crop.condition, 'σ {:g}')}")
     ]
     errors, masks = [], []
-    for one, (_, restored, _, error, mask) in zip(record.plan.recipes, parts, strict=True):
-        value = values.get((one.name, crop.set, crop.image), "")
-        images.append(_tile(restored, f"Crop of {where} restored by {one.name}", one.name))
-        errors.append(_tile(magma(error, limits[0]), f"Error map of {one.name} on {where}", value))
+    for recipe, (_, restored, _, error, mask) in zip(record.plan.recipes, parts, strict=True):
+        value = values.get((recipe.name, crop.set, crop.image), "")
+        images.append(_tile(restored, f"Crop of {where} restored by {recipe.name}", recipe.name))
+        shown = magma(error, limits[0])
+        errors.append(_tile(shown, f"Error map of {recipe.name} on {where}", value))
         masks.append(
             _tile(
                 magma(mask, limits[1]),
-                f"Visual mask of {one.name} on {where}",
+                f"Visual mask of {recipe.name} on {where}",
                 f"mean {mask.mean():.3f}",
             )
         )

@@ -32,7 +32,8 @@ def at_conditions(some: Sequence[Condition], every: Sequence[Condition]) -> str:
     gaussian = only_gaussian(every)
     if len(some) == len(every) > 1:
         return f"at every {'noise level' if gaussian else 'degradation and level'}"
-    named = listing([condition_text(one, "{:g}" if gaussian else "sigma {:g}") for one in some])
+    spelling = "{:g}" if gaussian else "sigma {:g}"
+    named = listing([condition_text(condition, spelling) for condition in some])
     return f"at sigma {named}" if gaussian else f"at {named}"
 
 
@@ -43,9 +44,9 @@ def _span(values: Sequence[str]) -> str:
 
 def gap(some: Sequence[Difference], column: Column) -> str:
     """Say how large the mean differences are, and on how many images the recipe is ahead."""
-    ordered = sorted(some, key=lambda one: abs(one.paired.mean))
-    sizes = _span([column.signed(abs(one.paired.mean)).lstrip("+") for one in ordered])
-    rates = sorted(one.paired.win_rate for one in some)
+    ordered = sorted(some, key=lambda difference: abs(difference.paired.mean))
+    sizes = _span([column.signed(abs(d.paired.mean)).lstrip("+") for d in ordered])
+    rates = sorted(difference.paired.win_rate for difference in some)
     ahead = _span([f"{rate:.0%}" for rate in rates])
     unit = f" {column.unit}" if column.unit else ""
     return f"by {sizes}{unit} on average, ahead on {ahead} of the images"
@@ -53,15 +54,16 @@ def gap(some: Sequence[Difference], column: Column) -> str:
 
 def metric_sentence(record: Record, recipe: str, metric: str) -> str:
     """Say in one sentence how a recipe compares with the reference in one metric."""
-    every, column = record.found.of(recipe, metric), record.columns[metric]
-    conditions, reference = [one.condition for one in every], record.plan.reference.name
+    every, column = record.findings.of(recipe, metric), record.columns[metric]
+    conditions = [difference.condition for difference in every]
+    reference = record.plan.reference.name
     parts = []
     for kind, phrase in PHRASES:
-        some = [one for one in every if one.verdict == kind]
+        some = [difference for difference in every if difference.verdict == kind]
         if not some:
             continue
-        where = at_conditions([one.condition for one in some], conditions)
-        means = _span([column.signed(one.paired.mean) for one in some])
+        where = at_conditions([difference.condition for difference in some], conditions)
+        means = _span([column.signed(difference.paired.mean) for difference in some])
         said = {"where": where, "gap": gap(some, column), "means": means}
         parts.append(phrase.format(reference=reference, **said))
     infinite = [c for name, m, c in record.missing if (name, m) == (recipe, metric)]
@@ -73,8 +75,8 @@ def metric_sentence(record: Record, recipe: str, metric: str) -> str:
 
 def headline(record: Record, recipe: str) -> str:
     """Count a recipe's wins and losses over all metrics and noise levels."""
-    every = [one for one in record.found.differences if one.recipe == recipe]
-    counts = {kind: sum(one.verdict == kind for one in every) for kind, _ in PHRASES}
+    every = [d for d in record.findings.differences if d.recipe == recipe]
+    counts = {kind: sum(difference.verdict == kind for difference in every) for kind, _ in PHRASES}
     reference = record.plan.reference.name
     if every and counts[IDENTICAL] == len(every):
         return (
@@ -93,12 +95,12 @@ def headline(record: Record, recipe: str) -> str:
 
 def sign_sentence(signs: Sequence[Sign]) -> str:
     """Count the signs that were found before and are found again."""
-    measured = [one for one in signs if one.outcome != NOT_MEASURED]
-    agree = sum(one.outcome == AGREES for one in signs)
+    measured = [sign for sign in signs if sign.outcome != NOT_MEASURED]
+    agree = sum(sign.outcome == AGREES for sign in signs)
     text = f"{agree} of the {len(signs)} expected signs are found"
     if len(measured) < len(signs):
         text += f"; {len(signs) - len(measured)} could not be measured"
-    equal = sum(one.outcome == EQUAL for one in signs)
+    equal = sum(sign.outcome == EQUAL for sign in signs)
     return text + (f"; {equal} differences are exactly zero." if equal else ".")
 
 
@@ -131,11 +133,11 @@ def caveats(record: Record) -> list[str]:
         said.append(
             f"Fewer than {least} image{'s' if least != 1 else ''}: no test was made, {given}."
         )
-    steps = {n: one["steps"] for n, one in record.identities.items()}
+    steps = {identity["steps"] for identity in record.identities.values()}
     if steps:
-        lengths = listing([f"{count:,}".replace(",", " ") for count in sorted(set(steps.values()))])
+        lengths = listing([f"{count:,}".replace(",", " ") for count in sorted(steps)])
         said.append(_trainings(record, f"{lengths} steps"))
-    outside = [one.name for one in plan.recipes if not one.trained]
+    outside = [recipe.name for recipe in plan.recipes if not recipe.trained]
     if outside:
         verb = "was" if len(outside) == 1 else "were"
         said.append(
@@ -155,6 +157,6 @@ def summary(record: Record) -> list[str]:
     for recipe in record.plan.challengers:
         lines.append(headline(record, recipe.name))
         lines += [metric_sentence(record, recipe.name, m) for m in record.metrics.by_name]
-    if record.found.signs:
-        lines.append(sign_sentence(record.found.signs))
+    if record.findings.signs:
+        lines.append(sign_sentence(record.findings.signs))
     return lines
