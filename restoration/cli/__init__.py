@@ -1,14 +1,20 @@
-"""The command line: the only place that reads option files, parses arguments and prints.
+"""The command line: the only place that parses arguments and prints.
 
 Bad input is one line on stderr and exit code 2; set RESTORATION_TRACEBACK=1 to see where from.
 """
 
 import argparse
-import importlib
 import os
+import select
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
+
+from restoration import __version__
+from restoration.cli.parser import add_commands
+from restoration.common.memory import keep_freed
+
+READER_GONE = 141  # 128 + SIGPIPE, as a shell reports it
 
 COMMANDS = {
     "train": "train a network as an option file describes",
@@ -16,7 +22,7 @@ COMMANDS = {
     "compare": "train recipes that differ in their loss, and report which is better",
     "demo": "train and evaluate a small denoiser in a few minutes, offline",
     "score": "compare pictures with a reference",
-    "masks": "train visual masks, and measure how far metrics agree with opinion",
+    "masks": "train visual masks, and measure how well metrics agree with quality ratings",
     "data": "list, verify and prepare image sets",
     "weights": "list, fetch and verify the weights of backbones and masks",
     "options": "print the reference of all option keys, or their JSON schema",
@@ -24,20 +30,13 @@ COMMANDS = {
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Build the parser; a command's own arguments stand in its module."""
+    """Build the parser; a command's own arguments are added once that command is chosen."""
     parser = argparse.ArgumentParser(
         prog="restoration",
         description="Train, evaluate and compare image denoisers with visually masked losses.",
     )
-    from restoration import __version__
-
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, text in COMMANDS.items():
-        module = importlib.import_module(f"restoration.cli.{name}")
-        own = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-        module.add_arguments(own)
-        own.set_defaults(run=module.run)
+    add_commands(parser, COMMANDS, "restoration.cli.")
     return parser
 
 
@@ -48,6 +47,23 @@ def _message(error: BaseException) -> str:
     return " ".join(text.split()) or type(error).__name__
 
 
+def _is_reader_gone() -> bool:
+    """Whether standard output is a pipe that nobody reads any more, as when `head` has its lines.
+
+    What is left of the output then goes nowhere: Python would complain of it at its end.
+    """
+    try:
+        output = sys.stdout.fileno()
+        pipe = select.poll()
+        pipe.register(output, 0)  # errors are reported without being asked for
+        gone = any(events & select.POLLERR for _, events in pipe.poll(0))
+    except (OSError, ValueError, AttributeError):  # no file, or a system without poll
+        return False
+    if gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return gone
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
@@ -55,15 +71,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: command line without the program's name; None for sys.argv.
 
     Returns:
-        0, or 2 for a mistake of the user's, or 130 when interrupted.
+        0, or 2 for a mistake of the user's, 130 when interrupted, 141 when nobody reads the output.
     """
     parsed = build_parser().parse_args(arguments)
-    from restoration.common.memory import keep_freed
-
     keep_freed()
     try:
-        parsed.run(parsed)
+        parsed.run_command(parsed)
     except (ValueError, OSError, FloatingPointError) as error:
+        if isinstance(error, BrokenPipeError) and _is_reader_gone():
+            return READER_GONE
         if os.environ.get("RESTORATION_TRACEBACK"):
             raise
         rank = os.environ.get("RANK", "0")  # another rank may be the only one with a bad image
@@ -83,9 +99,14 @@ def run_and_exit(arguments: Sequence[str] | None = None) -> NoReturn:
     group once DistributedDataParallel used it, and one of them that still frees a tensor while
     Python finalizes aborts the process (pytorch/pytorch, pull request 179291).
     """
-    code = main(arguments)
+    try:
+        code = main(arguments)
+    except SystemExit as ending:  # argparse's: after --help, or a mistake in the arguments
+        code = ending.code if isinstance(ending.code, int) else 0
+    if _is_reader_gone():
+        code = READER_GONE
+    sys.stdout.flush()
     if "WORLD_SIZE" not in os.environ:
         sys.exit(code)
-    sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -31,7 +31,7 @@ def for_debugging(plan: "Plan") -> "Plan":
     """Shorten a comparison: a few steps, the first image of every set."""
     from dataclasses import replace
 
-    from restoration.cli.train import for_debugging as shorten
+    from restoration.train.experiment import for_debugging as shorten
 
     recipes = [replace(one, options=shorten(one.options)) for one in plan.recipes]
     return replace(plan, name=f"debug_{plan.name}", recipes=recipes)

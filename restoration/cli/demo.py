@@ -5,6 +5,9 @@ import time
 from pathlib import Path
 
 from restoration.cli import session
+from restoration.cli.test import test
+from restoration.options.load import load_options, shipped_options
+from restoration.train.experiment import train
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,10 +20,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    from restoration.cli.test import test
-    from restoration.cli.train import train
-    from restoration.options.load import load_options, shipped_options
-
     began = time.perf_counter()
     assignments = []
     if arguments.iters is not None:
@@ -30,9 +29,10 @@ def run(arguments: argparse.Namespace) -> None:
         ]
     options = load_options(shipped_options() / "demo.yml", assignments)
     out = arguments.out
+    console = session.make_console()
     with session.process_group(options) as device:
-        last = train(options, out, out / "tb_logger", device, auto_resume=False)
+        with session.show_log(console):
+            last = train(options, folder=out, tb_folder=out / "tb_logger", console=console)
         options.path.pretrain_network_g = last
         test(options, out, device, run_name=options.name, keep_folder=True)
-    console = session.make_console()
     console.print(f"Done in {time.perf_counter() - began:.0f} s. Look at {out / 'picture.png'}.")

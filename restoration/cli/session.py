@@ -1,12 +1,13 @@
-"""What train and test share: option files, folders, logging, ranks."""
+"""What commands share: option files, the console with its tables and bars, the log on it."""
 
 import argparse
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.logging import RichHandler
@@ -14,11 +15,8 @@ from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-if TYPE_CHECKING:
-    import torch
-    from pydantic import BaseModel
-
-    from restoration.options.schema import Options
+from restoration.common import distributed
+from restoration.options.run_folder import open_folder, write_run_files  # noqa: F401
 
 logger = logging.getLogger("restoration")
 
@@ -57,21 +55,30 @@ def add_basicsr_flags(parser: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def process_group(options: "Options") -> Iterator["torch.device"]:
+def process_group(options):
     """Join torchrun's group for the time of a command, and yield this rank's device."""
-    from restoration.common import distributed
-
-    device = distributed.start(options.num_gpu, options.dist_params.backend)
-    try:
+    with distributed.process_group(options.num_gpu, options.dist_params.backend) as device:
         yield device
-    finally:
-        distributed.stop()
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to the command line: Rich's own would end the process with another code."""
+        raise  # Rich calls this while it handles the error
+
+
+class _LogHandler(logging.StreamHandler):
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Raise where nobody reads the output any more, instead of a trace per message."""
+        if isinstance(sys.exc_info()[1], BrokenPipeError):
+            raise  # logging calls this while it handles the error
+        super().handleError(record)
 
 
 def make_console() -> Console:
     """Console for people; wide where it is not a terminal, so that log lines stay whole."""
-    console = Console(**AS_IT_IS)
-    return console if console.is_terminal else Console(**AS_IT_IS, width=140)
+    console = _Console(**AS_IT_IS)
+    return console if console.is_terminal else _Console(**AS_IT_IS, width=140)
 
 
 def print_table(console: Console, table: Table) -> None:
@@ -87,68 +94,43 @@ def print_table(console: Console, table: Table) -> None:
     for column in folding:
         column.max_width = None
     if needed > console.width:
-        size = {"width": needed, "height": console.height}  # a dumb terminal takes both or none
-        console = Console(**AS_IT_IS, **size, file=console.file, force_terminal=console.is_terminal)
+        console = Console(
+            **AS_IT_IS,
+            width=needed,
+            height=console.height,  # a dumb terminal takes both or none
+            file=console.file,
+            force_terminal=console.is_terminal,
+        )
     console.print(table)
 
 
 @contextmanager
-def logging_to(console: Console, path: Path | None) -> Iterator[None]:
-    """Send the log to the console and, on rank 0, to a file; other ranks stay silent."""
-    main = os.environ.get("RANK", "0") == "0"
+def show_log(console: Console) -> Iterator[None]:
+    """Show the log on the console for as long as the block lasts; ranks beside 0 are silent."""
+    handler: logging.Handler
     if console.is_terminal:
-        shown: logging.Handler = RichHandler(console=console, show_path=False, show_level=False)
+        handler = RichHandler(console=console, show_path=False, show_level=False)
     else:
-        shown = logging.StreamHandler(console.file)
-        shown.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    handlers = [shown]
-    if path is not None and main:
-        written = logging.FileHandler(path, encoding="utf-8")
-        written.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-        handlers.append(written)
+        handler = _LogHandler(console.file)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    main = os.environ.get("RANK", "0") == "0"
+    before = logger.level, logger.propagate
     logger.setLevel(logging.INFO if main else logging.ERROR)
     logger.propagate = False
-    for handler in handlers:
-        logger.addHandler(handler)
+    logger.addHandler(handler)
     try:
         yield
     finally:
-        for handler in handlers:
-            logger.removeHandler(handler)
-            handler.close()
+        logger.removeHandler(handler)
+        handler.close()
+        logger.level, logger.propagate = before
 
 
-def open_folder(folder: Path, keep: bool = False) -> None:
-    """Make the run's folder once for all ranks, archiving an existing one unless it is kept."""
-    from restoration.common import distributed
-    from restoration.common.folders import make_folder
-
-    archived = make_folder(folder, keep) if distributed.rank() == 0 else None
-    distributed.barrier()
-    if archived is not None:
-        Console(stderr=True, **AS_IT_IS).print(f"{folder} exists: archived as {archived}")
-
-
-def write_run_files(options: "BaseModel", folder: Path, device: "torch.device") -> None:
-    """Write the resolved options and the environment, so that the folder explains its run."""
-    from restoration.common import distributed
-    from restoration.common.folders import environment, write_json
-    from restoration.options.load import dump_yaml
-
-    if distributed.rank() != 0:
-        return
-    (folder / "options.yml").write_text(dump_yaml(options), encoding="utf-8")
-    content = {"seed": options.manual_seed, **environment(device, distributed.world_size())}
-    write_json(folder / "environment.json", content)
-
-
-def note_ignored(options: "Options") -> None:
-    """Say once which given keys have no effect here."""
-    from restoration.options.load import ignored_keys
-
-    ignored = ignored_keys(options)
-    if ignored:
-        logger.info("accepted, without effect here: %s", ", ".join(ignored))
+@contextmanager
+def logging_to(console: Console, path: Path | None) -> Iterator[None]:
+    """Show the log on the console."""
+    with show_log(console):
+        yield
 
 
 @contextmanager

@@ -16,10 +16,9 @@ from losses import weights
 from restoration import __version__
 from restoration.cli import COMMANDS, build_parser, main, session
 from restoration.cli.options import reference
-from restoration.cli.train import train
 from restoration.data import read_float, read_image, write_png
 from restoration.options.datasets import TestSet
-from restoration.options.load import models_in, validate
+from restoration.options.load import models_in
 from restoration.options.schema import Options
 from restoration.options.training import LossTerm
 
@@ -218,7 +217,7 @@ def test_interrupt(place, capsys, monkeypatch):
     assert capsys.readouterr().err == "restoration: interrupted\n"
 
 
-@pytest.mark.parametrize("arguments", [[], ["trian"], ["train"], ["weights", "burn"], ["score"]])
+@pytest.mark.parametrize("arguments", [["trian"], ["train"], ["weights", "burn"], ["score"]])
 def test_usage(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         main(arguments)
@@ -473,17 +472,6 @@ def test_version_and_help(capsys):
         assert "usage" in capsys.readouterr().out
 
 
-def test_help_does_not_wait_for_torch():
-    code = (
-        "import sys\nfrom restoration.cli import build_parser\nbuild_parser()\n"
-        "print([m for m in ('torch', 'cv2', 'basicsr', 'matplotlib') if m in sys.modules])"
-    )
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "[]"
-
-
 def test_basicsrs_habits_are_the_same_commands(recipe, place, capsys):
     file = recipe(logger={"print_frq": 1})
     for module in ("restoration", "restoration.test"):
@@ -530,12 +518,6 @@ def test_bars_on_a_terminal(recipe, place, monkeypatch):
     path = "path:pretrain_network_g=experiments/run/models/net_g_latest.pth"
     assert main(["test", "-opt", recipe(), "--force_yml", path]) == 0
     assert "evaluating" in shown.getvalue()
-
-
-def test_train_from_python(recipe, place):
-    options = validate(yaml.safe_load(open(recipe())))
-    last = train(options, place / "mine", place / "tb", torch.device("cpu"), auto_resume=False)
-    assert last.is_file()
 
 
 def test_picture_of_a_test_is_a_picture(recipe, place):

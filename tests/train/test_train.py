@@ -14,7 +14,6 @@ from tiny import TINY
 from torch import nn
 
 import losses
-from restoration.cli.train import for_debugging, train
 from restoration.common import folders
 from restoration.masks.state import save_progress
 from restoration.options.load import validate
@@ -22,6 +21,7 @@ from restoration.options.training import Optimizer
 from restoration.train import checkpoint
 from restoration.train import run as train_recipe
 from restoration.train.criterion import build_criterion
+from restoration.train.experiment import for_debugging, train
 from restoration.train.loop import Trainer, interrupts_deferred, step_seed
 from restoration.train.loop import train as train_steps
 from restoration.train.monitor import Monitor, RunningMeans, clock
@@ -78,7 +78,8 @@ def make_options(images, tmp_path):
 
 
 def run(options, folder, auto_resume=False) -> Path:
-    return train(options, folder, folder.with_name(f"{folder.name}_tb"), CPU, auto_resume)
+    tb_folder = folder.with_name(f"{folder.name}_tb")
+    return train(options, folder=folder, tb_folder=tb_folder, device=CPU, resume=auto_resume)
 
 
 def weights(folder, label="latest", key="params"):
