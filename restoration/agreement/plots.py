@@ -1,18 +1,17 @@
-"""Pictures of agreement: metric against opinion with the fitted curve, and bars per category."""
+"""Pictures of agreement: metric against ratings with the fitted curve, and bars per category."""
 
 from collections.abc import Mapping, Sequence
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
 
 from restoration.agreement.metrics import NamedMetric
 from restoration.agreement.report import ALL, HEADINGS, AgreementReport, partners
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 COLUMNS = (3, 4)
 LOG_SPAN = 30.0  # a metric whose values span more than this factor gets a logarithmic axis
@@ -27,27 +26,27 @@ def scatter_figure(
     scores: np.ndarray,
     categories: Sequence[str],
     report: AgreementReport,
-    opinion: str,
+    axis_label: str,
 ) -> None:
-    """Draw every metric against opinion, coloured by category, with the curve over all pairs.
+    """Draw every metric against the ratings, coloured by category, with the curve over all pairs.
 
     Args:
         path: PNG to write.
         metrics: what was measured.
         values: (N,) by label.
-        scores: (N,) opinions, higher is better.
+        scores: (N,) ratings, higher is better.
         categories: kind of each pair.
         report: holds the curves and the correlations.
-        opinion: what the vertical axis shows.
+        axis_label: what the vertical axis shows.
     """
-    from matplotlib import pyplot
-
     fewest_gaps = min(COLUMNS, key=lambda columns: -len(metrics) % columns)
     columns = min(fewest_gaps, len(metrics))
     rows = ceil(len(metrics) / columns)
     figure, axes = _subplots(rows, columns, (4.2 * columns, 3.4 * rows + 0.6))
     kinds = list(dict.fromkeys(categories))
-    palette = pyplot.get_cmap("tab10" if len(kinds) <= 10 else "tab20").colors
+    colormap = colormaps["tab10" if len(kinds) <= 10 else "tab20"]
+    assert isinstance(colormap, ListedColormap)
+    palette = colormap.colors
     for axis, metric in zip(axes.flat, metrics, strict=False):
         x = values[metric.label]
         for number, kind in enumerate(kinds):
@@ -66,7 +65,7 @@ def scatter_figure(
     for axis in axes.flat[len(metrics) :]:
         axis.set_visible(False)
     for axis in axes[:, 0]:
-        axis.set_ylabel(opinion)
+        axis.set_ylabel(axis_label)
     handles, labels = axes.flat[0].get_legend_handles_labels()
     if len(kinds) > 1:
         legend = figure.legend(
@@ -78,7 +77,7 @@ def scatter_figure(
 
 
 def _draw_curve(
-    axis: "Axes",
+    axis: Axes,
     metric: NamedMetric,
     x: np.ndarray,
     scores: np.ndarray,
@@ -136,7 +135,7 @@ def bar_figure(
 
 
 def _draw_bars(
-    axis: "Axes",
+    axis: Axes,
     labels: Sequence[str],
     enhanced: Mapping[str, str],
     report: AgreementReport,
@@ -175,18 +174,11 @@ def _draw_bars(
     axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, frameon=False, fontsize=9)
 
 
-def _subplots(rows: int, columns: int, size: tuple[float, float]) -> tuple["Figure", np.ndarray]:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    return pyplot.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+def _subplots(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, np.ndarray]:
+    figure = Figure(size, layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def _save(figure: "Figure", path: Path) -> None:
-    from matplotlib import pyplot
-
+def _save(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
-    pyplot.close(figure)

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from restoration.common import distributed
+from restoration.common import distributed, progress
 from restoration.options.run_folder import open_folder, write_run_files  # noqa: F401
 
 logger = logging.getLogger("restoration")
@@ -34,6 +35,16 @@ def add_option_file(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY:KEY=VALUE",
         help="override options, such as train:total_iter=300",
+    )
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add the device of commands whose option files say nothing of it."""
+    parser.add_argument(
+        "--device",
+        default="cpu",
+        metavar="NAME",
+        help="where to compute: cpu, cuda, cuda:1, mps, or auto (default: %(default)s)",
     )
 
 
@@ -140,6 +151,11 @@ def progress_bar(
     """Show a bar with the remaining time, and yield what advances it by one step."""
     columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     hidden = not console.is_terminal  # a log file would get empty lines
-    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
-        task = progress.add_task(title, total=total, completed=done)
-        yield lambda: progress.advance(task)
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task(title, total=total, completed=done)
+        yield lambda: bar.advance(task)
+
+
+def progress_on(console: Console) -> progress.Progress:
+    """What shows the progress of work on a console, for functions that take a `progress`."""
+    return partial(progress_bar, console)

@@ -1,165 +1,174 @@
-"""Ablation of mask training: one table of agreement, and error maps of one pair side by side.
+"""Ablation of mask training: variants trained and measured alike, one table, one figure.
 
 As in arXiv:2305.19858: which distortions, levels and references the masks learn from, and what that
-does to their agreement with opinion.
+does to their agreement with quality ratings.
 """
 
-import csv
-from collections.abc import Mapping, Sequence
+import json
+import logging
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 import losses
-from restoration.evaluate.layouts import markdown
-from restoration.maps.figure import CELL, DPI, TEXT_HEIGHT, TOP_SHARE
+from restoration.common import distributed
+from restoration.common.progress import Progress, no_progress
+from restoration.data import open_source
+from restoration.degradations.distortions import distort
+from restoration.masks import run
+from restoration.masks.ablation_report import Row, draw_maps, error_map, write_table
+from restoration.masks.data import describe, open_table
+from restoration.masks.options import AblationPlan, MaskOptions, load_ablation
+from restoration.masks.outcome import agreement, distances
 from restoration.masks.trainable import EnhancedMetric
+from restoration.opinion.pairs import to_tensor
+from restoration.opinion.table import OpinionTable
+from restoration.options.load import dump_yaml
+from restoration.options.run_folder import OPTIONS_FILE, open_folder
 
-COLUMNS = 4  # error maps beside each other
+logger = logging.getLogger("restoration")
+VARIANTS = "variants"
 
 
 @dataclass(frozen=True)
-class Row:
-    """Agreement of one metric with the opinion that all are measured on.
+class Ablation:
+    """What an ablation measured.
 
     Args:
-        name: of the variant, or "plain e-mae" for the metric without masks.
-        training: what it was trained on, in words.
-        overall: Spearman correlation over all pairs, None where it is not defined.
-        families: the same per family of distortions.
+        folder: holds the files.
+        rows: plain metrics first, then the variants.
+        about: what was measured on what, in words.
     """
 
-    name: str
-    training: str
-    overall: float | None
-    families: Mapping[str, float | None]
+    folder: Path
+    rows: list[Row]
+    about: str
 
 
-def table_cells(rows: Sequence[Row]) -> list[list[str]]:
-    """Heading and rows as text; "-" where a correlation is not defined."""
-    families = list(dict.fromkeys(family for row in rows for family in row.families))
-
-    def text(value: float | None) -> str:
-        return "-" if value is None else f"{value:.3f}"
-
-    cells = [["variant", "all", *families, "trained on"]]
-    for row in rows:
-        numbers = [row.overall, *(row.families.get(family) for family in families)]
-        cells.append([row.name, *map(text, numbers), row.training])
-    return cells
-
-
-def _with_best(cells: Sequence[Sequence[str]]) -> list[list[str]]:
-    """The rows below the heading, the best number of each column in bold."""
-    columns = list(zip(*cells[1:], strict=True))
-    best = [max((c for c in column if c != "-"), key=_number, default="") for column in columns]
-    return [
-        [
-            f"**{cell}**" if 0 < place < len(row) - 1 and cell == best[place] else cell
-            for place, cell in enumerate(row)
-        ]
-        for row in cells[1:]
-    ]
-
-
-def _number(cell: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:
-        return 0.0
-
-
-def write_table(folder: Path, rows: Sequence[Row], about: str) -> None:
-    """Write ablation.md, rounded, and ablation.csv in full precision."""
-    cells = table_cells(rows)
-    text = f"{about}\n\n{markdown(cells[0], _with_best(cells), []).strip()}\n"
-    (folder / "ablation.md").write_text(text, encoding="utf-8")
-    with (folder / "ablation.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(cells[0])
-        for row in rows:
-            numbers = [row.overall, *(row.families.get(name) for name in cells[0][2:-1])]
-            texts = ["" if value is None else repr(value) for value in numbers]
-            writer.writerow([row.name, *texts, row.training])
-
-
-@torch.no_grad()
-def error_map(
-    metric: EnhancedMetric,
-    reference: Tensor,
-    distorted: Tensor,
-    masked: bool = True,
-    scaler: losses.ScalerNetwork | None = None,
-) -> np.ndarray:
-    """Error of every pixel, all taps together; with a scaler network s it is s(error) - s(0).
+def ablate(
+    plan: str | Path | AblationPlan,
+    *,
+    folder: str | Path | None = None,
+    device: str | torch.device = "cpu",
+    resume: bool = False,
+    progress: Progress = no_progress,
+) -> Ablation:
+    """Train every variant that is not trained yet, and measure all on the same ratings.
 
     Args:
-        metric: the metric.
-        reference: (1, 3, H, W) in [0, 1].
-        distorted: (1, 3, H, W) in [0, 1].
-        masked: with the masks, or plain.
-        scaler: makes the maps of several variants comparable.
+        plan: from `load_ablation`, or the path of its file.
+        folder: of the ablation; default: `experiments/<name>`.
+        device: where masks are trained and measured.
+        resume: go on with an interrupted ablation in the folder.
+        progress: shows how far the work is.
 
-    Returns:
-        (H, W) float32.
+    Raises:
+        FileNotFoundError: images, weights or the option file are missing.
+        ValueError: what is wrong in the options, or what does not fit.
+        FloatingPointError: the loss of a variant is not finite.
     """
-    size = reference.shape[-2:]
-    maps = metric.error_maps(reference, distorted, masked)
-    error = metric.weigh([F.interpolate(one, size) for one in maps])  # (1, 1, H, W)
-    if scaler is not None:
-        error = scaler(error) - scaler(torch.zeros_like(error[:, :, :1, :1]))
-    return error[0, 0].numpy()
+    if not isinstance(plan, AblationPlan):
+        plan = load_ablation(plan)
+    folder = Path(folder or Path("experiments") / plan.name)
+    place = distributed.choose_device(str(device))
+    _check(plan, folder, resume)
+    test = open_table(plan.settings.test, plan.seed, progress)
+    open_folder(folder, keep=resume)
+    (folder / OPTIONS_FILE).write_text(dump_yaml(plan.settings), encoding="utf-8")
+    for number, (name, options) in enumerate(plan.variants.items(), start=1):
+        logger.info("variant %d of %d: %s", number, len(plan.variants), name)
+        variant_folder = folder / VARIANTS / name
+        if (variant_folder / run.SCORES).is_file():  # it is written last
+            logger.info("trained already")
+            continue
+        run.train(
+            options,
+            folder=variant_folder,
+            tb_folder=folder / "tb_logger" / name,
+            device=place,
+            resume=True,
+            test=test,
+            progress=progress,
+        )
+    rows = _measure(plan, folder, test, place, progress)
+    about = (
+        f"Spearman correlation with the ratings of the test ({plan.settings.test.type}): "
+        f"{describe(test)}; higher is better."
+    )
+    write_table(folder, rows, about)
+    _draw(plan, folder, place)
+    return Ablation(folder, rows, about)
 
 
-def maps_figure(
-    path: Path,
-    pictures: Mapping[str, np.ndarray],
-    plain: tuple[str, np.ndarray],
-    maps: Mapping[str, np.ndarray],
-) -> None:
-    """Draw a pair, the plain error, and a map per variant, all of these on one colour scale.
-
-    Args:
-        path: PNG to write.
-        pictures: (H, W, 3) by title.
-        plain: title and map of the metric without masks, on a scale of its own.
-        maps: (H, W) by name of the variant.
-    """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    height, width = plain[1].shape
-    lines = 1 + -(-len(maps) // COLUMNS)
-    cell = (CELL * min(1, width / height), CELL * min(1, height / width) + TEXT_HEIGHT)
-    size = (COLUMNS * cell[0] + 1, lines * cell[1])
-    figure, axes = pyplot.subplots(lines, COLUMNS, figsize=size, layout="constrained")
-    for axis in axes.ravel():
-        axis.set_axis_off()
-    for axis, (title, picture) in zip(axes[0], pictures.items(), strict=False):
-        _show(axis, title, picture)
-    drawn = _show(axes[0, len(pictures)], plain[0], plain[1], _limit([plain[1]]))
-    bar = axes[0, -1].inset_axes([0.02, 0.0, 0.05, 1.0])
-    figure.colorbar(drawn, cax=bar, extend="max").set_label(f"{plain[0]}: error")
-    limit = _limit(list(maps.values()))
-    for axis, (title, one) in zip(axes[1:].ravel(), maps.items(), strict=False):
-        drawn = _show(axis, title, one, limit)
-    label = "opinion: s(error) - s(0)"
-    figure.colorbar(drawn, ax=axes[1:], aspect=40, fraction=0.03, extend="max").set_label(label)
-    figure.savefig(path, dpi=DPI)
-    pyplot.close(figure)
+def _check(plan: AblationPlan, folder: Path, resume: bool) -> None:
+    """Find every mistake of every variant before the first one is trained."""
+    for name, options in plan.variants.items():
+        variant_folder = folder / VARIANTS / name
+        if resume and (variant_folder / OPTIONS_FILE).is_file():
+            run.check_unchanged(options, variant_folder)
+        try:
+            run.build_metric(options)
+        except (ValueError, OSError) as error:
+            raise type(error)(f"variant {name}: {error}") from error
+    _figure_pair(plan)
 
 
-def _limit(maps: Sequence[np.ndarray]) -> float:
-    return max(float(np.quantile(one, TOP_SHARE)) for one in maps) or 1.0
+def _figure_pair(plan: AblationPlan) -> tuple[np.ndarray, np.ndarray]:
+    """Reference and distorted image of the figure, (H, W, 3) uint8."""
+    pair = plan.settings.figure
+    reference = open_source(pair.image).read(0)
+    return reference, distort(reference, pair.distortion, pair.level, plan.seed)
 
 
-def _show(axis: Any, title: str, picture: np.ndarray, limit: float = 1.0) -> Any:
-    axis.set_title(title, fontsize=10)
-    return axis.imshow(picture, cmap="magma", vmin=0, vmax=limit, interpolation="nearest")
+def _trained_metric(options: MaskOptions, file: Path, device: torch.device) -> EnhancedMetric:
+    return run.build_metric(options).load(file).to(device)
+
+
+def _plain_name(metric: EnhancedMetric) -> str:
+    return f"plain {metric.kind.removeprefix('e-')}"
+
+
+def _measure(
+    plan: AblationPlan, folder: Path, test: OpinionTable, device: torch.device, progress: Progress
+) -> list[Row]:
+    """A row per plain metric, and one per variant."""
+    plain: dict[str, Row] = {}
+    enhanced: list[Row] = []
+    kinds = {options.metric.model_dump_json() for options in plan.variants.values()}
+    count = (len(kinds) + len(plan.variants)) * len(test.references)
+    with progress("measuring", count) as advance:
+
+        def row(metric: EnhancedMetric, masked: bool, name: str, training: str) -> Row:
+            values = distances(partial(metric, masked=masked), test, advance, device)
+            return Row(name, training, *agreement(values, test, by_family=True))
+
+        for name, options in plan.variants.items():
+            variant_folder = folder / VARIANTS / name
+            metric = _trained_metric(options, variant_folder / run.MASKS, device)
+            key = options.metric.model_dump_json()
+            if key not in plain:
+                plain[key] = row(metric, False, _plain_name(metric), "-")
+            scores = json.loads((variant_folder / run.SCORES).read_text(encoding="utf-8"))
+            enhanced.append(row(metric, True, name, scores["training"]))
+    return [*plain.values(), *enhanced]
+
+
+def _draw(plan: AblationPlan, folder: Path, device: torch.device) -> None:
+    """Draw the error maps of one pair: plain, that of the first variant's metric."""
+    images = _figure_pair(plan)
+    reference, distorted = (to_tensor([image]).to(device) for image in images)
+    plain: tuple[str, np.ndarray] | None = None
+    maps = {}
+    for name, options in plan.variants.items():
+        file = folder / VARIANTS / name / run.MASKS
+        metric = _trained_metric(options, file, device)
+        if plain is None:
+            plain = _plain_name(metric), error_map(metric, reference, distorted, masked=False)
+        maps[name] = error_map(metric, reference, distorted, scaler=losses.load_scaler(file))
+    assert plain is not None  # a plan has a variant
+    pair = plan.settings.figure
+    titles = ("reference", f"{pair.distortion}, level {pair.level:g}")
+    draw_maps(folder / "error_maps.png", dict(zip(titles, images, strict=True)), plain, maps)

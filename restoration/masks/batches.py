@@ -47,9 +47,19 @@ def check_table(table: OpinionTable, settings: MaskSettings) -> None:
 
 
 def draw_batch(
-    table: OpinionTable, settings: MaskSettings, step: int
+    table: OpinionTable, settings: MaskSettings, step: int, device: torch.device | str = "cpu"
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """References, distorted versions and scores of one step, a pure function of seed and step."""
+    """Draw the pairs of one step, a pure function of seed and step.
+
+    Args:
+        table: what is drawn from.
+        settings: of the training.
+        step: number of the step.
+        device: where the tensors go.
+
+    Returns:
+        References and distorted versions, (B, 3, crop, crop) in [0, 1] each, and scores, (B,).
+    """
     rng = np.random.default_rng((settings.seed, step))
     rows = rng.choice(len(table.references), settings.batch_references, replace=False)
     references, versions, scores = [], [], []
@@ -63,4 +73,5 @@ def draw_batch(
             references.append(symmetry(reference[place], turn))
             versions.append(symmetry(table.versions[pair][place], turn))
             scores.append(table.scores[pair])
-    return to_tensor(references), to_tensor(versions), torch.tensor(scores, dtype=torch.float32)
+    targets = torch.tensor(scores, dtype=torch.float32)
+    return to_tensor(references).to(device), to_tensor(versions).to(device), targets.to(device)

@@ -1,6 +1,7 @@
-"""What a training of masks achieved: agreement with opinion, plain and enhanced, and the file."""
+"""What a training of masks achieved: agreement with ratings, plain and enhanced, and the file."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,10 @@ SCALER_EVERY = 8  # the scaler network is fitted to every 8th reference
 
 @torch.no_grad()
 def distances(
-    distance: Distance, table: OpinionTable, on_progress: Callable[[], None] | None = None
+    distance: Distance,
+    table: OpinionTable,
+    on_progress: Callable[[], None] | None = None,
+    device: torch.device | str = "cpu",
 ) -> np.ndarray:
     """Distance of every version to its reference, (P,).
 
@@ -30,18 +34,20 @@ def distances(
         distance: what measures.
         table: the pairs.
         on_progress: called after each reference.
+        device: where `distance` computes.
     """
-    found = np.empty(len(table))
+    values = np.empty(len(table))
     for number, reference in enumerate(table.references):
         pairs = table.pairs_of(number)
         size = max(1, CHUNK_PIXELS // reference[..., 0].size)
         for start in range(0, len(pairs), size):
             chosen = pairs[start : start + size]
-            distorted = to_tensor([table.versions[pair] for pair in chosen])
-            found[chosen] = distance(to_tensor([reference] * len(chosen)), distorted).numpy()
+            distorted = to_tensor([table.versions[pair] for pair in chosen]).to(device)
+            references = to_tensor([reference] * len(chosen)).to(device)
+            values[chosen] = distance(references, distorted).cpu().numpy()
         if on_progress is not None:
             on_progress()
-    return found
+    return values
 
 
 def family_of(kind: str) -> str:
@@ -51,7 +57,7 @@ def family_of(kind: str) -> str:
 
 
 def agreement(
-    found: np.ndarray, table: OpinionTable, by_family: bool = False
+    distances: np.ndarray, table: OpinionTable, by_family: bool = False
 ) -> tuple[float | None, dict[str, float | None]]:
     """Spearman correlation of -distance with the scores, over all and per kind of distortion.
 
@@ -60,7 +66,7 @@ def agreement(
     groups = np.array([family_of(k) for k in table.kinds]) if by_family else table.kinds
 
     def spearman(chosen: np.ndarray) -> float | None:
-        values, scores = found[chosen], table.scores[chosen]
+        values, scores = distances[chosen], table.scores[chosen]
         if len(values) < 2 or np.ptp(values) == 0 or np.ptp(scores) == 0:
             return None
         return float(spearmanr(-values, scores)[0])
@@ -78,9 +84,9 @@ def measure(
         By name: "all", and by "families" and "kinds".
     """
     scores = {}
-    for name, found in distances_by_name.items():
-        overall, kinds = agreement(found, table)
-        families = agreement(found, table, by_family=True)[1]
+    for name, values in distances_by_name.items():
+        overall, kinds = agreement(values, table)
+        families = agreement(values, table, by_family=True)[1]
         scores[name] = {"all": overall, "families": families, "kinds": kinds}
     return scores
 
@@ -88,16 +94,22 @@ def measure(
 def plain_and_enhanced(
     metric: EnhancedMetric, table: OpinionTable, on_progress: Callable[[], None] | None = None
 ) -> dict[str, np.ndarray]:
-    """Distances of a table without and with the masks."""
-    return {
-        name: distances(lambda r, d, m=masked: metric(r, d, m), table, on_progress)
-        for name, masked in (("plain", False), ("enhanced", True))
-    }
+    """Distances of a table without and with the masks, on the metric's device."""
+
+    def measured(masked: bool) -> np.ndarray:
+        return distances(partial(metric, masked=masked), table, on_progress, _device_of(metric))
+
+    return {"plain": measured(False), "enhanced": measured(True)}
 
 
-def finish(metric: EnhancedMetric, table: OpinionTable) -> dict[str, Tensor]:
+def trained_weights(metric: EnhancedMetric, table: OpinionTable) -> dict[str, Tensor]:
     """What the file of trained masks holds: masks, and the scaler network of visual maps."""
     few = table.subset(np.arange(0, len(table.references), SCALER_EVERY))
-    found = torch.from_numpy(distances(metric, few)).float()
+    errors = torch.from_numpy(distances(metric, few, device=_device_of(metric))).float()
     visible = torch.from_numpy(1 - few.scores).float()
-    return metric.folded() | fit_scaler(found, visible)
+    masks = {name: weight.cpu() for name, weight in metric.folded().items()}
+    return masks | fit_scaler(errors, visible)
+
+
+def _device_of(metric: EnhancedMetric) -> torch.device:
+    return next(metric.masks.parameters()).device

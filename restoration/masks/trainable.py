@@ -18,6 +18,7 @@ from losses.dists import STABILISER, StructureTextureLoss
 from losses.elpips import UnitFeatureLoss, load_linear_weights
 from losses.flip import flip_map
 from losses.functional import ssim_map_same
+from losses.masks import follow
 
 # (reference, distorted, mask) of one tap -> error map (B, 1, H, W)
 ErrorMap = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -211,6 +212,7 @@ class EnhancedMetric(nn.Module):
         if distance is None:
             return [images]
         with torch.no_grad():
+            distance = follow(distance, images)
             return distance.prepare(images, distance.backbone(images))
 
     def visual_masks(self, reference: list[Tensor], distorted: list[Tensor]) -> list[Tensor]:

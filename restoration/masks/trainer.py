@@ -1,10 +1,10 @@
-"""Train visual masks without labels: the masked metric learns to predict pseudo-opinion.
+"""Train visual masks: the masked metric learns to predict quality ratings (MOS or pseudo-MOS).
 
-As in arXiv:2305.19858, a small mapping network turns the masked metric into an opinion score and
-the masks are learnt end to end; the scores are those of `opinion.py` instead of people's. One score
-per image says little about where an error shows, so a further term asks the masked error of each
-8x8 block to follow a local dissimilarity; it fades out, so that the scores have the last word.
-With several taps each must also predict the score by itself: else the sum lets some masks die.
+As in arXiv:2305.19858, a small mapping network turns the masked metric into a quality score and
+the masks are learnt end to end; no mask is ever labelled. One score per image says little about
+where an error shows, so a further term asks the masked error of each 8x8 block to follow a local
+dissimilarity; it fades out, so that the scores have the last word. With several taps each must
+also predict the score by itself: else the sum lets some masks die.
 """
 
 import math
@@ -32,7 +32,7 @@ START_LOGIT, LAST_GAIN = -1.5, 0.3  # of the initial masks
 
 
 class MappingNetwork(nn.Module):
-    """A monotone map from the logarithm of a distance to an opinion score in [0, 1].
+    """A monotone map from the logarithm of a distance to a quality score in [0, 1].
 
     Args:
         width: number of steps that the map is a sum of.
@@ -105,7 +105,7 @@ def start_from_contrast(mask: losses.MaskNet) -> None:
 
 
 class MaskTrainer(nn.Module):
-    """An enhanced metric and what turns it into opinions while its masks are trained.
+    """An enhanced metric and what turns it into quality scores while its masks are trained.
 
     Args:
         metric: the masks to train.
@@ -125,9 +125,9 @@ class MaskTrainer(nn.Module):
         for number, feature in enumerate(self.metric.features(reference)):
             self.metric.spread[number] = feature.std()
             start_from_contrast(self.metric.masks.get_submodule(f"mask_finder_{number + 1}"))
-        wanted = dissimilarity(reference, distorted).mean()
-        found = torch.stack([blocks.mean() for blocks in self.blocks(reference, distorted)])
-        self.log_scales.copy_(torch.log(wanted / found.clamp_min(SMALLEST)))
+        target = dissimilarity(reference, distorted).mean()
+        errors = torch.stack([blocks.mean() for blocks in self.blocks(reference, distorted)])
+        self.log_scales.copy_(torch.log(target / errors.clamp_min(SMALLEST)))
 
     def blocks(self, reference: Tensor, distorted: Tensor) -> list[Tensor]:
         """Error of every 8x8 block, (B, 1, H / 8, W / 8): of the whole, then of every tap."""
@@ -138,20 +138,20 @@ class MaskTrainer(nn.Module):
         return [self.metric.weigh(per_tap), *(per_tap if len(per_tap) > 1 else [])]
 
     def forward(self, reference: Tensor, distorted: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Opinions (B,) in [0, 1] and how far the blocks are from their target: whole, taps."""
-        found = self.blocks(reference, distorted)
-        wanted = F.adaptive_avg_pool2d(dissimilarity(reference, distorted), found[0].shape[-2:])
-        wanted = torch.log(wanted + PLACE_FLOOR)
-        opinions, places = [], []
-        for blocks, mapping, scale in zip(found, self.mappings, self.log_scales, strict=True):
-            opinions.append(mapping(blocks.mean((1, 2, 3))))
-            places.append(F.smooth_l1_loss(torch.log(scale.exp() * blocks + PLACE_FLOOR), wanted))
-        return opinions, places
+        """Scores (B,) in [0, 1] and how far the blocks are from their target: whole, taps."""
+        errors = self.blocks(reference, distorted)
+        target = F.adaptive_avg_pool2d(dissimilarity(reference, distorted), errors[0].shape[-2:])
+        target = torch.log(target + PLACE_FLOOR)
+        scores, places = [], []
+        for blocks, mapping, scale in zip(errors, self.mappings, self.log_scales, strict=True):
+            scores.append(mapping(blocks.mean((1, 2, 3))))
+            places.append(F.smooth_l1_loss(torch.log(scale.exp() * blocks + PLACE_FLOOR), target))
+        return scores, places
 
 
-def rank_loss(predicted: Tensor, wanted: Tensor, sharpness: float = 10.0) -> Tensor:
-    """Logistic loss on all pairs, weighted by how far apart the wanted scores are."""
-    gap = wanted[:, None] - wanted[None, :]
+def rank_loss(predicted: Tensor, target: Tensor, sharpness: float = 10.0) -> Tensor:
+    """Logistic loss on all pairs, weighted by how far apart the target scores are."""
+    gap = target[:, None] - target[None, :]
     margin = (predicted[:, None] - predicted[None, :]) * gap.sign()
     weight = gap.abs()
     return (weight * F.softplus(-sharpness * margin)).sum() / weight.sum().clamp_min(SMALLEST)
@@ -164,10 +164,10 @@ def loss_terms(
     fade: float = 1.0,
 ) -> dict[str, Tensor]:
     """Weighted terms of one batch by name; `fade` is a further factor of the place term."""
-    reference, distorted, wanted = batch
-    opinions, places = trainer(reference, distorted)
-    regressions = [F.smooth_l1_loss(opinion, wanted, beta=0.1) for opinion in opinions]
-    rankings = [rank_loss(opinion, wanted) for opinion in opinions]
+    reference, distorted, target = batch
+    scores, places = trainer(reference, distorted)
+    regressions = [F.smooth_l1_loss(score, target, beta=0.1) for score in scores]
+    rankings = [rank_loss(score, target) for score in scores]
 
     def weigh(values: list[Tensor]) -> Tensor:
         return values[0] + settings.tap_weight * sum(values[1:]) / max(1, len(values) - 1)
@@ -180,7 +180,7 @@ def loss_terms(
 
 
 def build_optimizer(trainer: MaskTrainer) -> torch.optim.Optimizer:
-    """Adam for the masks, and ten times faster for what turns their error into opinions."""
+    """Adam for the masks, and ten times faster for what turns their error into scores."""
     return torch.optim.Adam(
         [
             {"params": trainer.metric.masks.parameters(), "scale": 1.0},
@@ -209,7 +209,7 @@ def train_step(
     """One step of the optimiser; returns the terms of the loss and the norm of the gradient."""
     for group in optimizer.param_groups:
         group["lr"] = group["scale"] * learning_rate(settings, step)
-    batch = draw_batch(table, settings, step)
+    batch = draw_batch(table, settings, step, trainer.log_scales.device)
     terms = loss_terms(trainer, settings, batch, fade(settings, step))
     optimizer.zero_grad()
     sum(terms.values()).backward()
@@ -252,7 +252,8 @@ def train_masks(
     optimizer = build_optimizer(trainer)
     done = saved = load_progress(latest_state(states), trainer, optimizer)
     if done == 0:
-        trainer.start(*draw_batch(table, settings, 0)[:2])
+        reference, distorted, _ = draw_batch(table, settings, 0, trainer.log_scales.device)
+        trainer.start(reference, distorted)
     stop = min(settings.num_steps, stop_at or settings.num_steps)
     try:
         while done < stop:
@@ -273,8 +274,8 @@ def train_masks(
 
 
 def _check_finite(terms: dict[str, Tensor], done: int) -> None:
-    wrong = [name for name, value in terms.items() if not value.isfinite()]
-    if wrong:
+    broken = [name for name, value in terms.items() if not value.isfinite()]
+    if broken:
         raise FloatingPointError(
-            f"the {wrong[0]} term is not finite at step {done}: lower train.learning_rate"
+            f"the {broken[0]} term is not finite at step {done}: lower train.learning_rate"
         )
