@@ -1,1 +1,1 @@
-"""How far a metric agrees with opinion scores."""
+"""How well metrics agree with quality ratings: people's (MOS), or pseudo-MOS."""

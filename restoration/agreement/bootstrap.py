@@ -38,7 +38,7 @@ def resampled_statistics(
     Args:
         quality: (N,) of a metric, higher is better.
         predicted: (N,) the fitted curve at these values.
-        scores: (N,) opinions.
+        scores: (N,) ratings.
         groups: (N,) number of the reference of each pair, in 0..R-1.
         counts: (B, R) from `draw_counts`.
 

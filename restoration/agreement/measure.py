@@ -8,7 +8,7 @@ import csv
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,21 +17,11 @@ from torch import Tensor
 
 from restoration.common.folders import write_json
 from restoration.evaluate.measure import to_batch
+from restoration.metrics.fingerprint import Function, fingerprint
 from restoration.opinion.people import Pairs
 
-Function = Callable[[Tensor, Tensor], Tensor]  # (distorted, reference), (1, 3, H, W) -> (1,)
-
 VALUES_FILE, VALIDITY_FILE = "per_pair.csv", "per_pair.json"
-PROBE_SIDE = 192
 SAVE_SECONDS = 20.0
-
-
-def fingerprint(function: Function) -> str:
-    """What a metric says of fixed noise and its blur; differs for other weights or arguments."""
-    noise = torch.rand(1, 3, PROBE_SIDE, PROBE_SIDE, generator=torch.Generator().manual_seed(0))
-    smooth = torch.nn.functional.avg_pool2d(noise, 5, stride=1, padding=2)
-    with torch.no_grad():
-        return f"{float(function(smooth, noise)):.6g}"
 
 
 class PairValues:
@@ -42,13 +32,21 @@ class PairValues:
         functions: metrics by name.
         folder: where values are kept between runs; None keeps nothing. Values of other metrics
             stay there, those of other pairs do not.
+        device: where the metrics are computed.
     """
 
-    def __init__(self, pairs: Pairs, functions: Mapping[str, Function], folder: Path | None = None):
-        self.pairs, self.functions, self.folder = pairs, functions, folder
+    def __init__(
+        self,
+        pairs: Pairs,
+        functions: Mapping[str, Function],
+        folder: Path | None = None,
+        device: torch.device | str = "cpu",
+    ):
+        self.pairs, self.functions, self.folder, self.device = pairs, functions, folder, device
         self._validity = {name: fingerprint(function) for name, function in functions.items()}
         self._images = [pairs.fingerprint(i) for i in range(len(pairs.distorted))]
-        self._columns = self._load() if folder is not None else {}
+        self._columns = {} if folder is None else self._load(folder)
+        self._reference: tuple[str, Tensor] | None = None  # the last one that was read, by name
         for name in functions:
             self._columns.setdefault(name, np.full(len(pairs.distorted), np.nan))
 
@@ -63,18 +61,18 @@ class PairValues:
     def _missing(self) -> np.ndarray:
         return np.isnan([self._columns[name] for name in self.functions]).any(0)  # (N,)
 
-    def _load(self) -> dict[str, np.ndarray]:
+    def _load(self, folder: Path) -> dict[str, np.ndarray]:
         """Columns of the folder that are still valid."""
-        if not all((self.folder / name).is_file() for name in (VALUES_FILE, VALIDITY_FILE)):
+        if not all((folder / name).is_file() for name in (VALUES_FILE, VALIDITY_FILE)):
             return {}
-        validity = json.loads((self.folder / VALIDITY_FILE).read_text(encoding="utf-8"))
-        with (self.folder / VALUES_FILE).open(newline="", encoding="utf-8") as file:
+        validity = json.loads((folder / VALIDITY_FILE).read_text(encoding="utf-8"))
+        with (folder / VALUES_FILE).open(newline="", encoding="utf-8") as file:
             rows = {(row["distorted"], row["images"]): row for row in csv.DictReader(file)}
-        mine = [rows.get(key, {}) for key in zip(self.pairs.distorted, self._images, strict=True)]
+        kept = [rows.get(key, {}) for key in zip(self.pairs.distorted, self._images, strict=True)]
         columns = {}
-        for name, found in validity["metrics"].items():
-            if self._validity.setdefault(name, found) == found:
-                columns[name] = np.array([float(row.get(name) or np.nan) for row in mine])
+        for name, recorded in validity["metrics"].items():
+            if self._validity.setdefault(name, recorded) == recorded:
+                columns[name] = np.array([float(row.get(name) or np.nan) for row in kept])
         return columns
 
     def save(self, scores: np.ndarray | None = None) -> None:
@@ -82,7 +80,7 @@ class PairValues:
         if self.folder is None:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        columns = {
+        columns: dict[str, Sequence[str]] = {
             "reference": self.pairs.references,
             "distorted": self.pairs.distorted,
             "category": self.pairs.categories,
@@ -115,25 +113,35 @@ class PairValues:
             self.save()
 
     def _measure(self, on_progress: Callable[[], None] | None) -> None:
-        kept, reference, saved = None, None, time.monotonic()
-        for index in np.flatnonzero(self._missing()):
-            pair = self.pairs.distorted[index]
-            if self.pairs.references[index] != kept:
-                kept = self.pairs.references[index]
-                reference = to_batch(self.pairs.read_reference(index), "cpu")
-            distorted = to_batch(self.pairs.read_distorted(index), "cpu")
-            if distorted.shape != reference.shape:
-                sizes = [f"{x.shape[-1]}x{x.shape[-2]}" for x in (reference, distorted)]
-                raise ValueError(f"{pair}: expected {sizes[0]} pixels like {kept}, got {sizes[1]}")
+        saved = time.monotonic()
+        for index in np.flatnonzero(self._missing()).tolist():
+            distorted, reference = self._read(index)
             for name, function in self.functions.items():
                 column = self._columns[name]
                 if math.isnan(column[index]):
-                    column[index] = _evaluate(function, distorted, reference, f"{name} on {pair}")
+                    where = f"{name} on {self.pairs.distorted[index]}"
+                    column[index] = _evaluate(function, distorted, reference, where)
             if time.monotonic() - saved > SAVE_SECONDS:
                 self.save()
                 saved = time.monotonic()
             if on_progress is not None:
                 on_progress()
+
+    def _read(self, index: int) -> tuple[Tensor, Tensor]:
+        """Distorted image and reference of a pair; the reference is read again where it changes."""
+        name = self.pairs.references[index]
+        if self._reference is None or self._reference[0] != name:
+            image = to_batch(self.pairs.read_reference(index), self.device)
+            self._reference = name, image
+        reference = self._reference[1]
+        distorted = to_batch(self.pairs.read_distorted(index), self.device)
+        if distorted.shape != reference.shape:
+            sizes = [f"{image.shape[-1]}x{image.shape[-2]}" for image in (reference, distorted)]
+            raise ValueError(
+                f"{self.pairs.distorted[index]}: expected {sizes[0]} pixels like {name}, "
+                f"got {sizes[1]}"
+            )
+        return distorted, reference
 
 
 def _evaluate(function: Function, distorted: Tensor, reference: Tensor, where: str) -> float:

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 import losses
-from restoration.agreement.measure import Function
 from restoration.metrics import as_rgb, build_metrics
+from restoration.metrics.fingerprint import Function
 
 MASK_ARGUMENTS = {
     "e-mae": "weights",
@@ -33,7 +33,7 @@ TRAINED_MASKS = "masks"
 
 @dataclass(frozen=True)
 class NamedMetric:
-    """A metric to be compared with opinion.
+    """A metric to be compared with ratings.
 
     Args:
         label: its name in tables; other masks or arguments stand in it.

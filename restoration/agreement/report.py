@@ -1,4 +1,4 @@
-"""Agreement of metrics with opinion, per category and over all: rows, CSV, JSON, Markdown."""
+"""Agreement of metrics with ratings, per category and over all: rows, CSV, JSON, Markdown."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ class AgreementReport:
             "category", <statistic>, <statistic>_low, <statistic>_high}, enhanced minus plain.
         metrics: labels in order.
         categories: in order, then "all".
-        curves: the fit over all pairs, by metric, from quality to opinion.
+        curves: the fit over all pairs, by metric, from quality to rating.
         notes: what to know when reading the tables.
     """
 
@@ -57,12 +57,12 @@ def compare(
     num_resamples: int = 1000,
     seed: int = 0,
 ) -> AgreementReport:
-    """Compare metrics with opinion.
+    """Compare metrics with ratings.
 
     Args:
         metrics: what was measured.
         values: (N,) by label.
-        scores: (N,) opinions, higher is better.
+        scores: (N,) ratings, higher is better.
         references: reference image of each pair.
         categories: kind of each pair.
         num_resamples: bootstrap resamples of the reference images; 0 for no intervals.
@@ -103,17 +103,18 @@ def _row(
     quality: np.ndarray, scores: np.ndarray, groups: np.ndarray, counts: np.ndarray | None
 ) -> tuple[Row, dict[str, np.ndarray], Curve]:
     """Statistics with intervals, the resampled statistics, and the curve."""
-    found = agreement(quality, scores)
+    measured = agreement(quality, scores)
+    curve = measured.curve
     samples = {}
     if counts is not None:
-        samples = resampled_statistics(quality, found.curve(quality), scores, groups, counts)
-        samples["plcc"] = samples["plcc"] * (1 if found.curve.rises else -1)
+        samples = resampled_statistics(quality, curve(quality), scores, groups, counts)
+        samples["plcc"] = samples["plcc"] * (1 if curve.rises else -1)
     row: Row = {}
     for name in STATISTICS:
-        row[name] = getattr(found, name)
+        row[name] = getattr(measured, name)
         row |= _limits(name, samples.get(name))
-    row |= {"logistic": found.curve.converged, "parameters": list(found.curve.parameters)}
-    return row, samples, found.curve
+    row |= {"logistic": curve.converged, "parameters": list(curve.parameters)}
+    return row, samples, curve
 
 
 def _limits(name: str, samples: np.ndarray | None) -> Row:
@@ -144,7 +145,7 @@ def _notes(
 ) -> list[str]:
     notes = [
         "PLCC and RMSE: after a logistic with 4 parameters (VQEG), fitted to the pairs of each "
-        "column; RMSE in units of the opinion scores. A metric is turned so that higher is "
+        "column; RMSE in units of the ratings. A metric is turned so that higher is "
         "better: a negative correlation disagrees with people.",
     ]
     if num_resamples:

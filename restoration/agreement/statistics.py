@@ -1,4 +1,4 @@
-"""How far a metric agrees with opinion: PLCC after a logistic fit, SROCC, KRCC, RMSE.
+"""How well a metric agrees with ratings: PLCC after a logistic fit, SROCC, KRCC, RMSE.
 
 The logistic has the four parameters of the VQEG (2003, "Final report from the Video Quality
 Experts Group on the validation of objective models of video quality assessment, phase II").
@@ -38,7 +38,7 @@ def logistic(x: np.ndarray, b1: float, b2: float, b3: float, b4: float) -> np.nd
 
 @dataclass(frozen=True)
 class Curve:
-    """A fitted curve from a metric to opinion.
+    """A fitted curve from a metric to ratings.
 
     Args:
         parameters: b1..b4 of `logistic`, or offset and slope where that fit failed.
@@ -49,7 +49,7 @@ class Curve:
     converged: bool
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
-        """Predicted opinion, same shape as the values."""
+        """Predicted ratings, same shape as the values."""
         if self.converged:
             return logistic(values, *self.parameters)
         offset, slope = self.parameters
@@ -57,7 +57,7 @@ class Curve:
 
     @property
     def rises(self) -> bool:
-        """Whether a higher value predicts a better opinion."""
+        """Whether a higher value predicts a better rating."""
         first, second = self.parameters[:2]
         return first >= second if self.converged else second >= 0
 
@@ -67,7 +67,7 @@ def fit_curve(values: np.ndarray, scores: np.ndarray) -> Curve:
 
     Args:
         values: (N,) of a metric, finite.
-        scores: (N,) opinions.
+        scores: (N,) ratings.
 
     Returns:
         The curve. Where data show only one bend, the other limit would run away: it is held within
@@ -84,16 +84,16 @@ def fit_curve(values: np.ndarray, scores: np.ndarray) -> Curve:
     center = np.median(values)
     x = (values - center) / spread  # (N,) the optimiser sees numbers near 1
     starts = _starts(x, scores)
-    found = [best for start in starts if (best := _fit_from(start, x, scores)) is not None]
-    if len(found) < len(starts):  # a limit may be running away: hold it
+    fits = [best for start in starts if (best := _fit_from(start, x, scores)) is not None]
+    if len(fits) < len(starts):  # a limit may be running away: hold it
         reach = BOUND * np.ptp(scores)
         ends = [(scores.min() - reach, scores.max() + reach)] * 2
         bounds = tuple(zip(*ends, (-BOUND, BOUND), (1 / BOUND**2, BOUND), strict=True))
         bounded = (_fit_from(start, x, scores, bounds) for start in starts[:2])
-        found += [best for best in bounded if best is not None]
-    if not found:
+        fits += [best for best in bounded if best is not None]
+    if not fits:
         return _line(values, scores)
-    b1, b2, b3, b4 = min(found, key=lambda best: np.square(logistic(x, *best) - scores).sum())
+    b1, b2, b3, b4 = min(fits, key=lambda best: np.square(logistic(x, *best) - scores).sum())
     return Curve((b1, b2, center + spread * b3, spread * abs(b4)), True)
 
 
@@ -114,7 +114,7 @@ def _fit_from(
 
 
 def _starts(x: np.ndarray, scores: np.ndarray) -> list[tuple[float, float, float, float]]:
-    """Start values: opinion's ends by the sign of the rank correlation, several middles, widths."""
+    """Starts: the ratings' ends by the sign of the rank correlation, several middles and widths."""
     low, high = scores.min(), scores.max()
     ends = (high, low) if spearmanr(x, scores)[0] >= 0 else (low, high)
     quarters = np.quantile(x, (0.25, 0.5, 0.75))
@@ -137,13 +137,13 @@ def _line(values: np.ndarray, scores: np.ndarray) -> Curve:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Agreement of one metric with opinion over one set of pairs; None where undefined.
+    """Agreement of one metric with ratings over one set of pairs; None where undefined.
 
     Args:
-        plcc: Pearson correlation of opinion with the fitted curve; negative where the curve falls.
+        plcc: Pearson correlation of ratings with the fitted curve; negative where the curve falls.
         srocc: Spearman rank correlation.
         krcc: Kendall rank correlation, tau-b.
-        rmse: root mean squared error of the fitted curve, in units of the opinion scores.
+        rmse: root mean squared error of the fitted curve, in units of the ratings.
         curve: the fit, from the metric turned so that higher is better.
     """
 
@@ -155,11 +155,11 @@ class Agreement:
 
 
 def agreement(quality: np.ndarray, scores: np.ndarray) -> Agreement:
-    """Compare a metric with opinion.
+    """Compare a metric with ratings.
 
     Args:
         quality: (N,) of a metric, turned so that higher is better.
-        scores: (N,) opinions, higher is better.
+        scores: (N,) ratings, higher is better.
 
     Returns:
         All statistics; correlations are None where one side is constant.

@@ -1,4 +1,4 @@
-"""`restoration masks verify`: a row per category of a data set of opinions, every file checked."""
+"""`restoration masks verify`: a row per category of a data set of ratings, every file checked."""
 
 import argparse
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Option files of `restoration masks train`: a metric, opinion to learn from, and a recipe.
+"""Option files of `restoration masks train`: a metric, ratings to learn from, and a recipe.
 
 A file of `restoration masks ablate` lists variants, each a name and what it changes of the rest.
 """
@@ -13,7 +13,6 @@ from restoration.options.base import Strict
 from restoration.options.load import merge, override, read_mapping, validate
 
 SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
-PEOPLE = ("kadid10k", "tid2013", "csiq", "pipal", "csv")
 Level = Annotated[int, Field(ge=1, le=5)]
 
 
@@ -38,12 +37,12 @@ class MaskMetric(Strict):
 
 
 class MaskData(Strict):
-    """The opinion that the masks learn from; reference images, never pairs, are held out."""
+    """The ratings that the masks learn from; reference images, never pairs, are held out."""
 
     type: Literal["pseudo", "kadid10k", "tid2013", "csiq", "pipal", "csv"] = Field(
         "pseudo",
-        description="`pseudo`: photographs distorted and scored here; else a set of people's "
-        "opinion.",
+        description="`pseudo`: photographs distorted here and scored by metrics (pseudo-MOS); "
+        "else a data set of people's ratings (MOS).",
     )
     dataroot: str | list[str] = Field(
         description="Folder of the set, the file of `csv`, or for `pseudo` one or more folders of "
@@ -165,7 +164,8 @@ class Ablation(Strict):
 
     variants: list[Variant] = Field(min_length=1, description="What is trained and compared.")
     test: MaskData = Field(
-        description="Opinion that all are measured on, all of it; no photograph may be trained on."
+        description="Ratings that all are measured on, all of them; no photograph of them may be "
+        "trained on."
     )
     figure: FigurePair = Field(FigurePair(), description="The pair whose error maps are drawn.")
 

@@ -1,7 +1,7 @@
 """The scaler network of visual maps: from an error to a visible difference in [0, 1].
 
 In arXiv:2305.19858 the shown map is s(error) - s(0). Here s is fitted after the masks, to the
-distances of whole images and the opinion on them, so that masks do not depend on it.
+distances of whole images and their ratings, so that masks do not depend on it.
 """
 
 import torch

@@ -1,1 +1,1 @@
-"""Opinion scores of distorted images: people's data sets, and scores computed by other metrics."""
+"""Quality ratings of distorted images: people's (MOS), and pseudo-MOS computed by metrics."""

@@ -1,36 +1,34 @@
-"""Opening the opinion that masks are trained on: drawn and scored here, or a set of people's.
+"""Opening the ratings that masks are trained on: pseudo-MOS made here, or a set of people's.
 
-Photographs and distortions scored by metrics (`opinion.py`), or KADID-10k, TID2013, CSIQ, PIPAL and
-CSV files (`opinion_data`), all as one `OpinionTable` with scores in [0, 1].
+Photographs that are distorted and scored by metrics (`teachers`), or KADID-10k, TID2013, CSIQ,
+PIPAL and CSV files (`people`), all as one `OpinionTable` with scores in [0, 1].
 """
 
-import difflib
 import hashlib
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from losses.naming import nearest
 from restoration.data import open_source
 from restoration.data.images import read_rgb8
 from restoration.degradations.distortions import DISTORTIONS, HELD_OUT
+from restoration.metrics.fingerprint import Function, fingerprint
 from restoration.opinion.people import OpinionData
 from restoration.opinion.people.table import listed
 from restoration.opinion.pseudo import LEVELS, probe_digest
 from restoration.opinion.table import ImageFiles, OpinionTable
-
-if TYPE_CHECKING:
-    from restoration.opinion.teachers import Teacher
 
 ENSEMBLE, HELD_OUT_TEACHER = "ensemble", "held-out"
 WITH_LEVELS = ("kadid10k", "tid2013", "csiq")  # names of files end in the level
 LEVEL_OF = re.compile(r"[_.]0?([1-5])$")
 
 
-def choose_teachers(names: Sequence[str] | str | None) -> "dict[str, Teacher]":
+def choose_teachers(names: Sequence[str] | str | None) -> dict[str, Function]:
     """Metrics that score, by name: those named, "ensemble" (None) or "held-out".
 
     Raises:
@@ -39,14 +37,19 @@ def choose_teachers(names: Sequence[str] | str | None) -> "dict[str, Teacher]":
     try:
         from restoration.opinion.teachers import HELD_OUT_TEACHERS, TEACHERS
     except ImportError as error:
-        raise ValueError("pseudo-opinion needs piq: pip install 'restoration[masks]'") from error
-    groups = {None: TEACHERS, ENSEMBLE: TEACHERS, HELD_OUT_TEACHER: HELD_OUT_TEACHERS}
+        raise ValueError("pseudo-MOS needs piq: pip install 'restoration[masks]'") from error
+    if names is None:
+        names = ENSEMBLE
+    groups = {ENSEMBLE: TEACHERS, HELD_OUT_TEACHER: HELD_OUT_TEACHERS}
     known = {**TEACHERS, **HELD_OUT_TEACHERS}
-    chosen: dict[str, Teacher] = {}
-    for name in [names] if names is None or isinstance(names, str) else names:
-        if name not in groups:
-            _known(name, (*known, ENSEMBLE, HELD_OUT_TEACHER))
-        chosen |= groups.get(name, {name: known.get(name)})
+    chosen: dict[str, Function] = {}
+    for name in [names] if isinstance(names, str) else names:
+        if name in groups:
+            chosen |= groups[name]
+        else:
+            chosen[name] = known[_known(name, (*known, *groups))]
+    if not chosen:
+        raise ValueError(f"expected one of {', '.join((*known, *groups))}, got no name")
     return chosen
 
 
@@ -70,9 +73,7 @@ def choose_kinds(asked: Sequence[str] | None, available: Sequence[str]) -> list[
 
 def _known(name: str, names: Sequence[str]) -> str:
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"expected one of {', '.join(names)}, got {name!r}{hint}")
+        raise ValueError(f"expected one of {', '.join(names)}, got {name!r}{nearest(name, names)}")
     return name
 
 
@@ -83,7 +84,7 @@ def read_photographs(dataroots: Sequence[str], min_side: int) -> dict[str, np.nd
         FileNotFoundError: no such folder.
         ValueError: no photograph in it, or one with a side below `min_side`.
     """
-    found = {}
+    photographs = {}
     for dataroot in dataroots:
         source = open_source(dataroot)
         for number, name in enumerate(source.names):
@@ -93,8 +94,8 @@ def read_photographs(dataroots: Sequence[str], min_side: int) -> dict[str, np.nd
                     f"got {source.size(number)} in {dataroot}: {name}"
                 )
             place = dataroot if ":" in dataroot else str(Path(dataroot).resolve())
-            found[f"{place}/{name}"] = source.read(number)
-    return found
+            photographs[f"{place}/{name}"] = source.read(number)
+    return photographs
 
 
 def draw_opinions(
@@ -109,7 +110,7 @@ def draw_opinions(
     cache: Path | None = None,
     on_progress: Callable[[], None] | None = None,
 ) -> OpinionTable:
-    """Distort cuts of photographs and score them by metrics: see `opinion.draw_table`.
+    """Distort cuts of photographs and score them by metrics: see `teachers.draw_table`.
 
     Args:
         photographs: from `read_photographs`.
@@ -131,7 +132,7 @@ def draw_opinions(
     kinds = choose_kinds(distortions, list(DISTORTIONS))
     if levels is not None and (not levels or not all(1 <= level <= 5 for level in levels)):
         raise ValueError(f"expected levels from 1 to 5, got {list(levels)}")
-    from restoration.opinion.teachers import draw_table
+    from restoration.opinion.teachers import draw_table  # needs piq, as chosen above
 
     about = {
         "photographs": _digest(*photographs, *(i[::16, ::16] for i in photographs.values())),
@@ -162,10 +163,8 @@ def draw_opinions(
     return table
 
 
-def fingerprints(teachers: "dict[str, Teacher]") -> dict[str, str]:
+def fingerprints(teachers: dict[str, Function]) -> dict[str, str]:
     """What every teacher says of a fixed probe; another formula says something else."""
-    from restoration.agreement.measure import fingerprint
-
     return {name: fingerprint(teacher) for name, teacher in teachers.items()}
 
 
@@ -183,7 +182,7 @@ def table_of_people(
     levels: Sequence[int] | None = None,
     seed: int = 0,
 ) -> OpinionTable:
-    """Turn a set of human opinion into the table that masks are trained on.
+    """Turn a data set of people's ratings into the table that masks are trained on.
 
     Args:
         data: the set; its scores are mapped from its range to [0, 1].
@@ -198,11 +197,11 @@ def table_of_people(
             image of another size than its reference.
     """
     kinds = set(choose_kinds(distortions, list(dict.fromkeys(data.categories))))
-    wanted = None if levels is None else {int(level) for level in levels}
+    chosen_levels = None if levels is None else {int(level) for level in levels}
     rows = [
         number
         for number, (kind, name) in enumerate(zip(data.categories, data.distorted, strict=True))
-        if kind in kinds and (wanted is None or _level(data.name, name) in wanted)
+        if kind in kinds and (chosen_levels is None or _level(data.name, name) in chosen_levels)
     ]
     names = sorted({data.references[row] for row in rows})
     count = len(names) if num_references is None else num_references
@@ -226,24 +225,24 @@ def table_of_people(
 
 
 def _level(name: str, file: str) -> int:
-    found = LEVEL_OF.search(Path(file).stem) if name in WITH_LEVELS else None
-    if found is None:
+    match = LEVEL_OF.search(Path(file).stem) if name in WITH_LEVELS else None
+    if match is None:
         raise ValueError(f"{name}: its files do not name levels (got {file}): drop data.levels")
-    return int(found[1])
+    return int(match[1])
 
 
 def _files(data: OpinionData, shapes: Sequence[tuple[int, int]]) -> ImageFiles:
     """The distorted images, unread; the head of each file is checked for its size."""
-    paths, wrong = [data.root / name for name in data.distorted], []
+    paths, unusable = [data.root / name for name in data.distorted], []
     for path, (height, width) in zip(paths, shapes, strict=True):
         try:
             with Image.open(path) as image:
                 size = image.size
         except OSError:
-            wrong.append(f"{path.name} (unreadable)")
+            unusable.append(f"{path.name} (unreadable)")
             continue
         if size != (width, height):
-            wrong.append(f"{path.name} ({size[0]}x{size[1]}, its reference {width}x{height})")
-    if wrong:
-        raise ValueError(f"{data.name}: {len(wrong)} images are of no use: {listed(wrong)}")
+            unusable.append(f"{path.name} ({size[0]}x{size[1]}, its reference {width}x{height})")
+    if unusable:
+        raise ValueError(f"{data.name}: {len(unusable)} images are of no use: {listed(unusable)}")
     return ImageFiles(paths, shapes)

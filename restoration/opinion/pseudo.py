@@ -1,24 +1,22 @@
-"""Pseudo-opinion on a folder of photographs: every kind and level of distortion, scored by metrics.
+"""Pseudo-MOS on a folder of photographs: every kind and level of distortion, scored by metrics.
 
 No person was asked: the score of a distorted image is its mean rank under the ensemble of
-`opinion.py`. With the kinds of an opinion data set it emulates that set's protocol on other
+`teachers`. With the kinds of a data set of ratings it emulates that set's protocol on other
 photographs. Images are computed when they are read, so nothing is stored.
 """
 
-import difflib
 import hashlib
 from collections.abc import Sequence
 from functools import cache, lru_cache
 
 import numpy as np
 
+from losses.naming import nearest
 from restoration.data import open_source
 from restoration.data.images import to_float
 from restoration.degradations.distortions import DISTORTIONS, HELD_OUT, distort
 
-NAME = "pseudo"
 LEVELS = (1.0, 2.0, 3.0, 4.0, 5.0)
-SCORE_RANGE = (0.0, 1.0)
 PROBE_SIDE = 48
 
 
@@ -54,11 +52,10 @@ class PseudoPairs:
         kinds = tuple(distortions or DISTORTIONS)
         for kind in kinds:
             if kind not in known:
-                near = difflib.get_close_matches(kind, known, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
+                hint = nearest(kind, known)
                 raise ValueError(f"expected distortions of {sorted(known)}, got {kind!r}{hint}")
-        if wrong := [level for level in levels if not 1 <= level <= 5] or not levels:
-            raise ValueError(f"expected levels from 1 to 5, got {wrong or 'none'}")
+        if not levels or not all(1 <= level <= 5 for level in levels):
+            raise ValueError(f"expected levels from 1 to 5, got {list(levels) or 'none'}")
         self._source = open_source(dataroot)
         count = len(self._source) if num_references is None else num_references
         if not 1 <= count <= len(self._source):

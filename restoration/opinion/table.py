@@ -1,6 +1,6 @@
-"""One table for every opinion that masks are trained on: references, distorted versions, scores.
+"""One table for all ratings that masks are trained on: references, distorted versions, scores.
 
-A flat list of pairs, whoever gave the scores: metrics (`opinion.py`) or people (`opinion_data`).
+A flat list of pairs, whoever gave the scores: metrics (`teachers`) or people (`people`).
 References keep their own sizes; the images of people's sets are read from their files when needed.
 """
 

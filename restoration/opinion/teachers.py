@@ -1,4 +1,4 @@
-"""Pseudo-opinion: distorted photographs scored by an ensemble of training-free metrics.
+"""Pseudo-MOS: distorted photographs scored by an ensemble of training-free metrics.
 
 The idea is MILO's (arXiv:2509.01411): reproducible distortions, scored by metrics that agree with
 people, stand in for human labels. Metrics come from piq; each is mapped to its rank in the table,

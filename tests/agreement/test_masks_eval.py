@@ -9,7 +9,7 @@ from PIL import Image
 from scipy import stats
 
 import losses
-from restoration.agreement.measure import PairValues, fingerprint
+from restoration.agreement.measure import PairValues
 from restoration.agreement.metrics import MASK_ARGUMENTS, NamedMetric, build_named
 from restoration.agreement.report import ALL, compare, gain_table, table
 from restoration.cli import main
@@ -17,6 +17,7 @@ from restoration.cli.masks import SUBCOMMANDS
 from restoration.data import open_source, read_float, write_png
 from restoration.degradations.distortions import DISTORTIONS, distort
 from restoration.masks.options import MaskMetric
+from restoration.metrics.fingerprint import fingerprint
 from restoration.opinion.contact_sheet import contact_sheet, visibility
 from restoration.opinion.pseudo import PseudoPairs
 
@@ -146,7 +147,10 @@ def test_pseudo_opinion_ranks_levels_and_says_that_nobody_was_asked(tmp_path, ca
         (["--data", "pseudo:skimage:coffee", "--levels", "0,1"], "levels from 1 to 5"),
         (["--data", "pseudo:skimage:coffee", "--levels", "a"], "numbers such as"),
         (["--data", "pseudo:skimage:coffee", "--direction", "mos"], "for csv: alone"),
-        (["--data", "pseudo:skimage:coffee", "--teachers", "dists"], "ms_gmsd, iw_ssim or held-o"),
+        (
+            ["--data", "pseudo:skimage:coffee", "--teachers", "dists"],
+            "ms_gmsd, iw_ssim, ensemble, held-out, got 'dists'",
+        ),
         (["--data", "pseudo:skimage:coffee", "--resamples", "-1"], "0 or more"),
         (["--data", "pseudo:skimage:coffee", "--metrics", "maee"], "did you mean 'mae'"),
         (["--data", "pseudo:skimage:coffee", "--metrics", "mae,MAE"], "'mae' twice"),

@@ -116,7 +116,7 @@ def test_scalers(pair, masks, bare_masks, tmp_path, capsys):
         (["--weights", "e-mae=gone.pth"], "here: --weights e-mae=FILE; or leave e-mae out"),
         (["--order", "e-mae=sideways"], "expected order in"),
         (["--order", "mae=distorted_first"], "unknown argument 'order' of loss MAE"),
-        (["--metrics", "charbonnier", "--maps", "maps"], "--maps: none of charbonnier has maps"),
+        (["--metrics", "charbonnier", "--maps", "maps"], "none of charbonnier has maps"),
         (["--metrics", "milo"], "milo: MILO needs the authors' MILO.pth"),
         (
             ["--metrics", "e-dists", "--weights", "e-dists=gone.pth"],

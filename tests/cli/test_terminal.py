@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from restoration import data
-from restoration.cli import main, score, session
+from restoration.cli import main, session
 from restoration.cli.progress import Work
-from restoration.data import write_png
+from restoration.data import images, write_png
+from restoration.evaluate.score import figure_names
 
 
 @pytest.fixture(params=["xterm", "dumb"])
@@ -61,7 +61,7 @@ def test_score_of_many_metrics(narrow, picture):
 
 
 def test_score_holds_one_picture_at_a_time(picture, monkeypatch):
-    made, read = [], data.read_float
+    made, read = [], images.read_float
 
     class Watched(np.ndarray):
         pass
@@ -73,7 +73,7 @@ def test_score_holds_one_picture_at_a_time(picture, monkeypatch):
         return array
 
     held: list[int] = []
-    monkeypatch.setattr(data, "read_float", watched)
+    monkeypatch.setattr(images, "read_float", watched)
     copies = [shutil.copy(picture, picture.with_name(f"{n}.png")) for n in range(5)]
     assert main(["score", str(picture), *map(str, copies), "--metrics", "psnr"]) == 0
     assert len(held) == 6 and max(held) <= 3, "the reference, the last picture and this one"
@@ -81,7 +81,7 @@ def test_score_holds_one_picture_at_a_time(picture, monkeypatch):
 
 def test_names_of_figures_never_meet():
     paths = [Path(name) for name in ("x/a.png", "y/a.png", "y/a_1.png", "y/b.png")]
-    names = score.figure_names(paths)
+    names = figure_names(paths)
     assert len(set(names)) == 4 and names[2:] == ["a_1", "b"]
 
 

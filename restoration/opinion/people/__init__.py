@@ -45,7 +45,7 @@ def open_opinions(
     direction: str | None = None,
     score_range: tuple[float, float] | None = None,
 ) -> OpinionData:
-    """Open opinion data by `KIND:PATH`, as in "kadid10k:DIR" or "csv:FILE".
+    """Open a data set of ratings by `KIND:PATH`, as in "kadid10k:DIR" or "csv:FILE".
 
     Args:
         spec: a key of `READERS` and the folder, or the file of "csv".

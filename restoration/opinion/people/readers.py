@@ -1,4 +1,4 @@
-"""Readers of the data sets of human opinion, in the layouts that their authors distribute.
+"""Readers of the data sets of people's ratings, in the layouts that their authors distribute.
 
 KADID-10k (Lin et al. 2019), TID2013 (Ponomarenko et al. 2015), CSIQ (Larson and Chandler 2010) and
 PIPAL (Gu et al. 2020, arXiv:2007.12142), and a CSV file for anything else. Every reader states the
@@ -164,7 +164,7 @@ def read_csv(
     direction: str | None = None,
     score_range: tuple[float, float] | None = None,
 ) -> OpinionData:
-    """Any opinion data as a CSV file with the columns distorted, reference, category, score.
+    """Any ratings as a CSV file with the columns distorted, reference, category, score.
 
     Args:
         file: the list; image paths in it are absolute or relative to its folder.

@@ -1,4 +1,4 @@
-"""One table for opinion data, whatever the set: pairs of images, categories, scores.
+"""One table for people's ratings, whatever the set: pairs of images, categories, scores.
 
 Scores are mean opinion scores turned once, when they are read, so that higher is better.
 """
