@@ -59,7 +59,8 @@ class PairValues:
         return int(self._missing().sum())
 
     def _missing(self) -> np.ndarray:
-        return np.isnan([self._columns[name] for name in self.functions]).any(0)  # (N,)
+        columns = np.stack([self._columns[name] for name in self.functions])
+        return np.isnan(columns).any(axis=0)  # (N,)
 
     def _load(self, folder: Path) -> dict[str, np.ndarray]:
         """Columns of the folder that are still valid."""

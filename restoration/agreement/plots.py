@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
 from restoration.agreement.metrics import NamedMetric
@@ -45,8 +45,7 @@ def scatter_figure(
     figure, axes = _subplots(rows, columns, (4.2 * columns, 3.4 * rows + 0.6))
     kinds = list(dict.fromkeys(categories))
     colormap = colormaps["tab10" if len(kinds) <= 10 else "tab20"]
-    assert isinstance(colormap, ListedColormap)
-    palette = colormap.colors
+    palette = [colormap(number) for number in range(colormap.N)]
     for axis, metric in zip(axes.flat, metrics, strict=False):
         x = values[metric.label]
         for number, kind in enumerate(kinds):
@@ -72,7 +71,8 @@ def scatter_figure(
             handles, labels, loc="outside lower center", ncols=min(len(kinds), 6), frameon=False
         )
         for handle in legend.legend_handles:
-            handle.set_sizes([40])
+            if isinstance(handle, PathCollection):
+                handle.set_sizes([40])
     _save(figure, path)
 
 

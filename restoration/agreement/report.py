@@ -87,8 +87,8 @@ def compare(
             head = {"metric": metric.label, "category": category, "n": int(chosen.sum())}
             rows.append(head | {"references": len(np.unique(groups[chosen]))} | row)
     report = AgreementReport(rows, [], [m.label for m in metrics], list(parts), curves, [])
-    for metric, plain in partners(metrics):
-        report.gains.extend(_gain(report, samples, metric, plain, c) for c in parts)
+    for enhanced, plain in partners(metrics):
+        report.gains.extend(_gain(report, samples, enhanced, plain, c) for c in parts)
     report.notes.extend(_notes(report, num_resamples, len(names), seed))
     return report
 

@@ -88,8 +88,8 @@ def fit_curve(values: np.ndarray, scores: np.ndarray) -> Curve:
     if len(fits) < len(starts):  # a limit may be running away: hold it
         reach = BOUND * np.ptp(scores)
         ends = [(scores.min() - reach, scores.max() + reach)] * 2
-        bounds = tuple(zip(*ends, (-BOUND, BOUND), (1 / BOUND**2, BOUND), strict=True))
-        bounded = (_fit_from(start, x, scores, bounds) for start in starts[:2])
+        lowest, highest = zip(*ends, (-BOUND, BOUND), (1 / BOUND**2, BOUND), strict=True)
+        bounded = (_fit_from(start, x, scores, (lowest, highest)) for start in starts[:2])
         fits += [best for best in bounded if best is not None]
     if not fits:
         return _line(values, scores)
@@ -101,7 +101,7 @@ def _fit_from(
     start: tuple[float, ...],
     x: np.ndarray,
     scores: np.ndarray,
-    bounds: tuple[Sequence[float], Sequence[float]] = (-np.inf, np.inf),
+    bounds: tuple[Sequence[float] | float, Sequence[float] | float] = (-np.inf, np.inf),
 ) -> tuple[float, ...] | None:
     """Parameters of the logistic from one start, or None where it does not converge."""
     try:

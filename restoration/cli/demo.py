@@ -7,6 +7,7 @@ from pathlib import Path
 from restoration.cli import session
 from restoration.cli.test import test
 from restoration.options.load import load_options, shipped_options
+from restoration.options.schema import Options
 from restoration.train.experiment import train
 
 
@@ -27,7 +28,7 @@ def run(arguments: argparse.Namespace) -> None:
             f"train:total_iter={arguments.iters}",
             f"train:scheduler:periods=[{arguments.iters}]",
         ]
-    options = load_options(shipped_options() / "demo.yml", assignments)
+    options = load_options(shipped_options() / "demo.yml", assignments, Options)
     out = arguments.out
     console = session.make_console()
     with session.process_group(options) as device:

@@ -2,14 +2,15 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
 from rich.table import Table
 
 from restoration.cli import session
-
-if TYPE_CHECKING:
-    import numpy as np
+from restoration.data import open_source, write_png
+from restoration.data.images import read_rgb8
+from restoration.degradations.distortions import DISTORTIONS
+from restoration.opinion.contact_sheet import LEVELS, contact_sheet, visibility
 
 MEASURES = ("haarpsi", "mdsi")
 
@@ -30,14 +31,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="side of the square from the middle, at its own pixels (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the distortions")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the distortions (default: 0)")
     parser.add_argument(
         "--measure",
         action="store_true",
         help="print how visible every level is, over all the photographs given",
     )
     parser.add_argument(
-        "--images", type=int, default=8, metavar="N", help="photographs to measure at most"
+        "--images",
+        type=int,
+        default=8,
+        metavar="N",
+        help="photographs to measure at most (default: %(default)s)",
     )
 
 
@@ -47,10 +52,6 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError("expected --out FILE.png, or --measure, or both")
     if arguments.out is not None and arguments.out.suffix.lower() != ".png":
         raise ValueError(f"expected a file name ending in .png, got {arguments.out}")
-    from restoration.data import write_png
-    from restoration.degradations.distortions import DISTORTIONS
-    from restoration.opinion.contact_sheet import contact_sheet
-
     images = read_cuts(arguments)
     console = session.make_console()
     if arguments.out is not None:
@@ -62,11 +63,8 @@ def run(arguments: argparse.Namespace) -> None:
         measure(images, arguments.seed)
 
 
-def read_cuts(arguments: argparse.Namespace) -> list["np.ndarray"]:
+def read_cuts(arguments: argparse.Namespace) -> list[np.ndarray]:
     """Squares from the middle of the photographs that --image names."""
-    from restoration.data import open_source
-    from restoration.data.images import read_rgb8
-
     count = arguments.images if arguments.measure else 1
     if Path(arguments.image).is_file():
         photographs = {arguments.image: read_rgb8(arguments.image)}
@@ -84,15 +82,12 @@ def read_cuts(arguments: argparse.Namespace) -> list["np.ndarray"]:
     return cuts
 
 
-def measure(images: list["np.ndarray"], seed: int) -> None:
+def measure(images: list[np.ndarray], seed: int) -> None:
     """Print mean HaarPSI per level, and how often quality falls from one level to the next."""
     try:
         import piq
     except ImportError as error:
         raise ValueError("--measure needs piq: pip install 'restoration[masks]'") from error
-    from restoration.degradations.distortions import DISTORTIONS
-    from restoration.opinion.contact_sheet import LEVELS, visibility
-
     metrics = {
         "haarpsi": lambda x, y: piq.haarpsi(x, y, reduction="none"),
         "mdsi": lambda x, y: -piq.mdsi(x, y, reduction="none"),
@@ -102,9 +97,9 @@ def measure(images: list["np.ndarray"], seed: int) -> None:
     for head in [f"level {level}" for level in LEVELS] + ["falls: HaarPSI", "falls: MDSI"]:
         view.add_column(head, justify="right")
     with session.progress_bar(console, "measuring", len(DISTORTIONS)) as advance:
-        for found in visibility(images, metrics, seed=seed):
-            means = [f"{value:.3f}" for value in found.means["haarpsi"]]
-            falls = [f"{100 * found.monotone[metric]:.0f} %" for metric in MEASURES]
-            view.add_row(found.name, *means, *falls)
+        for visible in visibility(images, metrics, seed=seed):
+            means = [f"{value:.3f}" for value in visible.means["haarpsi"]]
+            falls = [f"{100 * visible.monotone[metric]:.0f} %" for metric in MEASURES]
+            view.add_row(visible.name, *means, *falls)
             advance()
     console.print(view)

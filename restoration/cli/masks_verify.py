@@ -1,14 +1,11 @@
 """`restoration masks verify`: a row per category of a data set of ratings, every file checked."""
 
 import argparse
-from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from restoration.cli import session
-
-if TYPE_CHECKING:
-    from restoration.opinion.people import OpinionData
+from restoration.opinion.people import OpinionData, image_problems, listed, open_opinions
 
 KINDS = "kadid10k:DIR, tid2013:DIR, csiq:DIR, pipal:DIR or csv:FILE"
 
@@ -39,18 +36,14 @@ def add_csv_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def open_data(arguments: argparse.Namespace) -> "OpinionData":
+def open_data(arguments: argparse.Namespace) -> OpinionData:
     """Read the table that --data names."""
-    from restoration.opinion.people import open_opinions
-
     score_range = None if arguments.range is None else tuple(arguments.range)
     return open_opinions(arguments.data, arguments.direction, score_range)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    from restoration.opinion.people import image_problems, listed
-
     data = open_data(arguments)
     console = session.make_console()
     console.print(table(data))
@@ -67,14 +60,14 @@ def run(arguments: argparse.Namespace) -> None:
     console.print(f"{len(data)} pairs; every image can be read and has its reference's size.")
 
 
-def table(data: "OpinionData") -> Table:
+def table(data: OpinionData) -> Table:
     """A row per category, and one for all."""
     view = Table("category", show_edge=False)
     for head in ("images", "references", "lowest", "mean", "highest"):
         view.add_column(head, justify="right")
     kinds = list(dict.fromkeys(data.categories))
     for kind in [*kinds, None] if len(kinds) > 1 else kinds:
-        rows = [i for i, own in enumerate(data.categories) if kind in (None, own)]
+        rows = [i for i, category in enumerate(data.categories) if kind in (None, category)]
         scores = data.scores[rows]
         references = len({data.references[i] for i in rows})
         numbers = [f"{value:.3f}" for value in (scores.min(), scores.mean(), scores.max())]

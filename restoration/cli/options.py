@@ -10,7 +10,12 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-PLAIN_TYPES = {
+from restoration.compare.plan import Comparison
+from restoration.masks.options import Ablation, MaskOptions
+from restoration.options.load import models_in
+from restoration.options.schema import Options
+
+PLAIN_TYPES: dict[object, str] = {
     str: "text",
     int: "integer",
     float: "number",
@@ -28,8 +33,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    from restoration.options.schema import Options
-
     text = json.dumps(Options.model_json_schema(), indent=2) if arguments.schema else reference()
     sys.stdout.write(text.rstrip() + "\n")
 
@@ -47,12 +50,11 @@ def _type_name(annotation: object) -> str:
         return f"list of {_type_name(parts[0])}"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "section"
-    return PLAIN_TYPES.get(annotation if origin is None else origin, str(annotation))
+    plain = annotation if origin is None else origin
+    return PLAIN_TYPES.get(plain, str(annotation))
 
 
 def _sections(model: type[BaseModel], path: str) -> Iterator[tuple[str, type[BaseModel]]]:
-    from restoration.options.load import models_in
-
     yield path, model
     for name, field in model.model_fields.items():
         below = f"{path}.{name}" if path else name
@@ -66,10 +68,6 @@ def _sections(model: type[BaseModel], path: str) -> Iterator[tuple[str, type[Bas
 
 def reference() -> str:
     """Write every option key with type, default and meaning, as Markdown."""
-    from restoration.compare.plan import Comparison
-    from restoration.masks.options import Ablation, MaskOptions
-    from restoration.options.schema import Options
-
     lines = [
         "# Option keys",
         "",

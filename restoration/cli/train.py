@@ -4,6 +4,7 @@ import argparse
 
 from restoration.cli import session
 from restoration.options.load import load_options
+from restoration.options.schema import Options
 from restoration.train.experiment import train
 
 
@@ -17,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    options = load_options(arguments.opt, arguments.force_yml)
+    options = load_options(arguments.opt, arguments.force_yml, Options)
     console = session.make_console()
     with session.show_log(console):
         train(options, resume=arguments.auto_resume, debug=arguments.debug, console=console)

@@ -4,6 +4,7 @@ import argparse
 
 from rich.table import Table
 
+from losses import weights
 from restoration.cli import session
 
 
@@ -15,8 +16,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    from losses import weights
-
     console = session.make_console()
     if arguments.action == "list":
         table = Table("name", "here", "licence", "trained on", show_edge=False)

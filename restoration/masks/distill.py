@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from losses.features.backbones import build_backbone
+from losses.features.backbones import Backbone, build_backbone
 from losses.features.embedded import CHANNELS, EmbeddedBackbone
 from restoration.degradations.distortions import DISTORTIONS
 from restoration.masks.state import load_progress, save_progress
@@ -48,13 +48,6 @@ class DistillSettings:
     seed: int = 0
 
 
-def mean_distance(first: Sequence[Tensor], second: Sequence[Tensor]) -> Tensor:
-    """Mean absolute difference over all channels of all taps, (B, C_k, H_k, W_k) each -> (B,)."""
-    channels = [a.shape[1] for a in first]
-    per_tap = [(a - b).abs().mean((1, 2, 3)) for a, b in zip(first, second, strict=True)]
-    return sum(c * d for c, d in zip(channels, per_tap, strict=True)) / sum(channels)
-
-
 def _place_maps(first: Sequence[Tensor], second: Sequence[Tensor]) -> list[Tensor]:
     """Channel-mean absolute difference of each tap on a common grid of 8 x 8 pixels."""
     maps = [(a - b).abs().mean(1, keepdim=True) for a, b in zip(first, second, strict=True)]
@@ -65,6 +58,10 @@ def _log(x: Tensor) -> Tensor:
     return (x + EPSILON).log()
 
 
+def _sum(parts: Sequence[Tensor]) -> Tensor:
+    return sum(parts[1:], start=parts[0])
+
+
 class Distiller(nn.Module):
     """Student and throw-away heads; the loss of one batch of images against a frozen teacher.
 
@@ -73,7 +70,7 @@ class Distiller(nn.Module):
         settings: see `DistillSettings`.
     """
 
-    def __init__(self, teacher: nn.Module, settings: DistillSettings):
+    def __init__(self, teacher: Backbone, settings: DistillSettings):
         super().__init__()
         self.settings = settings
         self.student = EmbeddedBackbone(settings.channels)
@@ -81,38 +78,39 @@ class Distiller(nn.Module):
             nn.Conv2d(i, o, 1) for i, o in zip(settings.channels, teacher.channels, strict=True)
         )
         self._teacher = (teacher,)  # in a tuple: not part of the state dict
+        self._teacher_channels = tuple(teacher.channels)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """(R, V, 3, H, W) in [0, 1], V versions of R references -> losses by name."""
         num_references, num_versions = images.shape[:2]
         flat = images.flatten(0, 1)  # (RV, 3, H, W)
         with torch.no_grad():
-            wanted = self._teacher[0](flat)
-        found = self.student(flat)
+            target = self._teacher[0](flat)
+        output = self.student(flat)
         first, second = zip(*combinations(range(num_versions), 2), strict=True)
         base = torch.arange(num_references)[:, None] * num_versions
         i, j = ((base + torch.tensor(side)).flatten() for side in (first, second))
-        feature = sum(
+        feature = [
             F.mse_loss(head(s), t) / t.var()
-            for head, s, t in zip(self.heads, found, wanted, strict=True)
-        )
-        place, total = 0.0, []
-        ours = _place_maps([f[i] for f in found], [f[j] for f in found])
-        theirs = _place_maps([f[i] for f in wanted], [f[j] for f in wanted])
-        for s, t in zip(ours, theirs, strict=True):
-            place = place + F.smooth_l1_loss(_log(s), _log(t))
+            for head, s, t in zip(self.heads, output, target, strict=True)
+        ]
+        place, total = [], []
+        of_student = _place_maps([f[i] for f in output], [f[j] for f in output])
+        of_teacher = _place_maps([f[i] for f in target], [f[j] for f in target])
+        for s, t in zip(of_student, of_teacher, strict=True):
+            place.append(F.smooth_l1_loss(_log(s), _log(t)))
             total.append(F.smooth_l1_loss(_log(s.mean((1, 2, 3))), _log(t.mean((1, 2, 3)))))
-        channels = (self.settings.channels, self._teacher[0].channels)
+        channels = (self.settings.channels, self._teacher_channels)
         whole = [
-            sum(c * m.mean((1, 2, 3)) for c, m in zip(count, maps, strict=True)) / sum(count)
-            for count, maps in zip(channels, (ours, theirs), strict=True)
+            _sum([c * m.mean((1, 2, 3)) for c, m in zip(count, maps, strict=True)]) / sum(count)
+            for count, maps in zip(channels, (of_student, of_teacher), strict=True)
         ]
         return {
             "distance": self.settings.distance_weight
             * F.smooth_l1_loss(_log(whole[0]), _log(whole[1]), beta=0.1),
-            "tap": sum(total),
-            "place": self.settings.place_weight * place,
-            "feature": self.settings.feature_weight * feature,
+            "tap": _sum(total),
+            "place": self.settings.place_weight * _sum(place),
+            "feature": self.settings.feature_weight * _sum(feature),
         }
 
 
@@ -151,8 +149,8 @@ def train_distiller(
             (settings.seed, step),
         )
         shape = batch.shape[:2]
-        terms = distiller(to_tensor(batch.reshape(-1, *batch.shape[2:])).unflatten(0, shape))
-        loss = sum(terms.values())
+        terms = distiller(to_tensor(list(batch.reshape(-1, *batch.shape[2:]))).unflatten(0, shape))
+        loss = _sum(list(terms.values()))
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(distiller.parameters(), 1.0)

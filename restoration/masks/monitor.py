@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from restoration.masks.batches import MaskSettings
-from restoration.masks.trainer import learning_rate
+from restoration.masks.trainer import learning_rate, total_loss
 from restoration.train.monitor import Curves, RunningMeans, clock, describe, record
 
 logger = logging.getLogger("restoration")
@@ -56,7 +56,7 @@ class MaskMonitor:
             norm: of the gradient.
         """
         total = self.settings.num_steps
-        self.means.add({"total": sum(terms.values()), **terms, "grad_norm": norm})
+        self.means.add({"total": total_loss(terms), **terms, "grad_norm": norm})
         if done % self.print_freq and done != total:
             return
         means = self.means.read()

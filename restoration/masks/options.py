@@ -202,18 +202,19 @@ def load_ablation(path: str | Path, assignments: list[str] | None = None) -> Abl
         ValueError: what is wrong, and where.
     """
     given = assignments or []
-    mine = [a for a in given if a.partition("=")[0].split(":")[0] in Ablation.model_fields]
-    mapping = override(read_mapping(Path(path)), mine)
-    own = {key: value for key, value in mapping.items() if key in Ablation.model_fields}
-    shared = {key: value for key, value in mapping.items() if key not in own}
+    for_ablation = [a for a in given if a.partition("=")[0].split(":")[0] in Ablation.model_fields]
+    for_variants = [a for a in given if a not in for_ablation]
+    mapping = override(read_mapping(Path(path)), for_ablation)
+    of_ablation = {key: value for key, value in mapping.items() if key in Ablation.model_fields}
+    shared = {key: value for key, value in mapping.items() if key not in of_ablation}
     variants = {}
     try:
-        settings = validate(own, Ablation)
-        base = validate(override(shared, [a for a in given if a not in mine]), MaskOptions)
+        settings = validate(of_ablation, Ablation)
+        base = validate(override(shared, for_variants), MaskOptions)
         for variant in settings.variants:
             changes = variant.model_dump(exclude_none=True, exclude={"name"})
             options = merge(shared, changes) | {"name": variant.name}
-            options = override(options, [a for a in given if a not in mine])
+            options = override(options, for_variants)
             try:
                 variants[variant.name] = validate(options, MaskOptions)
             except ValueError as error:

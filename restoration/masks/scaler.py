@@ -27,14 +27,14 @@ def fit_scaler(
     """
     size = distances.mean().clamp_min(1e-12)
     errors = torch.cat([distances / size, distances.new_zeros(1)]).view(-1, 1, 1, 1)
-    wanted = torch.cat([visible, visible.new_zeros(1)]).view(-1, 1, 1, 1)
+    target = torch.cat([visible, visible.new_zeros(1)]).view(-1, 1, 1, 1)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         scaler = losses.ScalerNetwork()
     optimizer = torch.optim.Adam(scaler.parameters(), lr=1e-2)
     for _ in range(num_steps):
         optimizer.zero_grad()
-        F.smooth_l1_loss(scaler(errors), wanted, beta=0.1).backward()
+        F.smooth_l1_loss(scaler(errors), target, beta=0.1).backward()
         optimizer.step()
     state = {f"scaler_network.{name}": v.clone() for name, v in scaler.state_dict().items()}
     state["scaler_network.model.0.weight"] /= size

@@ -92,16 +92,20 @@ def start_from_contrast(mask: losses.MaskNet) -> None:
     to a constant; all are strong, since contrast is small beside brightness. The first mask is
     even, near sigmoid(START_LOGIT).
     """
-    for layer in (mask.conv1[0], mask.conv2[0], mask.conv3[0]):
+    layers = [layer for layer in mask.modules() if isinstance(layer, nn.Conv2d)]
+    for layer in layers:
+        assert layer.bias is not None
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         nn.init.zeros_(layer.bias)
     with torch.no_grad():
-        first = mask.conv1[0].weight  # (64, 2C, 3, 3)
+        first = layers[0].weight  # (64, 2C, 3, 3)
         half, channels = len(first) // 2, first.shape[1] // 2
         first[:half, channels:] = -first[:half, :channels]
         first[half:] -= first[half:].mean((2, 3), keepdim=True)
-        mask.conv3[0].weight *= LAST_GAIN
-        mask.conv3[0].bias.fill_(START_LOGIT)
+        last = layers[-1]
+        assert last.bias is not None
+        last.weight *= LAST_GAIN
+        last.bias.fill_(START_LOGIT)
 
 
 class MaskTrainer(nn.Module):
@@ -124,7 +128,9 @@ class MaskTrainer(nn.Module):
         """Initialise masks and scales for features of the size that this batch has."""
         for number, feature in enumerate(self.metric.features(reference)):
             self.metric.spread[number] = feature.std()
-            start_from_contrast(self.metric.masks.get_submodule(f"mask_finder_{number + 1}"))
+            mask = self.metric.masks.get_submodule(f"mask_finder_{number + 1}")
+            assert isinstance(mask, losses.MaskNet)
+            start_from_contrast(mask)
         target = dissimilarity(reference, distorted).mean()
         errors = torch.stack([blocks.mean() for blocks in self.blocks(reference, distorted)])
         self.log_scales.copy_(torch.log(target / errors.clamp_min(SMALLEST)))
@@ -140,7 +146,8 @@ class MaskTrainer(nn.Module):
     def forward(self, reference: Tensor, distorted: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Scores (B,) in [0, 1] and how far the blocks are from their target: whole, taps."""
         errors = self.blocks(reference, distorted)
-        target = F.adaptive_avg_pool2d(dissimilarity(reference, distorted), errors[0].shape[-2:])
+        height, width = errors[0].shape[-2:]
+        target = F.adaptive_avg_pool2d(dissimilarity(reference, distorted), (height, width))
         target = torch.log(target + PLACE_FLOOR)
         scores, places = [], []
         for blocks, mapping, scale in zip(errors, self.mappings, self.log_scales, strict=True):
@@ -179,6 +186,12 @@ def loss_terms(
     }
 
 
+def total_loss(terms: dict[str, Tensor]) -> Tensor:
+    """Sum of the weighted terms."""
+    first, *others = terms.values()
+    return sum(others, start=first)
+
+
 def build_optimizer(trainer: MaskTrainer) -> torch.optim.Optimizer:
     """Adam for the masks, and ten times faster for what turns their error into scores."""
     return torch.optim.Adam(
@@ -212,7 +225,7 @@ def train_step(
     batch = draw_batch(table, settings, step, trainer.log_scales.device)
     terms = loss_terms(trainer, settings, batch, fade(settings, step))
     optimizer.zero_grad()
-    sum(terms.values()).backward()
+    total_loss(terms).backward()
     norm = nn.utils.clip_grad_norm_(trainer.parameters(), 1.0)
     optimizer.step()
     return {name: value.detach() for name, value in terms.items()}, norm

@@ -92,14 +92,14 @@ def visibility(
         One result per distortion, in order.
     """
     for name in names:
-        found = {metric: np.empty((len(images), len(LEVELS))) for metric in metrics}
+        qualities = {metric: np.empty((len(images), len(LEVELS))) for metric in metrics}
         for number, image in enumerate(images):
             distorted = to_tensor([distort(image, name, level, (seed, number)) for level in LEVELS])
             reference = to_tensor([image] * len(LEVELS))
             for metric, function in metrics.items():
-                found[metric][number] = function(distorted, reference).numpy()
+                qualities[metric][number] = function(distorted, reference).numpy()
         yield Visibility(
             name,
-            {metric: values.mean(0) for metric, values in found.items()},
-            {metric: float((np.diff(values) < 0).mean()) for metric, values in found.items()},
+            {metric: values.mean(0) for metric, values in qualities.items()},
+            {metric: float((np.diff(values) < 0).mean()) for metric, values in qualities.items()},
         )

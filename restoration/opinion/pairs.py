@@ -87,7 +87,7 @@ def draw_versions(
     rng = np.random.default_rng(seed)
     batch = []
     for number in range(num_references):
-        source = images[rng.integers(len(images))]
+        source = images[int(rng.integers(len(images)))]
         # distorted with a margin, so that no kernel sees the border of the cut
         margin = min(12, (min(source.shape[:2]) - size) // 2)
         reference = crop(source, size + 2 * margin, rng)

@@ -6,7 +6,7 @@ References keep their own sizes; the images of people's sets are read from their
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from restoration.data.images import read_rgb8
 from restoration.opinion.people.table import listed
 
 
-class ImageFiles(Sequence[np.ndarray]):
+class ImageFiles:
     """Images that are read from their files whenever they are asked for.
 
     Args:
@@ -30,6 +30,9 @@ class ImageFiles(Sequence[np.ndarray]):
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self[number] for number in range(len(self)))
 
     def __getitem__(self, number: int) -> np.ndarray:
         """RGB (H, W, 3) uint8.
@@ -46,9 +49,10 @@ class ImageFiles(Sequence[np.ndarray]):
             )
         return image
 
-    def choose(self, numbers: Sequence[int]) -> "ImageFiles":
+    def choose(self, numbers: Iterable[int]) -> "ImageFiles":
         """Some of the images, in this order."""
-        return ImageFiles([self.paths[n] for n in numbers], [self.shapes[n] for n in numbers])
+        chosen = list(numbers)
+        return ImageFiles([self.paths[n] for n in chosen], [self.shapes[n] for n in chosen])
 
 
 Images = np.ndarray | list[np.ndarray] | ImageFiles
@@ -147,7 +151,7 @@ class OpinionTable:
     def save(self, path: Path, about: dict[str, Any] | None = None) -> None:
         """Write a table whose images have one size as .npz, with what made it."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        columns = {name: np.asarray(value) for name, value in vars(self).items()}
+        columns: dict[str, Any] = {name: np.asarray(value) for name, value in vars(self).items()}
         part = path.with_suffix(".part")
         with part.open("wb") as file:
             np.savez(file, about=json.dumps(about or {}), **columns)
@@ -167,12 +171,12 @@ class OpinionTable:
         try:
             with np.load(path, allow_pickle=False) as content:
                 columns = dict(content)
-            found = json.loads(str(columns.pop("about")))
+            made_with = json.loads(str(columns.pop("about")))
             table = cls(**columns)
         except (ValueError, KeyError, TypeError, EOFError) as error:
             raise ValueError(f"{path}: expected a table of scored pairs: {error}") from error
-        if about is not None and found != about:
-            keys = sorted(k for k in {*found, *about} if found.get(k) != about.get(k))
+        if about is not None and made_with != about:
+            keys = sorted(k for k in {*made_with, *about} if made_with.get(k) != about.get(k))
             raise ValueError(
                 f"{path} was drawn with another {', '.join(keys)}: delete it, or name another file"
             )

@@ -268,12 +268,12 @@ def test_debug(recipe, place):
 
 def test_demo_runs_its_own_option_file(place, capsys, monkeypatch, images):
     """The shipped demo with small pictures and a small loss, which need no trained weights."""
-    from restoration.options import load
+    from restoration.cli import demo
 
-    loaded = load.load_options
+    load_options = demo.load_options
 
-    def small(path, assignments=None):
-        options = loaded(path, assignments)
+    def small(path, assignments, model):
+        options = load_options(path, assignments, model)
         options.datasets.train.dataroot_gt = str(images)
         options.datasets.train.gt_size = 16
         options.datasets.test["photographs"].dataroot_gt = str(images)
@@ -281,7 +281,7 @@ def test_demo_runs_its_own_option_file(place, capsys, monkeypatch, images):
         options.val.metrics = ["psnr", "e_mae"]
         return options
 
-    monkeypatch.setattr(load, "load_options", small)
+    monkeypatch.setattr(demo, "load_options", small)
     assert main(["demo", "--out", "here", "--iters", "2"]) == 0
     printed = capsys.readouterr().out
     assert "Look at here/picture.png" in printed

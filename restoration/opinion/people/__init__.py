@@ -1,4 +1,4 @@
-"""Data sets of human opinion as one typed table, and splits of them by reference image."""
+"""Data sets of people's ratings as one typed table, and splits of them by reference image."""
 
 import difflib
 from collections.abc import Callable

@@ -153,9 +153,9 @@ def read_pipal(root: str | Path) -> OpinionData:
             if not comma or len(parts) != 3:
                 raise ValueError(f"{where}: expected 'A0000_00_00.bmp,score', got {line!r}")
             reference = parts[0] + Path(name).suffix
-            original, found = references.find(reference), distorted.find(name)
+            original, file = references.find(reference), distorted.find(name)
             kind = f"type_{parts[1]}"
-            rows.add((reference, original), (name, found), kind, number(score, where))
+            rows.add((reference, original), (name, file), kind, number(score, where))
     return rows.table(PIPAL_RANGE, "MOS")
 
 
@@ -182,10 +182,15 @@ def read_csv(
         raise ValueError(f"{file}: expected a range LOW < HIGH, got {score_range}")
     rows = Rows(file.stem, file.parent)
     for where, row in _csv_rows(file, CSV_COLUMNS):
-        pair = [(row[c], file.parent / row[c]) for c in ("reference", "distorted")]
-        found = [(name, path if path.is_file() else None) for name, path in pair]
-        rows.add(found[0], found[1], row["category"], number(row["score"], where))
+        reference, distorted = (_beside(file, row[c]) for c in ("reference", "distorted"))
+        rows.add(reference, distorted, row["category"], number(row["score"], where))
     return rows.table(score_range, direction.upper())
+
+
+def _beside(file: Path, name: str) -> tuple[str, Path | None]:
+    """A name and its path, absolute or relative to the folder of a file; None where it is not."""
+    path = file.parent / name
+    return name, path if path.is_file() else None
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
@@ -231,8 +236,8 @@ def _csiq_text(path: Path) -> Iterator[CsiqRow]:
     for where, line in _lines(path):
         if line.lower().startswith("image"):
             continue
-        if found := CSIQ_LABEL.fullmatch(line) or CSIQ_ROW.fullmatch(line):
-            image, kind, level, score = found.groups()
+        if match := CSIQ_LABEL.fullmatch(line) or CSIQ_ROW.fullmatch(line):
+            image, kind, level, score = match.groups()
             yield where, image, kind, int(level), number(score, where)
         else:
             raise ValueError(
@@ -256,11 +261,11 @@ def _csiq_sheet(path: Path) -> Iterator[CsiqRow]:
         lines = list(book["all_by_image"].iter_rows(values_only=True))
     finally:
         book.close()
-    wanted = ("image", "dst_type", "dst_lev", "dmos")
-    start = next((i for i, line in enumerate(lines) if set(wanted) <= set(line)), None)
+    heads = ("image", "dst_type", "dst_lev", "dmos")
+    start = next((i for i, line in enumerate(lines) if set(heads) <= set(line)), None)
     if start is None:
-        raise ValueError(f"{path.name}: expected headings {', '.join(wanted)}, got none")
-    places = [lines[start].index(head) for head in wanted]
+        raise ValueError(f"{path.name}: expected headings {', '.join(heads)}, got none")
+    places = [lines[start].index(head) for head in heads]
     for count, line in enumerate(lines[start + 1 :], start=start + 2):
         image, kind, level, score = (line[place] for place in places)
         where = f"{path.name} line {count}"

@@ -21,9 +21,17 @@ LISTED = 5  # names that an error spells out before it counts the rest
 class Pairs(Protocol):
     """Reference and distorted images in a fixed order, and the kind of each distortion."""
 
-    references: tuple[str, ...]
-    distorted: tuple[str, ...]
-    categories: tuple[str, ...]
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Name of the reference of each pair."""
+
+    @property
+    def distorted(self) -> tuple[str, ...]:
+        """Name of the distorted image of each pair; none occurs twice."""
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Kind of distortion of each pair."""
 
     def read_reference(self, index: int) -> np.ndarray:
         """Reference of pair `index`, RGB (H, W, 3) float32 in [0, 1]."""
@@ -123,11 +131,17 @@ class OpinionData:
 
     def subset(self, rows: Sequence[int]) -> "OpinionData":
         """The table with only these rows, in this order."""
-        columns = {
-            column: tuple(getattr(self, column)[row] for row in rows)
-            for column in ("references", "distorted", "categories")
-        }
-        return replace(self, scores=self.scores[list(rows)], **columns)
+
+        def chosen(column: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(column[row] for row in rows)
+
+        return replace(
+            self,
+            references=chosen(self.references),
+            distorted=chosen(self.distorted),
+            categories=chosen(self.categories),
+            scores=self.scores[list(rows)],
+        )
 
 
 def image_problems(
@@ -152,9 +166,9 @@ def image_problems(
                 shapes[name] = read_float(data.root / name).shape
             except (OSError, ValueError):
                 yield f"{name} (unreadable)"
-        wanted, found = shapes[reference], shapes[distorted]
-        if wanted is not None and found is not None and wanted != found:
-            sizes = f"{found[1]}x{found[0]}, its reference {wanted[1]}x{wanted[0]}"
+        expected, shape = shapes[reference], shapes[distorted]
+        if expected is not None and shape is not None and expected != shape:
+            sizes = f"{shape[1]}x{shape[0]}, its reference {expected[1]}x{expected[0]}"
             yield f"{distorted} ({sizes})"
         if on_progress is not None:
             on_progress()
