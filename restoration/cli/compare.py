@@ -2,13 +2,12 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from restoration.cli import session
 from restoration.cli.progress import Work
-
-if TYPE_CHECKING:
-    from restoration.compare.plan import Plan
+from restoration.compare.api import compare
+from restoration.compare.plan import load_comparison
+from restoration.compare.report import words
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,40 +26,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def for_debugging(plan: "Plan") -> "Plan":
-    """Shorten a comparison: a few steps, the first image of every set."""
-    from dataclasses import replace
-
-    from restoration.train.experiment import for_debugging as shorten
-
-    recipes = [replace(one, options=shorten(one.options)) for one in plan.recipes]
-    return replace(plan, name=f"debug_{plan.name}", recipes=recipes)
-
-
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    from restoration.common import distributed
-    from restoration.compare.plan import load_comparison
-    from restoration.compare.report import words
-    from restoration.compare.run import run_comparison
-
     plan = load_comparison(arguments.opt, arguments.force_yml)
-    if arguments.debug:
-        plan = for_debugging(plan)
-    folder = arguments.out or plan.shared.path.experiments_root / plan.name
     console = session.make_console()
-    with session.process_group(plan.shared) as device:
-        main = distributed.rank() == 0
-        work = Work(console, "evaluating", visible=main)
-        with session.logging_to(console, None), work:
-            record = run_comparison(
-                plan,
-                folder,
-                device,
-                arguments.auto_resume,
-                arguments.allow_different,
-                console,
-                work.update,
-            )
-        for line in words.summary(record) if main else []:
-            console.print(f"- {line}")
+    work = Work(console, "evaluating", visible=session.is_main())
+    with session.show_log(console), work:
+        record = compare(
+            plan,
+            folder=arguments.out,
+            resume=arguments.auto_resume,
+            allow_different=arguments.allow_different,
+            debug=arguments.debug,
+            console=console,
+            on_progress=work.update,
+        )
+    for line in words.summary(record) if session.is_main() else []:
+        console.print(f"- {line}")

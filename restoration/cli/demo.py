@@ -1,14 +1,16 @@
-"""`restoration demo`: options/demo.yml through the code of `train`, then that of `test`."""
+"""`restoration demo`: train as options/demo.yml describes, then test what was trained."""
 
 import argparse
 import time
 from pathlib import Path
 
 from restoration.cli import session
-from restoration.cli.test import test
+from restoration.cli.progress import Work
+from restoration.cli.test import print_report
+from restoration.evaluate.api import test
 from restoration.options.load import load_options, shipped_options
 from restoration.options.schema import Options
-from restoration.train.experiment import train
+from restoration.train.api import train
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,9 +33,10 @@ def run(arguments: argparse.Namespace) -> None:
     options = load_options(shipped_options() / "demo.yml", assignments, Options)
     out = arguments.out
     console = session.make_console()
-    with session.process_group(options) as device:
-        with session.show_log(console):
-            last = train(options, folder=out, tb_folder=out / "tb_logger", console=console)
+    work = Work(console, "evaluating")
+    with session.show_log(console), work:
+        last = train(options, folder=out, tb_folder=out / "tb_logger", console=console)
         options.path.pretrain_network_g = last
-        test(options, out, device, run_name=options.name, keep_folder=True)
+        report = test(options, folder=out, keep_folder=True, on_progress=work.update)
+    print_report(report, console)
     console.print(f"Done in {time.perf_counter() - began:.0f} s. Look at {out / 'picture.png'}.")

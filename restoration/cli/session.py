@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -16,8 +15,7 @@ from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from restoration.common import distributed, progress
-from restoration.options.run_folder import open_folder, write_run_files  # noqa: F401
+from restoration.common import progress
 
 logger = logging.getLogger("restoration")
 
@@ -65,13 +63,6 @@ def add_basicsr_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
 
 
-@contextmanager
-def process_group(options):
-    """Join torchrun's group for the time of a command, and yield this rank's device."""
-    with distributed.process_group(options.num_gpu, options.dist_params.backend) as device:
-        yield device
-
-
 class _Console(Console):
     def on_broken_pipe(self) -> None:
         """Leave it to the command line: Rich's own would end the process with another code."""
@@ -84,6 +75,11 @@ class _LogHandler(logging.StreamHandler):
         if isinstance(sys.exc_info()[1], BrokenPipeError):
             raise  # logging calls this while it handles the error
         super().handleError(record)
+
+
+def is_main() -> bool:
+    """Whether this is the process of torchrun's that shows something, or the only process."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def make_console() -> Console:
@@ -124,9 +120,8 @@ def show_log(console: Console) -> Iterator[None]:
     else:
         handler = _LogHandler(console.file)
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    main = os.environ.get("RANK", "0") == "0"
     before = logger.level, logger.propagate
-    logger.setLevel(logging.INFO if main else logging.ERROR)
+    logger.setLevel(logging.INFO if is_main() else logging.ERROR)
     logger.propagate = False
     logger.addHandler(handler)
     try:
@@ -135,13 +130,6 @@ def show_log(console: Console) -> Iterator[None]:
         logger.removeHandler(handler)
         handler.close()
         logger.level, logger.propagate = before
-
-
-@contextmanager
-def logging_to(console: Console, path: Path | None) -> Iterator[None]:
-    """Show the log on the console."""
-    with show_log(console):
-        yield
 
 
 @contextmanager

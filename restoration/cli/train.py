@@ -5,7 +5,7 @@ import argparse
 from restoration.cli import session
 from restoration.options.load import load_options
 from restoration.options.schema import Options
-from restoration.train.experiment import train
+from restoration.train.api import train
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

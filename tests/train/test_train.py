@@ -20,8 +20,8 @@ from restoration.options.load import validate
 from restoration.options.training import Optimizer
 from restoration.train import checkpoint
 from restoration.train import run as train_recipe
+from restoration.train.api import for_debugging, train
 from restoration.train.criterion import build_criterion
-from restoration.train.experiment import for_debugging, train
 from restoration.train.loop import Trainer, interrupts_deferred, step_seed
 from restoration.train.loop import train as train_steps
 from restoration.train.monitor import Monitor, RunningMeans, clock

@@ -1,0 +1,63 @@
+"""`restoration.compare`: train recipes alike, measure all, and write one report."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from restoration.common import distributed
+from restoration.compare.plan import Plan, load_comparison
+from restoration.compare.result import Record
+from restoration.compare.run import run_comparison
+from restoration.evaluate.measure import OnProgress
+from restoration.train.api import for_debugging as shorten
+
+
+def compare(
+    plan: str | Path | Plan,
+    *,
+    folder: str | Path | None = None,
+    device: str | torch.device | None = None,
+    resume: bool = False,
+    allow_different: bool = False,
+    debug: bool = False,
+    console: Console | None = None,
+    on_progress: OnProgress | None = None,
+) -> Record:
+    """Train recipes that differ in their loss, and say which is better.
+
+    Args:
+        plan: path of a comparison's option file, or what `load_comparison` made of it.
+        folder: of the comparison; default: `<path.experiments_root>/<name>`. One that holds an
+            earlier comparison is archived under another name, unless that is resumed.
+        device: where to compute, such as "cuda:1"; default: what `num_gpu` says.
+        resume: go on with an interrupted comparison; what is done is not done again.
+        allow_different: compare recipes that differ in more than the loss, marked in the report.
+        debug: a few steps, and the first image of every set.
+        console: where the trainings show their progress.
+        on_progress: told how far the measurement is, see `evaluate_runs`.
+
+    Returns:
+        Everything that was found; the folder holds report.html.
+
+    Raises:
+        FileNotFoundError: images, weights, a checkpoint or the option file are missing.
+        ValueError: what is wrong in the options, or what cannot be compared.
+        FloatingPointError: the loss of a recipe is not finite.
+    """
+    if not isinstance(plan, Plan):
+        plan = load_comparison(plan)
+    if debug:
+        plan = for_debugging(plan)
+    shared = plan.shared
+    folder = Path(folder or shared.path.experiments_root / plan.name)
+    asked = shared.num_gpu if device is None else str(device)
+    with distributed.process_group(asked, shared.dist_params.backend) as used:
+        return run_comparison(plan, folder, used, resume, allow_different, console, on_progress)
+
+
+def for_debugging(plan: Plan) -> Plan:
+    """Shorten a comparison: a few steps, the first image of every set."""
+    recipes = [replace(recipe, options=shorten(recipe.options)) for recipe in plan.recipes]
+    return replace(plan, name=f"debug_{plan.name}", recipes=recipes)
