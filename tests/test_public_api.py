@@ -10,6 +10,7 @@ import yaml
 from tiny import TINY, tiny_comparison, tiny_options
 
 import restoration
+from restoration.compare.plan import load_comparison
 from restoration.options.load import validate
 
 
@@ -84,9 +85,10 @@ def test_compare(images, tmp_path, monkeypatch):
     recipes = [
         {"name": name, "train": {"losses": [{"type": name}]}} for name in ("MAE", "Charbonnier")
     ]
-    file = tmp_path / "plan.yml"
-    file.write_text(yaml.safe_dump(tiny_comparison(images, recipes=recipes)))
-    record = restoration.compare(file, debug=True)
+    plan = tiny_comparison(images, recipes=recipes)
+    (tmp_path / "plan.yml").write_text(yaml.safe_dump(plan))
+    assert load_comparison(tmp_path / "plan.yml") == load_comparison(plan)
+    record = restoration.compare(plan, debug=True)
     assert record.plan.name == "debug_tiny"
     assert (tmp_path / "experiments/debug_tiny/report.html").is_file()
 

@@ -1,7 +1,9 @@
 """`restoration.compare`: train recipes alike, measure all, and write one report."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -15,7 +17,7 @@ from restoration.train.api import for_debugging as shorten
 
 
 def compare(
-    plan: str | Path | Plan,
+    plan: str | Path | Mapping[str, Any] | Plan,
     *,
     folder: str | Path | None = None,
     device: str | torch.device | None = None,
@@ -28,7 +30,8 @@ def compare(
     """Train recipes that differ in their loss, and say which is better.
 
     Args:
-        plan: path of a comparison's option file, or what `load_comparison` made of it.
+        plan: path of a comparison's option file, the mapping that such a file holds, or what
+            `load_comparison` made of it.
         folder: of the comparison; default: `<path.experiments_root>/<name>`. One that holds an
             earlier comparison is archived under another name, unless that is resumed.
         device: where to compute, such as "cuda:1"; default: what `num_gpu` says.

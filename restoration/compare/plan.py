@@ -7,6 +7,7 @@ below the shared options; its `pretrain_network_g` is a checkpoint, which is onl
 
 import difflib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -146,13 +147,15 @@ def _resolve(
     return ResolvedRecipe(recipe.name, options, trained)
 
 
-def load_comparison(path: str | Path, assignments: list[str] | None = None) -> Plan:
+def load_comparison(
+    given: str | Path | Mapping[str, Any], assignments: list[str] | None = None
+) -> Plan:
     """Read a comparison's file and resolve every recipe.
 
     The nearer wins: a recipe's `base`, the shared options, the recipe's own keys, `assignments`.
 
     Args:
-        path: the YAML file.
+        given: the YAML file, or the mapping that such a file holds.
         assignments: `KEY:KEY=VALUE` overrides; those of shared options hold for every recipe.
 
     Returns:
@@ -162,27 +165,33 @@ def load_comparison(path: str | Path, assignments: list[str] | None = None) -> P
         FileNotFoundError: no such file, or a base is missing.
         ValueError: what is wrong, and where.
     """
-    path = Path(path)
-    mapping = read_mapping(path)
+    if isinstance(given, Mapping):
+        return _resolve_all(dict(given), Path(), assignments or [])
+    mapping = read_mapping(Path(given))
+    try:
+        return _resolve_all(mapping, Path(given).parent, assignments or [])
+    except ValueError as error:
+        raise ValueError(f"{given}: {error}") from None
+
+
+def _resolve_all(mapping: dict[str, Any], folder: Path, assignments: list[str]) -> Plan:
+    """Resolve every recipe; the bases of recipes are relative to the folder."""
     keys = list(Comparison.model_fields)
     top = ("name", *keys)  # of the comparison, not of its recipes
-    outer = [a for a in assignments or [] if a.partition("=")[0].split(":")[0] in top]
-    others = [a for a in assignments or [] if a not in outer]
+    outer = [a for a in assignments if a.partition("=")[0].split(":")[0] in top]
+    others = [a for a in assignments if a not in outer]
     mapping = override(mapping, outer)
-    try:
-        _check_top_level(mapping, keys)
-        settings = validate({k: v for k, v in mapping.items() if k in keys}, Comparison)
-        shared = {k: v for k, v in mapping.items() if k not in keys}
-        if not isinstance(shared.get("name"), str):
-            raise ValueError("option `name` is missing")
-        if settings.seeds is not None:
-            if any(a.partition("=")[0] == "manual_seed" for a in others):
-                raise ValueError("expected `manual_seed` or `seeds`, got both")
-            shared["manual_seed"] = settings.seeds[0]
-        recipes = [_resolve(recipe, shared, path.parent, others) for recipe in settings.recipes]
-        return _checked(Plan(shared["name"], settings, recipes))
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+    _check_top_level(mapping, keys)
+    settings = validate({k: v for k, v in mapping.items() if k in keys}, Comparison)
+    shared = {k: v for k, v in mapping.items() if k not in keys}
+    if not isinstance(shared.get("name"), str):
+        raise ValueError("option `name` is missing")
+    if settings.seeds is not None:
+        if any(a.partition("=")[0] == "manual_seed" for a in others):
+            raise ValueError("expected `manual_seed` or `seeds`, got both")
+        shared["manual_seed"] = settings.seeds[0]
+    recipes = [_resolve(recipe, shared, folder, others) for recipe in settings.recipes]
+    return _checked(Plan(shared["name"], settings, recipes))
 
 
 def _check_top_level(mapping: dict[str, Any], keys: list[str]) -> None:
