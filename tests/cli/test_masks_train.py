@@ -1,5 +1,7 @@
 import csv
 import json
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from PIL import Image
 
 import losses
 from restoration.cli import main
+from restoration.masks.run import train as train_masks
 
 OPTIONS = {
     "name": "small",
@@ -109,6 +112,38 @@ def test_mistakes_are_one_line(here, assignment, message, capsys):
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert not (here / "experiments").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["masks", "train", "-opt", "small.yml"],
+        ["masks", "ablate", "-opt", "ablation.yml"],
+        ["masks", "eval", "--data", "pseudo:skimage:coffee", "--out", "results"],
+        ["score", "a.png", "a.png"],
+    ],
+)
+def test_a_device_that_is_none(here, command, capsys):
+    (here / "ablation.yml").write_text(ablation())
+    before = set(here.iterdir())
+    assert main([*command, "--device", "gpu"]) == 2
+    assert "expected a device such as cpu, cuda or mps, got 'gpu'" in capsys.readouterr().err
+    assert set(here.iterdir()) == before
+
+
+def test_masks_from_python(here, capsys):
+    steps = []
+
+    @contextmanager
+    def progress(title, total, done=0):
+        steps.append((title, total, done))
+        yield lambda: None
+
+    masks = train_masks("small.yml", name="mine", train={"total_iter": 2}, progress=progress)
+    assert masks == Path("experiments/mine/masks.safetensors")
+    assert steps == [("distorting and scoring", 12, 0), ("training", 2, 0), ("measuring", 4, 0)]
+    assert "Spearman on held-out" in (here / "experiments/mine/train.log").read_text()
+    assert not any(capsys.readouterr()), "only the command line prints"
 
 
 def ablation(**more):
