@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 from losses import functional
-from losses.base import FeatureDistance
+from losses.base import Loss
 from losses.features.backbones import build_backbone, check_backbone
 from losses.masks import load_masks
 from losses.weights import resolve
@@ -25,30 +25,25 @@ MASKED_TAPS = {"vgg19": ("relu1_2", "relu2_2", "relu3_4")}  # where the masks kn
 MASK_ORDERS = {"E_VGG": "distorted_first"}  # the authors' E-VGG script swaps the pair
 
 
-class FeatureLoss(FeatureDistance):
+class FeatureLoss(Loss):
     """Mean absolute feature difference over all taps and channels, weighted by visual masks.
 
     value = sum over taps k and channels of mean_hw(M_k * |f_k(x) - f_k(y)|) / (sum of channels).
-    Not negative, lower is better, exactly 0 for identical images. Arguments: see FeatureDistance.
+    Not negative, lower is better, exactly 0 for identical images. Arguments: see Loss.
 
     Source: arXiv:2305.19858.
     """
 
-    def compare(
-        self, x: Sequence[Tensor], y: Sequence[Tensor], masks: Sequence[Tensor | None]
-    ) -> Tensor:
-        """Mean absolute difference of all channels, (B, C_k, H_k, W_k) each -> (B,)."""
-        sums = [functional.channel_sum_of_errors(a, b) for a, b in zip(x, y, strict=True)]
-        parts = [functional.masked_mean(s, mask) for s, mask in zip(sums, masks, strict=True)]
-        return sum(parts) / sum(self.backbone.channels)
+    def error(self, k: int, x: Tensor, y: Tensor) -> Tensor:
+        """Mean over channels of the absolute difference, (B, C_k, H_k, W_k) -> (B, 1, H_k, W_k)."""
+        return functional.mean_over_channels(functional.absolute_error(x, y))
 
-    def maps(self, prediction: Tensor, target: Tensor) -> list[tuple[Tensor, Tensor | None]]:
-        """Per tap, the channel-mean absolute difference (B, 1, h, w) and the mask, for pictures."""
-        x, y, masks = self.prepared(prediction, target)
-        errors = [
-            functional.channel_sum_of_errors(a, b) / a.shape[1] for a, b in zip(x, y, strict=True)
-        ]
-        return list(zip(errors, masks, strict=True))
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Each tap's share of the channels."""
+        assert self.backbone is not None
+        channels = self.backbone.channels
+        return tuple(count / sum(channels) for count in channels)
 
 
 class VGG(FeatureLoss):

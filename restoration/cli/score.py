@@ -23,7 +23,10 @@ Scores = dict[str, Callable[..., "Tensor"]]
 
 # the rest are loss terms, in the units of their formula
 AS_METRICS = ("psnr", "ssim", "ms-ssim", "lpips")
-MASK_FILES = ("e-vgg", "e-lpips", "e-dists")  # terms whose `masks` are apart from `weights`
+MASK_FILES = (  # terms whose file is of masks
+    *("e-mae", "e-mse", "e-psnr", "e-ssim", "e-flip", "milo"),
+    *("e-vgg", "e-lpips", "e-dists"),
+)
 ON_BACKBONE = ("vgg", "e-vgg")
 ON_VGG = (*ON_BACKBONE, "dists", "e-dists", "e-lpips")  # terms that --weights backbone=FILE is for
 SCALED = ("mae", "ssim")  # plain metrics whose map a mask file's scaler network can draw
@@ -240,7 +243,7 @@ def values_of(
                 values[name] = float(score(distorted, reference))
             else:
                 mask = torch.from_numpy(mask)[None, None]  # (1, 1, H, W)
-                values[name] = float(score.compare(mask, distorted, reference))
+                values[name] = float(score.compare([distorted], [reference], [mask]))
     return values
 
 

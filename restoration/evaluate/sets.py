@@ -31,7 +31,7 @@ from restoration.evaluate.tables import (
     table_rows,
     write_per_image,
 )
-from restoration.metrics import Metric, MetricUnavailable, as_rgb, build_metrics, mask_strips
+from restoration.metrics import Metric, MetricUnavailable, as_rgb, build_metrics, error_strips
 from restoration.options.datasets import TestSet
 from restoration.options.schema import Options, TestRun
 
@@ -257,7 +257,7 @@ def draw_picture(
         noisy, restored = found or noisy_and_restored(
             network, clean_image, sigma, device, tile, overlap
         )
-        strips = mask_strips(loss, as_rgb(restored), as_rgb(clean))
+        strips = error_strips(loss, as_rgb(restored), as_rgb(clean))
         mask = torch.cat([mask for _, mask in strips], dim=2)
         rows.append((f"sigma {sigma:g}", noisy, restored, clean, mask))
     denoising_figure(path, rows)

@@ -1,6 +1,5 @@
 """Metrics by name, each with what a table needs to know about it."""
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 import losses
+from losses.naming import nearest
+from losses.pixel import renamed_masks
 from restoration.metrics.learned import EMae, Lpips, as_rgb, weights_needed
 from restoration.metrics.ms_ssim import ms_ssim
 from restoration.metrics.psnr_ssim import psnr, ssim
@@ -28,6 +29,7 @@ class Metric:
         scale: unit or factor of the printed value, in words.
         function: (B, C, H, W) x 2 -> (B,).
         module: the network behind it, whose weights the value depends on, or None.
+        unit: of the value, such as "dB"; "" for none.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Metric:
     scale: str
     function: Callable[[Tensor, Tensor], Tensor]
     module: nn.Module | None = None
+    unit: str = ""
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Compare (B, C, H, W) images in [0, 1] -> (B,), without gradients.
@@ -51,7 +54,8 @@ class Metric:
 
 def _psnr(name: str, data_range: float = 1.0, crop_border: int = 0) -> Metric:
     function = partial(psnr, data_range=data_range, crop_border=crop_border)
-    return Metric(name, "PSNR", True, _protocol("dB on RGB", data_range, crop_border), function)
+    scale = _protocol("dB on RGB", data_range, crop_border)
+    return Metric(name, "PSNR", True, scale, function, unit="dB")
 
 
 def _ssim(name: str, data_range: float = 1.0, crop_border: int = 0) -> Metric:
@@ -69,13 +73,14 @@ def _ms_ssim(name: str, data_range: float = 1.0, crop_border: int = 0) -> Metric
 def _lpips(name: str, net: str = "alex", weights: str | Path | None = None) -> Metric:
     scale = f"version 0.1, {net}, input in [-1, 1]"
     function = Lpips(net, weights)
-    return Metric(name, "LPIPS", False, scale, function, function.network)
+    return Metric(name, "LPIPS", False, scale, function, function.loss)
 
 
-def _e_mae(name: str, weights: str | Path | None = None) -> Metric:
-    mask = "shipped with this project" if weights is None else Path(weights).name
+def _e_mae(name: str, masks: str | Path | None = None, weights: str | Path | None = None) -> Metric:
+    masks = renamed_masks(masks, weights, name)
+    mask = "shipped with this project" if masks is None else Path(masks).name
     scale = f"times 100, mask {mask}"
-    function = EMae(weights)
+    function = EMae(masks)
     return Metric(name, "100 E-MAE", False, scale, function, function.loss)
 
 
@@ -139,9 +144,7 @@ def _build(given: str | Mapping[str, Any]) -> Metric:
         if _canonical(term) == kind:
             return _named(_loss_metric(name, term, options), kind)
     known = known_metrics()
-    nearest = difflib.get_close_matches(kind, known, n=1)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-    raise ValueError(f"unknown metric {kind!r}; known: {', '.join(known)}{hint}")
+    raise ValueError(f"unknown metric {kind!r}; known: {', '.join(known)}{nearest(kind, known)}")
 
 
 def _named(metric: Metric, kind: str) -> Metric:
@@ -163,14 +166,21 @@ def _check_options(kind: str, options: Mapping[str, Any]) -> None:
 def _loss_metric(name: str, term: str, options: Mapping[str, Any]) -> Metric:
     with weights_needed(term):
         loss = losses.build_term(term, **{**options, "reduction": "none"})
-    higher = getattr(loss, "higher_is_better", False)
-
-    def function(prediction: Tensor, target: Tensor) -> Tensor:
-        return loss(as_rgb(prediction), as_rgb(target))
-
     settings = [f"{key} {value}" for key, value in options.items()]
-    scale = ", ".join(["value of the loss term", *settings])
-    return Metric(name, term, higher, scale, function, loss)
+    unit = [f"in {loss.unit}"] if loss.unit else []
+    scale = ", ".join(["value of the loss term", *unit, *settings])
+    function = _LossOfRgb(loss)
+    return Metric(name, term, loss.higher_is_better, scale, function, loss, loss.unit)
+
+
+@dataclass(frozen=True)
+class _LossOfRgb:
+    """A loss term as a metric; a grey channel is repeated."""
+
+    loss: losses.Loss
+
+    def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
+        return self.loss(as_rgb(prediction), as_rgb(target))
 
 
 def _canonical(name: str) -> str:

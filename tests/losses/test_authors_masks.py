@@ -47,6 +47,12 @@ def test_golden_decibels(authors, pair):
     close("decibel", "E-PSNR", losses.EnhancedPSNR(authors / "E_PSNR.pth")(*pair))
 
 
+def test_golden_dissimilarity(authors, pair):
+    term = losses.EnhancedSSIM(authors / "E_SSIM.pth")
+    close("distance", "E-SSIM", term(*pair))
+    assert term(pair[1], pair[1]) == 0
+
+
 def test_golden_mask(authors, pair):
     term = losses.EnhancedMAE(authors / "E_MAE.pth")
     mask = term.mask(*pair)
@@ -96,7 +102,7 @@ def test_scaler_parity(authors):
         x = state[f"{name}.weight"][:, :, 0, 0] @ x + state[f"{name}.bias"][:, None]
         x = np.where(x > 0, x, 0.2 * x) if layer < 4 else 1 / (1 + np.exp(-x))
     np.testing.assert_allclose(scaler(errors).numpy()[0, 0], x, rtol=1e-9)
-    assert not any(p.requires_grad for p in scaler.parameters())
+    assert not list(scaler.parameters())
 
 
 def test_a_mask_file_without_scaler(files):

@@ -6,47 +6,51 @@ import pytest
 import torch
 from conftest import alexnet_features, make_pair
 
-from losses import LPIPS, lpips
+from losses import LPIPS
+from losses.features import published
 
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch, closed_url):
     """An empty folder of torch hub, and a server that does not answer."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    for net in lpips.BACKBONE_URLS:
-        monkeypatch.setitem(lpips.BACKBONE_URLS, net, f"{closed_url}/{net}.pth")
+    for net in published.TORCHVISION_URLS:
+        monkeypatch.setitem(published.TORCHVISION_URLS, net, f"{closed_url}/{net}.pth")
     return tmp_path / "hub"
 
 
 def test_offline_is_told_quickly(hub):
     start = time.perf_counter()
-    with pytest.raises(FileNotFoundError, match="alex.pth, which could not be downloaded .*FILE"):
+    with pytest.raises(
+        FileNotFoundError,
+        match="alexnet.pth of alexnet .* could not be downloaded .*FILE",
+    ):
         LPIPS()
     assert time.perf_counter() - start < 5
 
 
 def test_the_cached_file_is_used(hub, files):
-    cached = lpips.backbone_file("alex")
+    cached = published.cached_torchvision_file("alexnet")
     cached.parent.mkdir(parents=True)
     cached.write_bytes((files / "alexnet.pth").read_bytes())
-    state = LPIPS().network.net.state_dict()
-    assert torch.equal(state["slice2.3.weight"], alexnet_features()["features.3.weight"])
+    state = LPIPS().backbone.body.state_dict()
+    assert torch.equal(state["features.3.weight"], alexnet_features()["features.3.weight"])
 
 
 def test_download(hub, files, server, monkeypatch):
     url = f"{server.url}/net.pth"
     server.pages["/net.pth"] = (files / "alexnet.pth").read_bytes()
-    monkeypatch.setitem(lpips.BACKBONE_URLS, "alex", url)
+    monkeypatch.setitem(published.TORCHVISION_URLS, "alexnet", url)
 
-    assert lpips.find_backbone("alex", None) == hub / "checkpoints" / "net.pth"
+    assert published.torchvision_file("alexnet") == hub / "checkpoints" / "net.pth"
     assert (hub / "checkpoints" / "net.pth").read_bytes() == server.pages["/net.pth"]
 
 
 def test_download_with_a_wrong_checksum(hub, server, monkeypatch):
     server.pages["/net-00000000.pth"] = b"not these"
-    monkeypatch.setitem(lpips.BACKBONE_URLS, "alex", f"{server.url}/net-00000000.pth")
-    with pytest.raises(FileNotFoundError, match="net-00000000.pth, which could not be downloaded"):
-        lpips.find_backbone("alex", None)
+    monkeypatch.setitem(published.TORCHVISION_URLS, "alexnet", f"{server.url}/net-00000000.pth")
+    with pytest.raises(FileNotFoundError, match="net-00000000.pth .* could not be downloaded"):
+        published.torchvision_file("alexnet")
 
 
 def test_raises(tmp_path, files):
