@@ -134,9 +134,7 @@ def build_term(type: str, **arguments: Any) -> Loss:
         FileNotFoundError: weights that the term needs are missing.
     """
     factory = find_loss(type)
-    parameters = inspect.signature(factory).parameters
-    known = [name for name, given in parameters.items() if given.kind not in VARIADIC]
-    takes_any = any(given.kind is given.VAR_KEYWORD for given in parameters.values())
+    known, takes_any = _arguments_of(factory)
     reduction = arguments.get("reduction", "mean")
     if "reduction" not in known:
         arguments.pop("reduction", None)
@@ -151,6 +149,16 @@ def build_term(type: str, **arguments: Any) -> Loss:
     except TypeError as error:
         raise ValueError(f"loss {type}: {error}") from error
     return as_term(module, type, reduction)
+
+
+def _arguments_of(factory: Callable[..., Any]) -> tuple[list[str], bool]:
+    """Names of the arguments that a factory takes, and whether it takes others too."""
+    try:
+        parameters = inspect.signature(factory).parameters
+    except ValueError:  # some classes that are not written in Python have none
+        return [], True
+    named = [name for name, parameter in parameters.items() if parameter.kind not in VARIADIC]
+    return named, any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
 
 
 def _check_weight(weight: Any, term: str) -> float:

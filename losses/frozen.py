@@ -88,10 +88,11 @@ def _tensors(module: nn.Module) -> Iterator[tuple[Tensor, bool]]:
 
 def _fits(module: nn.Module, device: torch.device, dtype: torch.dtype) -> bool:
     """Whether a module can compute there, and with gradients where they are asked for."""
+    no_matter = torch.compiler.is_compiling() or torch.is_inference_mode_enabled()
     return all(
         tensor.device == device
         and (tensor.dtype == dtype or not follows)
-        and (not tensor.is_inference() or torch.is_inference_mode_enabled())
+        and (no_matter or not tensor.is_inference())
         for tensor, follows in _tensors(module)
     )
 

@@ -1,5 +1,7 @@
 """What every term has to bear as a module: inference mode, torch.func, torch.compile, NaN."""
 
+import warnings
+
 import pytest
 import torch
 
@@ -54,6 +56,19 @@ def test_nan_is_never_a_perfect_image(name, pair):
     prediction[1] = torch.nan
     values = losses.build_term(name, reduction="none", **TERMS[name])(prediction, target)
     assert values.isnan().tolist() == [False, True]
+
+
+@pytest.mark.parametrize("name", ["FLIP", "SSIM", "E-MAE", "VGG"])
+def test_compiles_as_one_graph_and_exports(name, pair):
+    term, (prediction, target) = losses.build_term(name, **TERMS[name]), pair
+    expected = term(prediction, target)
+    torch._dynamo.reset()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        compiled = torch.compile(term, fullgraph=True, backend="eager")
+        torch.testing.assert_close(compiled(prediction, target), expected)
+    exported = torch.export.export(term, (prediction, target)).module()
+    torch.testing.assert_close(exported(prediction, target), expected)
 
 
 def test_flip_compiles_with_its_gradient(pair):
