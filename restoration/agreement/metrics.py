@@ -83,7 +83,7 @@ def _uses(metric: NamedMetric, name: str) -> bool:
 
 def _mask_files(masks: Sequence[str]) -> dict[str, str]:
     """Mask file by metric; "" stands for all the others."""
-    files = {}
+    files: dict[str, str] = {}
     for given in masks:
         name, equals, file = given.partition("=")
         name, file = (_canonical(name), file) if equals else ("", given)
