@@ -7,7 +7,7 @@ and masks frozen, treats the target as a constant, applies the masks and reduces
 """
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Literal, TypeVar
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from losses import functional
 from losses.features.backbones import Backbone
-from losses.frozen import follow, freeze
+from losses.frozen import follow, frozen
 from losses.masks import VisualMasks
 
 Features = tuple[list[Tensor], list[Tensor]]
@@ -35,7 +35,8 @@ class Loss(nn.Module):
 
     Args:
         backbone: frozen feature extractor, or None to compare the images.
-        masks: network that answers one mask per compared map, or None for the plain term.
+        masks: network that answers one mask per compared map, or None for the plain term. What
+            is not frozen is copied: the caller's goes on training.
         mask_gradient: whether gradients also flow through the masks to the prediction. Off, a
             loss cannot lower itself by making its masks shrink.
         reduction: "mean", "sum" or "none" over the batch.
@@ -66,8 +67,8 @@ class Loss(nn.Module):
             )
         if backbone is not None or masks is not None:
             self.channels = 3
-        self.backbone = None if backbone is None else freeze(backbone)
-        self.masks = None if masks is None else freeze(masks)
+        self.backbone = None if backbone is None else frozen(backbone)
+        self.masks = None if masks is None else frozen(masks)
         self.mask_gradient = mask_gradient
         self.reduction = functional.check_reduction(reduction)
         self._range_is_known = False
@@ -284,21 +285,3 @@ def _values_are_out_of_reach(*tensors: Tensor) -> bool:
         return True
     wrapped = torch._C._functorch.is_functorch_wrapped_tensor
     return any(type(t) not in (Tensor, nn.Parameter) or wrapped(t) for t in tensors)
-
-
-def share_backbones(terms: Iterable[nn.Module]) -> None:
-    """Let terms whose backbones are equal, weights included, use one module.
-
-    Args:
-        terms: loss terms; those without a backbone are left alone.
-    """
-    known: list[Backbone] = []
-    for term in terms:
-        backbone = getattr(term, "backbone", None)
-        if not isinstance(backbone, Backbone):
-            continue
-        same = next((other for other in known if other.equals(backbone)), None)
-        if same is None:
-            known.append(backbone)
-        else:
-            term.backbone = same

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast, overload
 
 from torch import Tensor, nn
 
-from losses.base import Features, Loss, share_backbones
+from losses.base import Features, Loss
 from losses.dists import DISTS, EDISTS
 from losses.features.backbones import Backbone
 from losses.flip import FLIP, EnhancedFLIP
@@ -159,6 +159,24 @@ def _arguments_of(factory: Callable[..., Any]) -> tuple[list[str], bool]:
         return [], True
     named = [name for name, parameter in parameters.items() if parameter.kind not in VARIADIC]
     return named, any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+
+
+def share_backbones(terms: Iterable[nn.Module]) -> None:
+    """Let terms whose backbones are equal, weights included, use one module.
+
+    Args:
+        terms: loss terms; those without a backbone are left alone.
+    """
+    known: list[Backbone] = []
+    for term in terms:
+        backbone = getattr(term, "backbone", None)
+        if not isinstance(backbone, Backbone):
+            continue
+        same = next((other for other in known if other.equals(backbone)), None)
+        if same is None:
+            known.append(backbone)
+        else:
+            term.backbone = same
 
 
 def _check_weight(weight: Any, term: str) -> float:

@@ -31,6 +31,13 @@ def freeze(module: AnyModule) -> AnyModule:
     return module.eval()
 
 
+def frozen(module: AnyModule) -> AnyModule:
+    """The module itself if it is frozen already, else a frozen copy."""
+    if next(module.parameters(), None) is None:
+        return module
+    return freeze(copy.deepcopy(module))
+
+
 def keep_type(module: nn.Module) -> None:
     """Let a module keep the types that its weights have, whatever the type of the images."""
     for part in module.modules():

@@ -197,10 +197,14 @@ def test_a_term_of_ones_own_on_the_base():
 
     x, y = make_pair()
     bank = losses.MaskBank((3,))
+    bank_before = list(bank.parameters())
     plain, masked = Weighted(reduction="none"), Weighted(masks=bank, reduction="none")
     torch.testing.assert_close(plain(x, y), ((x - y).abs() ** 1.5).mean((1, 2, 3)))
     ((error, mask),) = masked.error_map(x, y)
     torch.testing.assert_close(error, ((mask * (x - y)).abs() ** 1.5).mean(1, keepdim=True))
     torch.testing.assert_close(masked(x, y), error.mean((1, 2, 3)))
+    assert not list(masked.parameters())
+    same = zip(bank.parameters(), bank_before, strict=True)
+    assert all(a is b for a, b in same), "the caller's masks go on training"
     with pytest.raises(ValueError, match=r"expected masks for taps with \(3,\).*got \(4,\)"):
         Weighted(masks=losses.MaskBank((4,)))
