@@ -50,7 +50,7 @@ class VGG(FeatureLoss):
     """Plain perceptual distance on the taps of a backbone.
 
     Args:
-        backbone: "vgg16", "vgg19" or "embedded".
+        backbone: "vgg16", "vgg19", "alexnet" or "embedded".
         taps: which ReLUs to compare; None for all that the weights hold.
         weights: local file of the backbone; None for the published weights.
         pooling: "avg" or "max"; None for the backbone's custom.
@@ -79,7 +79,7 @@ class EVGG(FeatureLoss):
     """E-VGG: the plain distance, counted only where the masks say that an error is visible.
 
     Args:
-        backbone: "vgg16", "vgg19" or "embedded".
+        backbone: "vgg16", "vgg19", "alexnet" or "embedded".
         taps: which ReLUs to compare; None for those that the default masks know, or with masks of
             your own for all that the weights hold.
         weights: local file of the backbone; None for the published weights.
@@ -116,6 +116,8 @@ class EVGG(FeatureLoss):
         compile: bool = False,
     ):
         check_backbone(backbone)
+        if masks is None and backbone not in SHIPPED_MASKS:
+            raise ValueError(f"expected `masks: FILE` for {backbone}, of which none are known")
         if masks is None:
             masks, taps = SHIPPED_MASKS[backbone], taps or MASKED_TAPS.get(backbone)
         masks = resolve(masks)  # before the backbone, which may be a long download

@@ -161,6 +161,7 @@ def test_file_without_a_vgg(tmp_path):
         ),
         ({"name": "embedded", "pooling": "max"}, "fixed taps, pooling and normalisation"),
         ({"name": "embedded", "taps": ["tap1"]}, "fixed taps, pooling and normalisation"),
+        ({"name": "alexnet", "pooling": "avg"}, "alexnet has fixed taps and pooling"),
     ],
 )
 def test_raises(arguments, message):

@@ -158,6 +158,12 @@ def test_shipped_masks_of_vgg19_choose_the_taps():
         EVGG("vgg19", taps=["relu1_2"], weights="random")
 
 
+def test_backbone_without_masks(files):
+    with pytest.raises(ValueError, match="expected `masks: FILE` for alexnet"):
+        EVGG("alexnet", weights="random")
+    assert VGG("alexnet", weights=files / "alexnet.pth").backbone.taps[0] == "relu1"
+
+
 def test_unknown_backbone():
     for term in (VGG, EVGG):
         with pytest.raises(ValueError, match="unknown backbone 'vgg6'.*did you mean 'vgg16'"):
