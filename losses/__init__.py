@@ -3,17 +3,27 @@
 Every term is called as `term(prediction, target)` on (B, 3, H, W) RGB images in [0, 1].
 """
 
-from losses.base import FeatureDistance
-from losses.criterion import TERMS, Criterion, build, build_term
+import warnings
+
+from losses.base import Loss
+from losses.criterion import TERMS, Criterion, build, build_term, register_loss
 from losses.dists import DISTS, EDISTS
-from losses.elpips import ELPIPS
-from losses.enhanced import EnhancedMAE, EnhancedMSE, EnhancedPSNR, EnhancedSSIM
 from losses.features.backbones import Backbone, build_backbone
 from losses.flip import FLIP, EnhancedFLIP
-from losses.lpips import LPIPS
+from losses.lpips import ELPIPS, LPIPS
 from losses.masks import MaskBank, MaskNet, ScalerNetwork, load_masks, load_scaler
 from losses.milo import MILO
-from losses.pixel import MAE, MSE, PSNR, SSIM, Charbonnier
+from losses.pixel import (
+    MAE,
+    MSE,
+    PSNR,
+    SSIM,
+    Charbonnier,
+    EnhancedMAE,
+    EnhancedMSE,
+    EnhancedPSNR,
+    EnhancedSSIM,
+)
 from losses.vgg import EVGG, VGG, FeatureLoss
 
 __all__ = [
@@ -38,8 +48,8 @@ __all__ = [
     "EnhancedMSE",
     "EnhancedPSNR",
     "EnhancedSSIM",
-    "FeatureDistance",
     "FeatureLoss",
+    "Loss",
     "MaskBank",
     "MaskNet",
     "ScalerNetwork",
@@ -48,4 +58,15 @@ __all__ = [
     "build_term",
     "load_masks",
     "load_scaler",
+    "register_loss",
 ]
+
+
+def __getattr__(name: str) -> type[Loss]:
+    """Former names of what is still there."""
+    if name == "FeatureDistance":
+        warnings.warn(
+            "losses.FeatureDistance is called losses.Loss now", DeprecationWarning, stacklevel=2
+        )
+        return Loss
+    raise AttributeError(f"module 'losses' has no attribute {name!r}")

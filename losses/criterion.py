@@ -1,22 +1,35 @@
 """A weighted list of loss terms, as an option file names them, and the values of each."""
 
-import difflib
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar, cast, overload
 
 from torch import Tensor, nn
 
-from losses.base import FeatureDistance, Features, share_backbones
+from losses.base import Features, Loss
 from losses.dists import DISTS, EDISTS
-from losses.elpips import ELPIPS
-from losses.enhanced import EnhancedMAE, EnhancedMSE, EnhancedPSNR, EnhancedSSIM
+from losses.features.backbones import Backbone
 from losses.flip import FLIP, EnhancedFLIP
-from losses.lpips import LPIPS
+from losses.guest import as_term
+from losses.lpips import ELPIPS, LPIPS
 from losses.milo import MILO
-from losses.pixel import MAE, MSE, PSNR, SSIM, Charbonnier
+from losses.naming import import_object, is_import_path, nearest
+from losses.pixel import (
+    MAE,
+    MSE,
+    PSNR,
+    SSIM,
+    Charbonnier,
+    EnhancedMAE,
+    EnhancedMSE,
+    EnhancedPSNR,
+    EnhancedSSIM,
+)
 from losses.vgg import EVGG, VGG
+
+VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+Factory = TypeVar("Factory", bound=Callable[..., nn.Module])
 
 TERMS: dict[str, Callable[..., nn.Module]] = {
     "MAE": MAE,
@@ -40,38 +53,130 @@ TERMS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def _nearest(name: str, known: Sequence[str]) -> str:
-    by_lower = {k.lower(): k for k in known}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=1)
-    return f"; did you mean {by_lower[near[0]]!r}?" if near else ""
+@overload
+def register_loss(name: str) -> Callable[[Factory], Factory]: ...
 
 
-def build_term(type: str, **arguments: Any) -> nn.Module:
+@overload
+def register_loss(name: str, factory: Factory) -> Factory: ...
+
+
+def register_loss(name: str, factory: Any = None) -> Any:
+    """Give a loss of your own a short name, for option files and command lines.
+
+    Args:
+        name: the name; it may not be taken.
+        factory: a class or function that returns a module `(prediction, target)` -> a scalar, or
+            (B,); None to use this as a decorator.
+
+    Returns:
+        The factory.
+
+    Raises:
+        ValueError: the name is taken.
+
+    Example:
+        >>> @register_loss("Bias")
+        ... class Bias(nn.Module):
+        ...     def forward(self, prediction, target):
+        ...         return (prediction - target).mean((1, 2, 3)).abs()
+    """
+    if factory is None:
+        return lambda given: register_loss(name, given)
+    known = TERMS.get(name)
+    if known is not None and _origin(known) != _origin(factory):
+        raise ValueError(f"expected a new name of a loss, got {name!r}, which is {known!r}")
+    TERMS[name] = factory
+    return factory
+
+
+def _origin(factory: Any) -> tuple[object, object]:
+    """Where a class or function is defined: a module that is imported again defines it again."""
+    return getattr(factory, "__module__", None), getattr(factory, "__qualname__", factory)
+
+
+def find_loss(type: str) -> Callable[..., nn.Module]:
+    """Look a loss up by the name that option files use.
+
+    Args:
+        type: a key of TERMS, or an import path, "package.module:Name".
+
+    Raises:
+        ValueError: an unknown name, with the nearest known one, or nothing to import there.
+    """
+    if type in TERMS:
+        return TERMS[type]
+    if not is_import_path(type):
+        raise ValueError(
+            f"unknown loss type {type!r}; known: {', '.join(TERMS)}{nearest(type, TERMS)} "
+            "(a loss of your own: its import path, 'package.module:Name')"
+        )
+    factory = import_object(type)
+    if not callable(factory):
+        raise ValueError(f"loss {type}: expected a class or function, got {factory!r}")
+    return factory
+
+
+def build_term(type: str, **arguments: Any) -> Loss:
     """Build one loss term by the name that option files use.
 
     Args:
-        type: a key of TERMS.
+        type: a key of TERMS, or an import path, "package.module:Name", of a class or function that
+            returns a module `(prediction, target)` -> a scalar, or (B,) values.
         **arguments: arguments of that term.
 
     Returns:
-        A module `term(prediction, target)`.
+        A module `term(prediction, target)`. One that is no `losses.Loss` comes as a
+        `losses.guest.GuestLoss`, which sees to the `reduction` where the factory takes none.
 
     Raises:
         ValueError: unknown term or argument, with the nearest known name.
         FileNotFoundError: weights that the term needs are missing.
     """
-    if type not in TERMS:
-        raise ValueError(
-            f"unknown loss type {type!r}; known: {', '.join(TERMS)}{_nearest(type, tuple(TERMS))}"
-        )
-    known = tuple(inspect.signature(TERMS[type]).parameters)
+    factory = find_loss(type)
+    known, takes_any = _arguments_of(factory)
+    reduction = arguments.get("reduction", "mean")
+    if "reduction" not in known:
+        arguments.pop("reduction", None)
     for name in arguments:
-        if name not in known:
+        if name not in known and not takes_any:
             raise ValueError(
                 f"unknown argument {name!r} of loss {type}; known: {', '.join(known)}"
-                f"{_nearest(name, known)}"
+                f"{nearest(name, known)}"
             )
-    return TERMS[type](**arguments)
+    try:
+        module = factory(**arguments)
+    except TypeError as error:
+        raise ValueError(f"loss {type}: {error}") from error
+    return as_term(module, type, reduction)
+
+
+def _arguments_of(factory: Callable[..., Any]) -> tuple[list[str], bool]:
+    """Names of the arguments that a factory takes, and whether it takes others too."""
+    try:
+        parameters = inspect.signature(factory).parameters
+    except ValueError:  # some classes that are not written in Python have none
+        return [], True
+    named = [name for name, parameter in parameters.items() if parameter.kind not in VARIADIC]
+    return named, any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+
+
+def share_backbones(terms: Iterable[nn.Module]) -> None:
+    """Let terms whose backbones are equal, weights included, use one module.
+
+    Args:
+        terms: loss terms; those without a backbone are left alone.
+    """
+    known: list[Backbone] = []
+    for term in terms:
+        backbone = getattr(term, "backbone", None)
+        if not isinstance(backbone, Backbone):
+            continue
+        same = next((other for other in known if other.equals(backbone)), None)
+        if same is None:
+            known.append(backbone)
+        else:
+            term.backbone = same
 
 
 def _check_weight(weight: Any, term: str) -> float:
@@ -102,7 +207,7 @@ class Criterion(nn.Module):
             raise ValueError(f"expected one weight per term, got {list(weights)} for {list(terms)}")
         self.names = tuple(terms)
         self.weights = dict(weights)
-        self.terms = nn.ModuleList(terms.values())
+        self.terms = nn.ModuleList(as_term(term, name) for name, term in terms.items())
 
     def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Evaluate every term; terms on one backbone share one computation of its features.
@@ -117,15 +222,12 @@ class Criterion(nn.Module):
         """
         total = prediction.new_zeros(())
         values = {}
-        features: dict[nn.Module, Features] = {}
-        for name, term in zip(self.names, self.terms, strict=True):
-            if isinstance(term, FeatureDistance):
-                if term.backbone not in features:
-                    features[term.backbone] = term.features(prediction, target)
-                value = term(prediction, target, features[term.backbone])
-            else:
-                value = term(prediction, target)
-            sign = -1.0 if getattr(term, "higher_is_better", False) else 1.0
+        features: dict[Backbone | None, Features] = {None: ([], [])}
+        for name, term in zip(self.names, cast(Iterable[Loss], self.terms), strict=True):
+            if term.backbone not in features:
+                features[term.backbone] = term.features(prediction, target)
+            value = term(prediction, target, features[term.backbone])
+            sign = -1.0 if term.higher_is_better else 1.0
             total = total + sign * self.weights[name] * value
             values[name] = value.detach()
         return total, values
@@ -140,8 +242,8 @@ def build(
     Args:
         terms: one mapping per term: `type`, optional `weight` (1.0), optional `name` (what it is
             logged as; the type), and the arguments of that term.
-        guests: called as `guests(type=..., **arguments)` for a type that is not in TERMS; returns
-            a term, or None if it does not know the type either.
+        guests: called as `guests(type=..., **arguments)` for a name that is not in TERMS; returns
+            a term, or None if it does not know the name either.
 
     Returns:
         A Criterion, to be called as `criterion(prediction, target) -> (total, {name: value})`.
@@ -169,7 +271,8 @@ def build(
         name = options.pop("name", options["type"])
         if name in built:
             raise ValueError(f"two loss terms are named {name!r}: give one of them another `name`")
-        guest = guests(**options) if guests and options["type"] not in TERMS else None
+        ours = options["type"] in TERMS or is_import_path(options["type"])
+        guest = None if ours or guests is None else guests(**options)
         built[name] = guest if guest is not None else build_term(**options)
         weights[name] = weight
     share_backbones(built.values())

@@ -3,17 +3,19 @@
 Texture (means) and structure (correlations) of the image itself and of five VGG-16 taps with L2
 pooling, weighted per channel by learned alpha and beta. E-DISTS multiplies the image and every tap
 by a visual mask first. Images are compared at the size they have: scoring by the paper's protocol
-means to bring the shorter side to 256 pixels before.
+means to bring the shorter side to 256 pixels before. Both similarities are written as what they
+lack of 1, a mean of squares over the places, which is exactly 0 for equal maps.
 """
 
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from losses.base import FeatureDistance
+from losses.base import Loss, Masking
 from losses.features.backbones import Backbone, build_backbone
 from losses.masks import MaskBank, load_masks
 from losses.weights import load_state_dict, resolve
@@ -22,35 +24,47 @@ STABILISER = 1e-6  # c1 and c2 of the paper
 E_DISTS_MASKS = "E_DISTS"
 
 
-def structure_and_texture(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Similarity of means and of structure, per channel.
+class Statistics(NamedTuple):
+    """What DISTS knows of two maps, channel by channel.
 
     Args:
-        x: (B, C, H, W).
-        y: (B, C, H, W).
+        texture: 1 - similarity of the means, (B, C).
+        around_x: what is around the mean of the first map, (B, C, H, W).
+        around_y: what is around that of the second.
+        variances: of both together, (B, C).
+    """
 
-    Returns:
-        Texture and structure, (B, C) each, at most 1, higher is better; 1 for identical maps.
+    texture: Tensor
+    around_x: Tensor
+    around_y: Tensor
+    variances: Tensor
+
+
+def statistics(x: Tensor, y: Tensor) -> Statistics:
+    """Texture and what structure is computed from, (B, C, H, W) x 2.
+
+    1 - texture = (mean_x - mean_y)^2 / (mean_x^2 + mean_y^2 + c), and
+    1 - structure = mean of (around_x - around_y)^2 / (variance_x + variance_y + c).
 
     Source: arXiv:2004.07728, equations 4 and 5.
     """
     mean_x, mean_y = x.mean((2, 3), keepdim=True), y.mean((2, 3), keepdim=True)
     around_x, around_y = x - mean_x, y - mean_y
-    covariance = (around_x * around_y).mean((2, 3))
+    squares = mean_x.square() + mean_y.square() + STABILISER
+    texture = (mean_x - mean_y).square() / squares
     variances = around_x.square().mean((2, 3)) + around_y.square().mean((2, 3))
-    means = (2 * mean_x * mean_y + STABILISER) / (mean_x.square() + mean_y.square() + STABILISER)
-    return means[:, :, 0, 0], (2 * covariance + STABILISER) / (variances + STABILISER)
+    return Statistics(texture[:, :, 0, 0], around_x, around_y, variances)
 
 
 def shipped_channel_weights() -> Path:
     """File of the learned alpha and beta inside the torchmetrics package, which is not imported."""
-    found = find_spec("torchmetrics")
-    if found is None or found.origin is None:
+    package = find_spec("torchmetrics")
+    if package is None or package.origin is None:
         raise FileNotFoundError(
             "DISTS needs the channel weights that torchmetrics ships: install torchmetrics, or "
             "give `channel_weights: FILE`"
         )
-    return Path(found.origin).parent / "functional/image/dists_models/weights.pt"
+    return Path(package.origin).parent / "functional/image/dists_models/weights.pt"
 
 
 def load_channel_weights(path: str | Path, count: int) -> tuple[Tensor, Tensor]:
@@ -71,7 +85,7 @@ def load_channel_weights(path: str | Path, count: int) -> tuple[Tensor, Tensor]:
     return alpha / total, beta / total
 
 
-class StructureTextureLoss(FeatureDistance):
+class StructureTextureLoss(Loss):
     """DISTS, and E-DISTS when there are masks; at least 0, lower is better, 0 if identical.
 
     Args:
@@ -86,6 +100,10 @@ class StructureTextureLoss(FeatureDistance):
         ValueError: channel weights or masks for other taps.
     """
 
+    masking: Masking = "inputs"
+    alpha: Tensor
+    beta: Tensor
+
     def __init__(
         self,
         backbone: Backbone,
@@ -95,9 +113,9 @@ class StructureTextureLoss(FeatureDistance):
         reduction: str = "mean",
     ):
         super().__init__(backbone, masks, mask_gradient, reduction)
-        count = sum(self.compared_channels(backbone))
+        self.counts = self.compared_channels(backbone)
         path = shipped_channel_weights() if channel_weights is None else channel_weights
-        alpha, beta = load_channel_weights(path, count)
+        alpha, beta = load_channel_weights(path, sum(self.counts))
         self.register_buffer("alpha", alpha, persistent=False)
         self.register_buffer("beta", beta, persistent=False)
 
@@ -110,17 +128,23 @@ class StructureTextureLoss(FeatureDistance):
         """Put the image before its features."""
         return [image, *features]
 
-    def compare(
-        self, x: Sequence[Tensor], y: Sequence[Tensor], masks: Sequence[Tensor | None]
-    ) -> Tensor:
-        """1 - weighted similarity of all channels, (B, C_k, H_k, W_k) each -> (B,)."""
-        pairs = [
-            (a, b) if mask is None else (a * mask, b * mask)
-            for a, b, mask in zip(x, y, masks, strict=True)
-        ]
-        parts = zip(*(structure_and_texture(a, b) for a, b in pairs), strict=True)
-        texture, structure = (torch.cat(part, dim=1) for part in parts)  # (B, sum of C_k)
-        return (self.alpha * (1 - texture) + self.beta * (1 - structure)).sum(1)
+    def error(self, k: int, x: Tensor, y: Tensor) -> Tensor:
+        """Weighted dissimilarity at every place, (B, C_k, H_k, W_k) -> (B, 1, H_k, W_k)."""
+        alpha, beta = self._weights_of(k)
+        texture, around_x, around_y, variances = statistics(x, y)
+        squares = (around_x - around_y).square()
+        structure = torch.einsum("bchw,bc->bhw", squares, beta / (variances + STABILISER))
+        return structure[:, None] + (texture @ alpha).view(-1, 1, 1, 1)
+
+    def mean_error(self, k: int, x: Tensor, y: Tensor) -> Tensor:
+        """The mean of `error`, twice as fast: the squares are those of the variances, and 2 x y."""
+        alpha, beta = self._weights_of(k)
+        texture, around_x, around_y, variances = statistics(x, y)
+        squares = variances - 2 * (around_x * around_y).mean((2, 3))
+        return texture @ alpha + (squares / (variances + STABILISER)) @ beta
+
+    def _weights_of(self, k: int) -> tuple[Tensor, Tensor]:
+        return self.alpha.split(self.counts)[k], self.beta.split(self.counts)[k]
 
 
 def _vgg16_l2(weights: str | Path | None) -> Backbone:

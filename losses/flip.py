@@ -6,16 +6,14 @@ released no mask for it.
 """
 
 import math
-from functools import cache
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from losses import functional
-from losses.enhanced import EnhancedLoss
-from losses.pixel import PixelLoss
+from losses.pixel import EnhancedLoss, PixelLoss, renamed_masks
 
 # Pixels per degree of a 0.7 m wide screen of 3840 pixels at 0.7 m, as in the paper.
 PIXELS_PER_DEGREE = 0.7 * 3840 / 0.7 * math.pi / 180
@@ -26,11 +24,12 @@ FEATURE_WIDTH = 0.082  # degrees, width of an edge that is seen best
 ACHROMATIC, RED_GREEN, BLUE_YELLOW = ((1, 0.0047),), ((1, 0.0053),), ((34.1, 0.04), (13.5, 0.025))
 SRGB_PRIMARIES = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))  # xy of red, green, blue
 D65 = (0.31271, 0.32902)
+Line = tuple[float, ...]
+Matrix = tuple[Line, ...]
 SMALLEST = 1e-8  # a difference below this is none: roots have no slope at 0
 
 
-@cache
-def _rgb_to_xyz() -> tuple[tuple[float, ...], ...]:
+def _rgb_to_xyz() -> Matrix:
     """Rows of the matrix from linear sRGB to XYZ, from the primaries and the white point."""
 
     def xyz(x: float, y: float) -> list[float]:
@@ -38,8 +37,20 @@ def _rgb_to_xyz() -> tuple[tuple[float, ...], ...]:
 
     primaries = torch.tensor([xyz(*p) for p in SRGB_PRIMARIES], dtype=torch.float64).T
     white = torch.tensor(xyz(*D65), dtype=torch.float64)
-    matrix = primaries * torch.linalg.solve(primaries, white)
+    return _rows(primaries * torch.linalg.solve(primaries, white))
+
+
+def _white_to_one(matrix: Tensor) -> Tensor:
+    """Let a matrix to XYZ give XYZ over the XYZ of white."""
+    return matrix / matrix.sum(1, keepdim=True)
+
+
+def _rows(matrix: Tensor) -> Matrix:
     return tuple(tuple(row) for row in matrix.tolist())
+
+
+RGB_TO_XYZ = _rgb_to_xyz()
+XYZ_TO_RGB = _rows(_white_to_one(torch.tensor(RGB_TO_XYZ, dtype=torch.float64)).inverse())
 
 
 def _power(x: Tensor, exponent: float | Tensor, smallest: float = SMALLEST) -> Tensor:
@@ -61,9 +72,7 @@ def _linear_rgb(x: Tensor) -> Tensor:
 
 def _relative_xyz(linear: Tensor) -> Tensor:
     """Linear RGB (B, 3, H, W) -> XYZ over the XYZ of white."""
-    matrix = linear.new_tensor(_rgb_to_xyz())
-    matrix = matrix / matrix.sum(1, keepdim=True)
-    return torch.einsum("ij,bjhw->bihw", matrix, linear)
+    return torch.einsum("ij,bjhw->bihw", _white_to_one(linear.new_tensor(RGB_TO_XYZ)), linear)
 
 
 def _opponent(linear: Tensor) -> Tensor:
@@ -75,9 +84,7 @@ def _opponent(linear: Tensor) -> Tensor:
 def _opponent_to_linear(color: Tensor) -> Tensor:
     y = (color[:, 0] + 16) / 116
     xyz = torch.stack([color[:, 1] / 500 + y, y, y - color[:, 2] / 200], dim=1)
-    matrix = color.new_tensor(_rgb_to_xyz(), dtype=torch.float64)
-    inverse = torch.linalg.inv(matrix / matrix.sum(1, keepdim=True)).to(color.dtype)
-    return torch.einsum("ij,bjhw->bihw", inverse, xyz)
+    return torch.einsum("ij,bjhw->bihw", color.new_tensor(XYZ_TO_RGB), xyz)
 
 
 def _hunt_lab(linear: Tensor) -> Tensor:
@@ -101,38 +108,37 @@ def _repeat_edges(x: Tensor, width: int) -> Tensor:
     return x
 
 
-def _separable(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+def _separable(x: Tensor, rows: Sequence[Line], columns: Sequence[Line]) -> Tensor:
     """Filter channel c of (B, C, H, W) by rows[c] downwards and columns[c] across; edges repeat."""
-    count, size = rows.shape
+    count, size = len(rows), len(rows[0])
     x = _repeat_edges(x, size // 2)
-    x = F.conv2d(x, rows.to(x).view(count, 1, size, 1), groups=count)
-    return F.conv2d(x, columns.to(x).view(count, 1, 1, size), groups=count)
+    x = F.conv2d(x, x.new_tensor(rows).view(count, 1, size, 1), groups=count)
+    return F.conv2d(x, x.new_tensor(columns).view(count, 1, 1, size), groups=count)
 
 
-@cache
-@torch.inference_mode(False)  # what is kept may be used in training
-def _sensitivity_filters(pixels_per_degree: float) -> tuple[Tensor, Tensor]:
+def _sensitivity_filters(pixels_per_degree: float) -> tuple[tuple[Line, ...], Line]:
     """Rows of four separable Gaussians (A, RG, and two of BY), and the share of each."""
     widest = max(b for _, b in ACHROMATIC + RED_GREEN + BLUE_YELLOW)
     radius = math.ceil(3 * math.sqrt(widest / (2 * math.pi**2)) * pixels_per_degree)
-    degrees = torch.arange(-radius, radius + 1, dtype=torch.float64) / pixels_per_degree
-    rows, shares = [], []
+    degrees = [step / pixels_per_degree for step in range(-radius, radius + 1)]
+    rows: list[Line] = []
+    shares: list[float] = []
     for gaussians in (ACHROMATIC, RED_GREEN, BLUE_YELLOW):
-        lines = [torch.exp(-(math.pi**2) * degrees.square() / b) for _, b in gaussians]
+        lines = [[math.exp(-(math.pi**2) * d**2 / b) for d in degrees] for _, b in gaussians]
         sums = [
-            a * math.sqrt(math.pi / b) * line.sum().square()
+            a * math.sqrt(math.pi / b) * sum(line) ** 2
             for (a, b), line in zip(gaussians, lines, strict=True)
         ]
-        rows += [line / line.sum() for line in lines]
-        shares += [s / sum(sums) for s in sums]
-    return torch.stack(rows), torch.stack(shares)
+        rows += [tuple(value / sum(line) for value in line) for line in lines]
+        shares += [part / sum(sums) for part in sums]
+    return tuple(rows), tuple(shares)
 
 
 def _seen_color(opponent: Tensor, pixels_per_degree: float) -> Tensor:
     """What the eye resolves of a YCxCz image, as Hunt-adjusted CIELAB."""
     rows, shares = _sensitivity_filters(pixels_per_degree)
     four = opponent[:, [0, 1, 2, 2]]
-    blurred = _separable(four, rows, rows) * shares.to(four).view(1, 4, 1, 1)
+    blurred = _separable(four, rows, rows) * four.new_tensor(shares).view(1, 4, 1, 1)
     color = torch.cat([blurred[:, :2], blurred[:, 2:].sum(1, keepdim=True)], dim=1)
     return _hunt_lab(_opponent_to_linear(color).clamp(0, 1))
 
@@ -154,29 +160,29 @@ def _color_error(x: Tensor, y: Tensor, pixels_per_degree: float) -> Tensor:
     return torch.where(error < knee, error * KNEE_OUT / knee, above)
 
 
-@cache
-@torch.inference_mode(False)  # what is kept may be used in training
-def _feature_filters(pixels_per_degree: float) -> tuple[Tensor, Tensor, Tensor]:
+def _feature_filters(pixels_per_degree: float) -> tuple[Line, Line, Line]:
     """Lines of a Gaussian, an edge detector and a point detector; halves of each sign sum to 1."""
     deviation = 0.5 * FEATURE_WIDTH * pixels_per_degree
     radius = math.ceil(3 * deviation)
-    place = torch.arange(-radius, radius + 1, dtype=torch.float64)
-    gauss = torch.exp(-0.5 * (place / deviation).square())
+    places = range(-radius, radius + 1)
+    gauss = [math.exp(-0.5 * (place / deviation) ** 2) for place in places]
 
-    def balanced(line: Tensor) -> Tensor:
-        above, below = line.clamp_min(0), line.clamp_max(0)
-        return above / above.sum() - below / below.sum()
+    def balanced(line: list[float]) -> Line:
+        above = sum(value for value in line if value > 0)
+        below = -sum(value for value in line if value < 0)
+        return tuple(value / (above if value > 0 else below) for value in line)
 
-    point = ((place / deviation).square() - 1) * gauss
-    return gauss / gauss.sum(), balanced(-place * gauss), balanced(point)
+    edge = balanced([-place * value for place, value in zip(places, gauss, strict=True)])
+    squares = [(place / deviation) ** 2 - 1 for place in places]
+    point = balanced([square * value for square, value in zip(squares, gauss, strict=True)])
+    return tuple(value / sum(gauss) for value in gauss), edge, point
 
 
 def _feature_strengths(lightness: Tensor, pixels_per_degree: float) -> tuple[Tensor, Tensor]:
     """How strong edges and points are in a (B, 1, H, W) lightness in [0, 1]."""
-    gauss, *detectors = _feature_filters(pixels_per_degree)
-    lines = torch.stack([gauss, detectors[0], gauss, detectors[1]])  # down, for four filters
-    across = torch.stack([detectors[0], gauss, detectors[1], gauss])
-    answers = _separable(lightness.expand(-1, 4, -1, -1), lines, across)
+    gauss, edge_line, point_line = _feature_filters(pixels_per_degree)
+    down, across = (gauss, edge_line, gauss, point_line), (edge_line, gauss, point_line, gauss)
+    answers = _separable(lightness.expand(-1, 4, -1, -1), down, across)
     by_kind = answers.unflatten(1, (2, 2))  # (B, edge or point, across or down, H, W)
     edge, point = _length(by_kind, 2).split(1, dim=1)
     return edge, point
@@ -238,35 +244,34 @@ class FLIP(PixelLoss):
         super().__init__(reduction)
         self.pixels_per_degree = check_pixels_per_degree(pixels_per_degree)
 
-    def per_image(self, x: Tensor, y: Tensor) -> Tensor:
-        """FLIP per image."""
-        return flip(x, y, self.pixels_per_degree)
+    def error(self, k: int, x: Tensor, y: Tensor) -> Tensor:
+        """FLIP at every pixel."""
+        return flip_map(x, y, self.pixels_per_degree)
 
 
-class EnhancedFLIP(EnhancedLoss):
+class EnhancedFLIP(EnhancedLoss, FLIP):
     """E-FLIP: mean(M * FLIP map), in [0, 1], lower is better, 0 for identical images.
 
     No mask was released for it: the default is this project's pixel mask, trained for E-MAE.
 
     Args:
-        weights: mask file, or a name of the weights manifest; None for the shipped pixel mask.
+        masks: mask file, or a name of the weights manifest; None for the shipped pixel mask.
         order: how the pair is concatenated for the mask network.
         mask_gradient: whether gradients also flow through the mask to the prediction.
         pixels_per_degree: pixels per degree of visual angle.
         reduction: "mean", "sum" or "none" over the batch.
+        weights: the former name of `masks`.
     """
 
     def __init__(
         self,
-        weights: str | Path | None = None,
+        masks: str | Path | None = None,
         order: str = "reference_first",
         mask_gradient: bool = False,
         pixels_per_degree: float = PIXELS_PER_DEGREE,
         reduction: str = "mean",
+        weights: str | Path | None = None,
     ):
-        super().__init__(weights, order, mask_gradient, reduction)
+        masks = renamed_masks(masks, weights, "EnhancedFLIP")
+        super().__init__(masks, order, mask_gradient, reduction)
         self.pixels_per_degree = check_pixels_per_degree(pixels_per_degree)
-
-    def compare(self, mask: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        """Mean masked FLIP per image."""
-        return functional.masked_mean(flip_map(x, y, self.pixels_per_degree), mask)

@@ -1,8 +1,7 @@
-"""Pixel distances as pure functions: two image batches in, one value per image out.
+"""Pixel distances as pure functions: two image batches in, one value per image or pixel out.
 
-SSIM follows Wang et al. 2004 (doi:10.1109/TIP.2003.819861). `ssim_map_same` is the variant of
-"Enhancing image quality prediction with self-supervised visual masking" (arXiv:2305.19858): zero
-padding to full size and a floor inside the standard deviations.
+SSIM follows Wang et al. 2004 (doi:10.1109/TIP.2003.819861). It is written with the moments of the
+difference of the two images: equal to the usual form, and exact where they are almost equal.
 """
 
 import torch
@@ -10,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 C1, C2 = 0.01**2, 0.03**2  # SSIM's stabilisers for a data range of 1
+WINDOW = 11  # side of SSIM's Gaussian window
 PSNR_CEILING = 1e-12  # added to the mean squared error: identical images give 120 dB, not inf
 
 
@@ -19,7 +19,7 @@ def at_least_float32(x: Tensor) -> Tensor:
 
 
 def check_pair(prediction: Tensor, target: Tensor, channels: int | None = None) -> None:
-    """Raise ValueError unless both are floating (B, C, H, W) tensors of one shape.
+    """Raise ValueError unless both are floating (B, C, H, W) tensors of one shape, not empty.
 
     Args:
         prediction: (B, C, H, W).
@@ -41,6 +41,8 @@ def check_pair(prediction: Tensor, target: Tensor, channels: int | None = None) 
         )
     if channels is not None and prediction.shape[1] != channels:
         raise ValueError(f"expected {channels} channels, got {prediction.shape[1]}")
+    if 0 in prediction.shape:
+        raise ValueError(f"expected one image or more, got an empty {tuple(prediction.shape)}")
 
 
 def check_side(x: Tensor, least: int, user: str) -> None:
@@ -63,40 +65,48 @@ def reduce(per_image: Tensor, reduction: str) -> Tensor:
     """Turn (B,) values into their mean, their sum, or leave them ("none")."""
     if check_reduction(reduction) == "none":
         return per_image
-    return getattr(per_image, reduction)()
+    return per_image.mean() if reduction == "mean" else per_image.sum()
 
 
-def masked_mean(error: Tensor, mask: Tensor | None) -> Tensor:
-    """Mean over channels and pixels of the error, weighted by a visual mask.
-
-    Args:
-        error: (B, C, H, W), not negative.
-        mask: (B, 1, H, W) in [0, 1], or None for a plain mean.
-
-    Returns:
-        (B,). The mask multiplies the error; the count of pixels stays the divisor.
-    """
-    return (error if mask is None else error * mask).mean((1, 2, 3))
+def mean_over_channels(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, 1, H, W)."""
+    # not `mean`, whose gradient fills memory for every channel
+    return x if x.shape[1] == 1 else x.sum(1, keepdim=True) / x.shape[1]
 
 
-def channel_sum_of_errors(x: Tensor, y: Tensor) -> Tensor:
-    """Sum over channels of |x - y|, (B, C, H, W) x 2 -> (B, 1, H, W), in one pass over memory."""
-    return F.l1_loss(x, y, reduction="none").sum(1, keepdim=True)
+def absolute_error(x: Tensor, y: Tensor) -> Tensor:
+    """|x - y| of every value, (B, C, H, W) x 2 -> (B, C, H, W)."""
+    return F.l1_loss(x, y, reduction="none")
+
+
+def squared_error(x: Tensor, y: Tensor) -> Tensor:
+    """(x - y)^2 of every value, (B, C, H, W) x 2 -> (B, C, H, W)."""
+    return (x - y).square()
+
+
+def charbonnier_error(x: Tensor, y: Tensor, eps: float = 1e-3) -> Tensor:
+    """sqrt((x - y)^2 + eps^2) of every value, (B, C, H, W) x 2 -> (B, C, H, W)."""
+    return (squared_error(x, y) + eps**2).sqrt()
 
 
 def mae(x: Tensor, y: Tensor) -> Tensor:
     """Mean absolute error per image, (B, C, H, W) x 2 -> (B,), in [0, 1], lower is better."""
-    return (x - y).abs().mean((1, 2, 3))
+    return absolute_error(x, y).mean((1, 2, 3))
 
 
 def mse(x: Tensor, y: Tensor) -> Tensor:
     """Mean squared error per image, (B, C, H, W) x 2 -> (B,), in [0, 1], lower is better."""
-    return (x - y).square().mean((1, 2, 3))
+    return squared_error(x, y).mean((1, 2, 3))
 
 
 def charbonnier(x: Tensor, y: Tensor, eps: float = 1e-3) -> Tensor:
     """Charbonnier distance per image: mean of sqrt(d^2 + eps^2) (Charbonnier et al. 1994)."""
-    return ((x - y).square() + eps**2).sqrt().mean((1, 2, 3))
+    return charbonnier_error(x, y, eps).mean((1, 2, 3))
+
+
+def decibels(mse: Tensor, data_range: float = 1.0) -> Tensor:
+    """PSNR in dB of mean squared errors, higher is better, at most 120 dB."""
+    return -10 * torch.log10(mse / data_range**2 + PSNR_CEILING)
 
 
 def psnr(x: Tensor, y: Tensor, data_range: float = 1.0) -> Tensor:
@@ -110,10 +120,10 @@ def psnr(x: Tensor, y: Tensor, data_range: float = 1.0) -> Tensor:
     Returns:
         (B,) in dB.
     """
-    return -10 * torch.log10(mse(x, y) / data_range**2 + PSNR_CEILING)
+    return decibels(mse(x, y), data_range)
 
 
-def gaussian_window(size: int = 11, sigma: float = 1.5, like: Tensor | None = None) -> Tensor:
+def gaussian_window(size: int = WINDOW, sigma: float = 1.5, like: Tensor | None = None) -> Tensor:
     """Return a (size,) Gaussian that sums to 1, on the device and in the type of `like`."""
     position = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
     window = torch.exp(-0.5 * (position / sigma).square())
@@ -131,11 +141,34 @@ def gaussian_blur(x: Tensor, window: Tensor, padding: int = 0) -> Tensor:
     return F.conv2d(x, columns, padding=(0, padding), groups=channels)
 
 
-def _local_moments(x: Tensor, y: Tensor, padding: int) -> tuple[Tensor, ...]:
-    window = gaussian_window(like=x)
-    stacked = torch.cat([x, y, x * x, y * y, x * y], dim=1)
-    mean_x, mean_y, xx, yy, xy = gaussian_blur(stacked, window, padding).chunk(5, dim=1)
-    return mean_x, mean_y, xx - mean_x**2, yy - mean_y**2, xy - mean_x * mean_y
+def dissimilarity(x: Tensor, y: Tensor, padding: int = 0) -> Tensor:
+    """1 - SSIM at every place: 11x11 Gaussian of 1.5.
+
+    SSIM = (1 - l) (1 - s), with l = (mean_x - mean_y)^2 / (mean_x^2 + mean_y^2 + C1) and
+    s = variance of (x - y) / (variance_x + variance_y + C2).
+
+    Args:
+        x: (B, C, H, W) in [0, 1], without padding at least 11 pixels on each side.
+        y: (B, C, H, W) in [0, 1].
+        padding: zeros around the images; 0 compares the valid region, 5 all of it, as E-SSIM does.
+
+    Returns:
+        (B, C, H + 2 padding - 10, W + 2 padding - 10) in [0, 2], lower is better; exactly 0 where
+        the images are identical.
+
+    Raises:
+        ValueError: a side is shorter than the window.
+    """
+    check_side(x, WINDOW - 2 * padding, "SSIM")
+    stacked = torch.cat([x, y, x * x + y * y, (x - y).square()], dim=1)
+    moments = gaussian_blur(stacked, gaussian_window(like=x), padding).chunk(4, dim=1)
+    mean_x, mean_y, squares, squares_of_difference = moments
+    squared_means = mean_x * mean_x + mean_y * mean_y
+    squared_mean_difference = (mean_x - mean_y).square()
+    variances = (squares - squared_means).clamp_min(0)
+    luminance = squared_mean_difference / (squared_means + C1)
+    structure = (squares_of_difference - squared_mean_difference).clamp_min(0) / (variances + C2)
+    return luminance + structure - luminance * structure
 
 
 def ssim(x: Tensor, y: Tensor) -> Tensor:
@@ -151,27 +184,4 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
     Raises:
         ValueError: a side is shorter than the window.
     """
-    check_side(x, 11, "SSIM")
-    mean_x, mean_y, var_x, var_y, cov = _local_moments(x, y, padding=0)
-    luminance = (2 * mean_x * mean_y + C1) / (mean_x**2 + mean_y**2 + C1)
-    return (luminance * (2 * cov + C2) / (var_x + var_y + C2)).mean((1, 2, 3))
-
-
-def ssim_map_same(x: Tensor, y: Tensor, floor: float = 1e-5) -> Tensor:
-    """SSIM at every pixel as E-SSIM uses it: luminance * contrast * structure, zero padding.
-
-    Args:
-        x: (B, C, H, W) in [0, 1].
-        y: (B, C, H, W) in [0, 1].
-        floor: added to the variances before the square root.
-
-    Returns:
-        (B, C, H, W), higher is better.
-    """
-    mean_x, mean_y, var_x, var_y, cov = _local_moments(x, y, padding=5)
-    dev_x = (var_x.clamp_min(0) + floor).sqrt()
-    dev_y = (var_y.clamp_min(0) + floor).sqrt()
-    luminance = (2 * mean_x * mean_y + C1) / (mean_x**2 + mean_y**2 + C1)
-    contrast = (2 * dev_x * dev_y + C2) / (dev_x**2 + dev_y**2 + C2)
-    structure = (cov + C2 / 2) / (dev_x * dev_y + C2 / 2)
-    return luminance * contrast * structure
+    return 1 - dissimilarity(x, y).mean((1, 2, 3))

@@ -1,142 +1,177 @@
-"""LPIPS (Zhang et al. 2018, arXiv:1801.03924) through the authors' package, for [0, 1] images.
+"""LPIPS (Zhang et al. 2018, arXiv:1801.03924), and with visual masks E-LPIPS (arXiv:2305.19858).
 
-The package ships the learned linear layers; the backbone comes from torchvision. Random weights
-are never used in its place.
+One distance of unit-length features, on AlexNet or VGG-16, for images in [0, 1]. The learned
+channel weights (version 0.1) come from the files of the `lpips` package, whose values it gives;
+the backbone from torchvision. Random weights are never used in their place.
 """
 
-import contextlib
-import io
-import urllib.request
-import warnings
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import urlparse
 
 import torch
-from torch import Tensor, nn
+import torch.nn.functional as F
+from torch import Tensor
 
-from losses import functional
-from losses.masks import follow, freeze
-from losses.weights import load_state_dict
+from losses.base import Loss, Masking
+from losses.features.backbones import Backbone, build_backbone
+from losses.features.published import torchvision_file
+from losses.masks import MaskBank, load_masks
+from losses.weights import load_state_dict, resolve
 
-BACKBONE_URLS = {
-    "alex": "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
-    "vgg": "https://download.pytorch.org/models/vgg16-397923af.pth",
-}
-MIN_SIDES = {"alex": 31, "vgg": 16}  # the last pool of a smaller image would have no pixel
-
-
-def backbone_file(net: str) -> Path:
-    """Where torchvision keeps the weights of LPIPS's backbone, whether they are there or not."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(BACKBONE_URLS[net]).path).name
+BACKBONES = {"alex": "alexnet", "vgg": "vgg16"}  # by the names of the lpips package
+E_LPIPS_MASKS = "E_LPIPS"
+FLOOR = 1e-20  # under the root of a length: the gradient stays finite where all features are 0
 
 
-def find_backbone(net: str, weights: str | Path | None, timeout: float = 5.0) -> Path:
-    """Return the backbone's file: the given one, the cached one, or a fresh download.
+def unit_length(x: Tensor) -> Tensor:
+    """Scale the channels of every pixel to length 1; all zeros stay zeros, (B, C, H, W)."""
+    return x * (x.square().sum(1, keepdim=True) + FLOOR).rsqrt()
+
+
+def load_linear_weights(path: str | Path | None = None, net: str = "vgg") -> list[Tensor]:
+    """Read the learned channel weights of LPIPS, one (C_k,) per tap.
+
+    Args:
+        path: a file with the keys `lin0.model.1.weight`, ...; None for the lpips package's own.
+        net: "alex" or "vgg": which of the package's.
 
     Raises:
-        FileNotFoundError: it cannot be had; the message says which file goes where.
+        FileNotFoundError: the package or the file is missing.
+        ValueError: not such a file.
     """
-    if weights is not None:
-        path = Path(weights).expanduser()
-        if not path.is_file():
-            raise FileNotFoundError(f"LPIPS backbone {path} does not exist")
-        return path
-    path = backbone_file(net)
-    if path.is_file():
-        return path
-    url = BACKBONE_URLS[net]
+    if path is None:
+        package = find_spec("lpips")
+        if package is None or package.origin is None:
+            raise FileNotFoundError("LPIPS needs the channel weights of the lpips package")
+        path = Path(package.origin).parent / f"weights/v0.1/{net}.pth"
+    state = load_state_dict(path)
+    names = sorted(name for name in state if name.startswith("lin"))
+    if not names:
+        raise ValueError(f"{path}: expected LPIPS weights (lin0.model.1.weight, ...), got none")
+    return [state[name].flatten() for name in names]
+
+
+def lpips_backbone(net: str, weights: str | Path | None = None) -> Backbone:
+    """Build the backbone of LPIPS, with its max-pools and ImageNet normalisation.
+
+    Args:
+        net: "alex" or "vgg".
+        weights: torchvision's file; None for the one in torch hub's cache, downloaded once.
+
+    Raises:
+        FileNotFoundError: the weights cannot be had; the message says which file goes where.
+        ValueError: an unknown net, or a file that is not this backbone.
+    """
+    if net not in BACKBONES:
+        raise ValueError(f"expected net in {tuple(BACKBONES)}, got {net!r}")
+    name = BACKBONES[net]
+    if weights is None:
+        weights = torchvision_file(name)
+    elif not Path(weights).expanduser().is_file():
+        raise FileNotFoundError(f"LPIPS backbone {weights} does not exist")
     try:
-        urllib.request.urlopen(url, timeout=timeout).close()  # noqa: S310  # fail fast offline
-        torch.hub.load_state_dict_from_url(url, progress=False, check_hash=True)
-    except (OSError, RuntimeError) as error:
-        raise FileNotFoundError(
-            f"LPIPS needs torchvision's weights {path.name}, which could not be downloaded "
-            f"({type(error).__name__}): put {url} into torch hub's folder checkpoints/, or give "
-            "`weights: FILE`"
-        ) from error
-    return path
+        return build_backbone(name, weights=weights, pooling="max", normalize=True)
+    except ValueError as error:
+        raise ValueError(f"{weights}: expected torchvision weights of {net}: {error}") from error
 
 
-class LPIPS(nn.Module):
+class UnitFeatureLoss(Loss):
+    """LPIPS: squared difference of unit-length features, with masks E-LPIPS.
+
+    value = sum over taps k of mean_hw(sum over channels of w_k * (M_k * (difference))^2); at least
+    0, lower is better, 0 for identical images. The masks read the unit-length features.
+
+    Args:
+        backbone: AlexNet or VGG-16 with its max-pools and ImageNet normalisation.
+        linear: channel weights, (C_k,) per tap.
+        masks: one mask per tap, or None.
+        mask_gradient: whether gradients also flow through the masks to the prediction.
+        reduction: "mean", "sum" or "none" over the batch.
+
+    Raises:
+        ValueError: channel weights or masks for other taps.
+    """
+
+    masking: Masking = "difference"
+    linear: Tensor
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        linear: Sequence[Tensor],
+        masks: MaskBank | None = None,
+        mask_gradient: bool = False,
+        reduction: str = "mean",
+    ):
+        super().__init__(backbone, masks, mask_gradient, reduction)
+        self.counts = tuple(len(w) for w in linear)
+        if self.counts != backbone.channels:
+            raise ValueError(f"expected channel weights for {backbone.channels}, got {self.counts}")
+        self.min_side = backbone.min_side
+        self.register_buffer("linear", torch.cat(list(linear)), persistent=False)
+
+    def prepare(self, image: Tensor, features: Sequence[Tensor]) -> list[Tensor]:
+        """Scale the features of every pixel to length 1."""
+        return [unit_length(feature) for feature in features]
+
+    def error(self, k: int, x: Tensor, y: Tensor) -> Tensor:
+        """Weighted sum of squared differences, (B, C_k, H_k, W_k) -> (B, 1, H_k, W_k)."""
+        weights = self.linear.split(self.counts)[k]
+        return F.conv2d((x - y).square(), weights.view(1, -1, 1, 1))  # four times as fast as einsum
+
+
+class LPIPS(UnitFeatureLoss):
     """LPIPS distance, lower is better, 0 for identical images.
 
     Args:
         net: "alex" (the one that papers report) or "vgg".
         weights: torchvision's file of the backbone; None to use the cached or downloaded one.
         reduction: "mean", "sum" or "none" over the batch.
+        linear: file of the channel weights; None for the lpips package's own.
 
     Raises:
         ValueError: an unknown net, or a file that is not this backbone.
         FileNotFoundError: the backbone's weights cannot be had.
     """
 
-    higher_is_better = False
+    def __init__(
+        self,
+        net: str = "alex",
+        weights: str | Path | None = None,
+        reduction: str = "mean",
+        linear: str | Path | None = None,
+    ):
+        backbone = lpips_backbone(net, weights)
+        super().__init__(backbone, load_linear_weights(linear, net), reduction=reduction)
+
+
+class ELPIPS(UnitFeatureLoss):
+    """E-LPIPS: LPIPS-VGG, counted only where the masks say that an error is visible.
+
+    Args:
+        weights: local file of VGG-16 (torchvision's names); None for the published weights.
+        masks: mask file; None for the authors' E_LPIPS (your own copy, or fetched).
+        linear: file of the channel weights; None for the lpips package's own.
+        order: how the pair is concatenated for the masks.
+        mask_gradient: whether gradients also flow through the masks.
+        reduction: "mean", "sum" or "none" over the batch.
+
+    Raises:
+        FileNotFoundError: weights or masks are not on this machine.
+        ValueError: masks for something else.
+    """
 
     def __init__(
-        self, net: str = "alex", weights: str | Path | None = None, reduction: str = "mean"
+        self,
+        weights: str | Path | None = None,
+        masks: str | Path | None = None,
+        linear: str | Path | None = None,
+        order: str = "reference_first",
+        mask_gradient: bool = False,
+        reduction: str = "mean",
     ):
-        super().__init__()
-        if net not in BACKBONE_URLS:
-            raise ValueError(f"expected net in {tuple(BACKBONE_URLS)}, got {net!r}")
-        self.reduction = functional.check_reduction(reduction)
-        path = find_backbone(net, weights)
-        self.min_side = MIN_SIDES[net]
-        self.network = freeze(_build(net, load_state_dict(path), path))
-
-    def train(self, mode: bool = True) -> "LPIPS":
-        """Stay in evaluation mode: the network is frozen."""
-        return super().train(False)
-
-    def features(self, image: Tensor) -> list[Tensor]:
-        """Feature maps of (B, 3, H, W) RGB in [0, 1] with unit length over the channels."""
-        from lpips import normalize_tensor  # imports torchvision, as `_build` did
-
-        with torch.autocast(image.device.type, enabled=False):
-            image = functional.at_least_float32(image)
-            follow(self, image)
-            maps = self.network.net(self.network.scaling_layer(2 * image - 1))
-            return [normalize_tensor(one) for one in maps]
-
-    def forward(
-        self, prediction: Tensor, target: Tensor, of_target: Sequence[Tensor] | None = None
-    ) -> Tensor:
-        """Compare a batch with its target.
-
-        Args:
-            prediction: (B, 3, H, W), RGB in [0, 1].
-            target: (B, 3, H, W), RGB in [0, 1].
-            of_target: what `features` returned for the target, where it is known.
-
-        Returns:
-            A scalar, or (B,) with reduction "none".
-
-        Raises:
-            ValueError: shapes differ, or images too small for the network.
-        """
-        functional.check_pair(prediction, target, channels=3)
-        functional.check_side(prediction, self.min_side, "LPIPS")
-        of_prediction = self.features(prediction)
-        if of_target is None:
-            with torch.no_grad():
-                of_target = self.features(target.to(of_prediction[0].dtype))
-        with torch.autocast(prediction.device.type, enabled=False):
-            layers = zip(self.network.lins, of_prediction, of_target, strict=True)
-            value = sum(layer((x - y) ** 2).mean((1, 2, 3)) for layer, x, y in layers)
-        return functional.reduce(value, self.reduction)
-
-
-def _build(net: str, state: dict[str, Tensor], path: Path) -> nn.Module:
-    """Build the package's network without its own download, then fill in the backbone by name."""
-    import lpips  # imports torchvision: only those who use LPIPS wait for it
-
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        network = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
-    own = network.net.state_dict()  # slice1.0.weight, ...: torchvision's index is the last number
-    try:
-        filled = {key: state[f"features.{key.split('.', 1)[1]}"] for key in own}
-        network.net.load_state_dict(filled)
-    except (KeyError, RuntimeError) as error:
-        raise ValueError(f"{path}: expected torchvision weights of {net}: {error}") from error
-    return network
+        file = resolve(E_LPIPS_MASKS if masks is None else masks)  # before a long download
+        backbone = build_backbone("vgg16", weights=weights, pooling="max", normalize=True)
+        bank = load_masks(file, backbone.channels, order)
+        super().__init__(backbone, load_linear_weights(linear), bank, mask_gradient, reduction)

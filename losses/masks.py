@@ -12,27 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from losses.frozen import freeze
 from losses.weights import load_state_dict
 
 ORDERS = ("reference_first", "distorted_first")
-
-
-def freeze(module: nn.Module) -> nn.Module:
-    """Freeze for good: no gradients to weights, evaluation mode. Returns the module."""
-    return module.requires_grad_(False).eval()
-
-
-def follow(module: nn.Module, like: Tensor) -> nn.Module:
-    """Move a module to the device and type of a tensor, and return it.
-
-    Nothing is touched where both agree already: inside `torch.func` a moved weight would belong to
-    the transform and not outlive it. What is moved in inference mode can be trained with later.
-    """
-    tensors = [*module.parameters(), *module.buffers()]
-    if any(t.device != like.device or t.dtype != like.dtype for t in tensors):
-        with torch.inference_mode(False):
-            module.to(device=like.device, dtype=like.dtype)
-    return module
 
 
 class MaskNet(nn.Module):
@@ -62,13 +45,43 @@ class MaskNet(nn.Module):
         together, and no gradient is computed for a map that needs none.
         """
         conv, relu = self.conv1
+        assert isinstance(conv, nn.Conv2d)
         half = first.shape[1]
         hidden = F.conv2d(first, conv.weight[:, :half], conv.bias, padding=1)
         hidden = hidden + F.conv2d(second, conv.weight[:, half:], padding=1)
         return self.conv3(self.conv2(relu(hidden)))
 
 
-class MaskBank(nn.Module):
+class VisualMasks(nn.Module):
+    """A network that answers masks; what `losses.base.Loss` asks of one.
+
+    Args:
+        channels: channels of each compared map; (3,) for images.
+    """
+
+    def __init__(self, channels: Sequence[int]):
+        super().__init__()
+        self.channels = tuple(channels)
+
+    def mask(self, k: int, reference: Tensor, distorted: Tensor) -> Tensor:
+        """Mask of map k (from 0): two (B, C_k, H, W) -> (B, 1, H, W), not negative."""
+        raise NotImplementedError
+
+    def forward(self, reference: Sequence[Tensor], distorted: Sequence[Tensor]) -> list[Tensor]:
+        """Masks of all maps.
+
+        Args:
+            reference: maps of the reference, (B, C_k, H_k, W_k) each.
+            distorted: maps of the distorted image, the same shapes.
+
+        Returns:
+            One (B, 1, H_k, W_k) per map.
+        """
+        pairs = zip(reference, distorted, strict=True)
+        return [self.mask(k, ref, dist) for k, (ref, dist) in enumerate(pairs)]
+
+
+class MaskBank(VisualMasks):
     """One mask network per tap, named `mask_finder_1`, `mask_finder_2`, ... as in released files.
 
     Args:
@@ -80,10 +93,9 @@ class MaskBank(nn.Module):
     """
 
     def __init__(self, channels: Sequence[int], order: str = "reference_first"):
-        super().__init__()
+        super().__init__(channels)
         if order not in ORDERS:
             raise ValueError(f"expected order in {ORDERS}, got {order!r}")
-        self.channels = tuple(channels)
         self.order = order
         for k, count in enumerate(self.channels, start=1):
             self.add_module(f"mask_finder_{k}", MaskNet(2 * count))
@@ -93,20 +105,9 @@ class MaskBank(nn.Module):
         pair = [reference, distorted]
         if self.order == "distorted_first":
             pair.reverse()
-        return self.get_submodule(f"mask_finder_{k + 1}").of_pair(*pair)
-
-    def forward(self, reference: Sequence[Tensor], distorted: Sequence[Tensor]) -> list[Tensor]:
-        """Masks of all taps.
-
-        Args:
-            reference: features of the reference, (B, C_k, H_k, W_k) each.
-            distorted: features of the distorted image, the same shapes.
-
-        Returns:
-            One (B, 1, H_k, W_k) in [0, 1] per tap.
-        """
-        pairs = zip(reference, distorted, strict=True)
-        return [self.mask(k, ref, dist) for k, (ref, dist) in enumerate(pairs)]
+        finder = self.get_submodule(f"mask_finder_{k + 1}")
+        assert isinstance(finder, MaskNet)
+        return finder.of_pair(*pair)
 
 
 class ScalerNetwork(nn.Module):
@@ -130,10 +131,10 @@ class ScalerNetwork(nn.Module):
 
 def _channels_in(state: dict[str, Tensor]) -> tuple[int, ...]:
     """Channels of each tap that a released mask file was trained for."""
-    found = []
-    while (key := f"mask_finder_{len(found) + 1}.conv1.0.weight") in state:
-        found.append(state[key].shape[1] // 2)
-    return tuple(found)
+    channels: list[int] = []
+    while (key := f"mask_finder_{len(channels) + 1}.conv1.0.weight") in state:
+        channels.append(state[key].shape[1] // 2)
+    return tuple(channels)
 
 
 def load_masks(
@@ -155,13 +156,15 @@ def load_masks(
         ValueError: not a mask file, or masks for another backbone or other taps.
     """
     state = load_state_dict(path)
-    found = _channels_in(state)
-    if found != tuple(channels):
+    stored = _channels_in(state)
+    if stored != tuple(channels):
         raise ValueError(
             f"{path}: expected masks for taps with {tuple(channels)} channels, "
-            f"got {f'masks for {found}' if found else 'a file without mask_finder_* keys'}"
+            f"got {f'masks for {stored}' if stored else 'a file without mask_finder_* keys'}"
         )
-    bank = MaskBank(channels, order)
+    with torch.device("meta"):  # no weights are drawn: the file has all of them
+        bank = MaskBank(channels, order)
+    bank = bank.to_empty(device="cpu")
     masks = {name: value for name, value in state.items() if name.startswith("mask_finder_")}
     try:
         bank.load_state_dict(masks)

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from losses import functional
-from losses.enhanced import EnhancedLoss
-from losses.masks import freeze
+from losses.frozen import freeze
+from losses.masks import VisualMasks
+from losses.pixel import MAE, EnhancedLoss, renamed_masks
 from losses.weights import load_state_dict
 
 NUM_SCALES = 4
@@ -34,7 +34,7 @@ def _double(mask: Tensor, size: torch.Size) -> Tensor:
     return F.pad(mask, (0, columns, 0, rows), mode="replicate")
 
 
-class MultiScaleMask(nn.Module):
+class MultiScaleMask(VisualMasks):
     """Mask network of MILO, 43.8 thousand parameters.
 
     Source: arXiv:2509.01411; the order of the pair and the sum over scales are pinned by the
@@ -42,7 +42,7 @@ class MultiScaleMask(nn.Module):
     """
 
     def __init__(self):
-        super().__init__()
+        super().__init__((3,))
         self.mask_finder_1 = nn.ModuleDict({"netBasic": _refiner()})
 
     def mask(self, k: int, reference: Tensor, distorted: Tensor) -> Tensor:
@@ -67,7 +67,9 @@ def load_multi_scale_mask(path: str | Path) -> MultiScaleMask:
         ValueError: the file holds something else.
     """
     state = load_state_dict(path)
-    network = MultiScaleMask()
+    with torch.device("meta"):  # no weights are drawn: the file has all of them
+        network = MultiScaleMask()
+    network = network.to_empty(device="cpu")
     try:
         network.load_state_dict({k: v for k, v in state.items() if k.startswith("mask_finder_")})
     except RuntimeError as error:
@@ -75,42 +77,37 @@ def load_multi_scale_mask(path: str | Path) -> MultiScaleMask:
     return freeze(network)
 
 
-class MILO(EnhancedLoss):
+class MILO(EnhancedLoss, MAE):
     """MILO: mean(M * |x - y|), lower is better, 0 for identical images; M lies in [0, 4].
 
     Args:
-        weights: your copy of the authors' MILO.pth; there is no default.
+        masks: your copy of the authors' MILO.pth; there is no default.
         mask_gradient: whether gradients also flow through the mask to the prediction.
         reduction: "mean", "sum" or "none" over the batch.
+        weights: the former name of `masks`.
 
     Raises:
         FileNotFoundError: no file is named, or it is missing.
         ValueError: the file holds something else.
     """
 
+    min_side = 2 ** (NUM_SCALES - 1)
+
     def __init__(
         self,
-        weights: str | Path | None = None,
+        masks: str | Path | None = None,
         mask_gradient: bool = False,
         reduction: str = "mean",
+        weights: str | Path | None = None,
     ):
-        if weights is None:
+        masks = renamed_masks(masks, weights, "MILO")
+        if masks is None:
             raise FileNotFoundError(
-                "MILO needs the authors' MILO.pth, which is not shipped: give `weights: FILE`"
+                "MILO needs the authors' MILO.pth, which is not shipped: give `masks: FILE`"
             )
-        super().__init__(weights, "distorted_first", mask_gradient, reduction)
+        super().__init__(masks, "distorted_first", mask_gradient, reduction)
 
     @staticmethod
-    def load(weights: str | Path, order: str) -> nn.Module:
+    def load(masks: str | Path, order: str) -> VisualMasks:
         """Load the multi-scale mask network."""
-        return load_multi_scale_mask(weights)
-
-    def mask(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Visual mask of the pair, (B, 3, H, W) x 2 -> (B, 1, H, W) in [0, 4], float32."""
-        functional.check_pair(prediction, target, channels=3)
-        functional.check_side(prediction, 2 ** (NUM_SCALES - 1), "MILO")
-        return super().mask(prediction, target)
-
-    def compare(self, mask: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        """Mean masked absolute error per image."""
-        return functional.masked_mean((x - y).abs(), mask)
+        return load_multi_scale_mask(masks)

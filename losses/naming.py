@@ -2,7 +2,7 @@
 
 import difflib
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -18,6 +18,20 @@ def nearest(word: str, known: Iterable[str]) -> str:
     by_lower = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower(), by_lower, n=1)
     return f"; did you mean {by_lower[near[0]]!r}?" if near else ""
+
+
+def check_name(kind: str, name: str, known: Sequence[str]) -> None:
+    """Raise ValueError, with the nearest known name, unless a name is among the known.
+
+    Args:
+        kind: what is named, such as "tap".
+        name: the name.
+        known: the names that there are.
+    """
+    if name not in known:
+        raise ValueError(
+            f"unknown {kind} {name!r}; known: {', '.join(known)}{nearest(name, known)}"
+        )
 
 
 def is_import_path(name: str) -> bool:

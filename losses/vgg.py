@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 from losses import functional
-from losses.base import FeatureDistance
+from losses.base import Loss
 from losses.features.backbones import build_backbone, check_backbone
 from losses.masks import load_masks
 from losses.weights import resolve
@@ -25,37 +25,32 @@ MASKED_TAPS = {"vgg19": ("relu1_2", "relu2_2", "relu3_4")}  # where the masks kn
 MASK_ORDERS = {"E_VGG": "distorted_first"}  # the authors' E-VGG script swaps the pair
 
 
-class FeatureLoss(FeatureDistance):
+class FeatureLoss(Loss):
     """Mean absolute feature difference over all taps and channels, weighted by visual masks.
 
     value = sum over taps k and channels of mean_hw(M_k * |f_k(x) - f_k(y)|) / (sum of channels).
-    Not negative, lower is better, exactly 0 for identical images. Arguments: see FeatureDistance.
+    Not negative, lower is better, exactly 0 for identical images. Arguments: see Loss.
 
     Source: arXiv:2305.19858.
     """
 
-    def compare(
-        self, x: Sequence[Tensor], y: Sequence[Tensor], masks: Sequence[Tensor | None]
-    ) -> Tensor:
-        """Mean absolute difference of all channels, (B, C_k, H_k, W_k) each -> (B,)."""
-        sums = [functional.channel_sum_of_errors(a, b) for a, b in zip(x, y, strict=True)]
-        parts = [functional.masked_mean(s, mask) for s, mask in zip(sums, masks, strict=True)]
-        return sum(parts) / sum(self.backbone.channels)
+    def error(self, k: int, x: Tensor, y: Tensor) -> Tensor:
+        """Mean over channels of the absolute difference, (B, C_k, H_k, W_k) -> (B, 1, H_k, W_k)."""
+        return functional.mean_over_channels(functional.absolute_error(x, y))
 
-    def maps(self, prediction: Tensor, target: Tensor) -> list[tuple[Tensor, Tensor | None]]:
-        """Per tap, the channel-mean absolute difference (B, 1, h, w) and the mask, for pictures."""
-        x, y, masks = self.prepared(prediction, target)
-        errors = [
-            functional.channel_sum_of_errors(a, b) / a.shape[1] for a, b in zip(x, y, strict=True)
-        ]
-        return list(zip(errors, masks, strict=True))
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Each tap's share of the channels."""
+        assert self.backbone is not None
+        channels = self.backbone.channels
+        return tuple(count / sum(channels) for count in channels)
 
 
 class VGG(FeatureLoss):
     """Plain perceptual distance on the taps of a backbone.
 
     Args:
-        backbone: "vgg16", "vgg19" or "embedded".
+        backbone: "vgg16", "vgg19", "alexnet" or "embedded".
         taps: which ReLUs to compare; None for all that the weights hold.
         weights: local file of the backbone; None for the published weights.
         pooling: "avg" or "max"; None for the backbone's custom.
@@ -84,7 +79,7 @@ class EVGG(FeatureLoss):
     """E-VGG: the plain distance, counted only where the masks say that an error is visible.
 
     Args:
-        backbone: "vgg16", "vgg19" or "embedded".
+        backbone: "vgg16", "vgg19", "alexnet" or "embedded".
         taps: which ReLUs to compare; None for those that the default masks know, or with masks of
             your own for all that the weights hold.
         weights: local file of the backbone; None for the published weights.
@@ -121,6 +116,8 @@ class EVGG(FeatureLoss):
         compile: bool = False,
     ):
         check_backbone(backbone)
+        if masks is None and backbone not in SHIPPED_MASKS:
+            raise ValueError(f"expected `masks: FILE` for {backbone}, of which none are known")
         if masks is None:
             masks, taps = SHIPPED_MASKS[backbone], taps or MASKED_TAPS.get(backbone)
         masks = resolve(masks)  # before the backbone, which may be a long download

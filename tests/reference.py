@@ -64,7 +64,10 @@ def ssim(x: Array, y: Array) -> Array:
 
 
 def dissimilarity_same(x: Array, y: Array, floor: float = 1e-5) -> Array:
-    """Mean of 1 - l * c * s at full size with zero padding, as E-SSIM needs it -> (B,)."""
+    """Mean of 1 - l * c * s at full size with zero padding, as the authors write E-SSIM -> (B,).
+
+    The floor stands under the roots of the deviations, and in no denominator of variances.
+    """
     c1, c2, c3 = 0.01**2, 0.03**2, 0.03**2 / 2
     values = []
     for image_x, image_y in zip(x, y, strict=True):
@@ -74,7 +77,7 @@ def dissimilarity_same(x: Array, y: Array, floor: float = 1e-5) -> Array:
             da = np.sqrt(np.maximum(va, 0) + floor)
             db = np.sqrt(np.maximum(vb, 0) + floor)
             luminance = (2 * ma * mb + c1) / (ma**2 + mb**2 + c1)
-            contrast = (2 * da * db + c2) / (da**2 + db**2 + c2)
+            contrast = (2 * da * db + c2) / (va + vb + c2)
             maps.append(1 - luminance * contrast * (cov + c3) / (da * db + c3))
         values.append(np.mean(maps))
     return np.array(values)

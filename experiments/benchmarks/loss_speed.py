@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 import losses
 from losses.criterion import Criterion
-from losses.masks import freeze
+from losses.frozen import freeze
 
 RATIOS = {  # name: (arm, arm it is divided by, what is wanted)
     "E-VGG / plain": ("e-vgg", "plain", "<= 1.25"),
@@ -49,8 +49,9 @@ class Straightforward(nn.Module):
 
     def __init__(self, backbone: losses.Backbone, masks: losses.MaskBank):
         super().__init__()
-        self.backbone = copy.deepcopy(backbone).requires_grad_(True)
-        self.masks = copy.deepcopy(masks).requires_grad_(True)
+        self.backbone, self.masks = copy.deepcopy(backbone), copy.deepcopy(masks)
+        for weight in self.buffers():  # frozen weights are buffers
+            weight.requires_grad_(True)
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Sum over taps of mean_hw(mask * |difference|), over the count of channels."""
@@ -102,14 +103,15 @@ def measure(arm: Callable, x: Tensor, y: Tensor) -> harness.Timing:
     """Time one forward and backward."""
     x = x.clone().requires_grad_()
     if isinstance(arm, nn.Module):
-        arm.zero_grad(set_to_none=True)
+        for weight in arm.buffers():
+            weight.grad = None
     return harness.timed(lambda: arm(x, y).backward(), x.device)
 
 
 def memory(arms: dict[str, Callable], x: Tensor, y: Tensor) -> dict[str, harness.Row]:
     """Memory that each module's autograd graph keeps, and its share of the straightforward one."""
     sizes = {
-        name: harness.saved_memory(lambda arm=arm: arm(x.requires_grad_(), y), arm.parameters())
+        name: harness.saved_memory(lambda arm=arm: arm(x.requires_grad_(), y), arm.buffers())
         for name, arm in arms.items()
         if isinstance(arm, nn.Module)
     }

@@ -1,39 +1,28 @@
-"""Frozen feature extractors: VGG-16 and VGG-19 through timm, and the small embedded backbone.
+"""Frozen feature extractors: VGG-16, VGG-19, AlexNet, and the small embedded backbone.
 
-VGG taps are the ReLUs before each pool (Simonyan & Zisserman 2015). E-VGG of arXiv:2305.19858
-replaces the max-pools by 2x2 average pools and feeds RGB in [0, 1] without ImageNet
-normalisation; both are arguments, with the paper's choice as the default of vgg16. In bf16 the
-convolutions behind the first compute in half precision: bf16 has 8 bits of mantissa, so that an
-image rounded to it would lose the differences that a loss is about.
+E-VGG of arXiv:2305.19858 replaces the max-pools of VGG-16 by 2x2 average pools and feeds RGB in
+[0, 1] without ImageNet normalisation; both are arguments, with the paper's choice as the default of
+vgg16. In bf16 the convolutions behind the first compute in half precision: bf16 has 8 bits of
+mantissa, so that an image rounded to it would lose the differences that a loss is about.
 """
 
-import difflib
-import itertools
-import re
-import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from losses.features.embedded import EmbeddedBackbone
-from losses.features.pooling import L2Pool2d
+from losses.features import alexnet, vgg
+from losses.features.embedded import IMAGENET_MEAN, IMAGENET_STD, EmbeddedBackbone
+from losses.features.published import torchvision_file
+from losses.frozen import freeze, keep_type
 from losses.functional import check_side
-from losses.masks import freeze
+from losses.naming import check_name
 from losses.weights import load_state_dict
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-HUB_FILE = "model.safetensors"
 PRECISIONS = ("float32", "bf16")
-POOLINGS: dict[str, Callable[[], nn.Module]] = {
-    "max": partial(nn.MaxPool2d, 2, 2),
-    "avg": partial(nn.AvgPool2d, 2, 2),
-    "l2": L2Pool2d,  # of DISTS
-}
 
 
 @dataclass(frozen=True)
@@ -45,14 +34,11 @@ class BackboneSpec:
     pooling: str
 
 
-def _vgg_taps(*convs_per_level: int) -> tuple[str, ...]:
-    return tuple(f"relu{level}_{n}" for level, n in enumerate(convs_per_level, start=1))
-
-
 BACKBONES: dict[str, BackboneSpec] = {
-    "vgg16": BackboneSpec(_vgg_taps(2, 2, 3, 3, 3), normalize=False, pooling="avg"),
-    "vgg19": BackboneSpec(_vgg_taps(2, 2, 4, 4, 4), normalize=True, pooling="max"),
+    "vgg16": BackboneSpec(vgg.TAPS["vgg16"], normalize=False, pooling="avg"),
+    "vgg19": BackboneSpec(vgg.TAPS["vgg19"], normalize=True, pooling="max"),
     "embedded": BackboneSpec(("tap1", "tap2", "tap3"), normalize=True, pooling="avg"),
+    "alexnet": BackboneSpec(tuple(f"relu{n}" for n in range(1, 6)), normalize=True, pooling="max"),
 }
 
 
@@ -65,7 +51,8 @@ def _lower(body: nn.Module) -> None:
     first, *others = (module for module in body.modules() if isinstance(module, nn.Conv2d))
     first.register_forward_hook(_to_bf16)
     for conv in others:
-        conv.to(torch.bfloat16, memory_format=torch.channels_last)
+        conv.to(torch.bfloat16).to(memory_format=torch.channels_last)
+    keep_type(body)
 
 
 class Backbone(nn.Module):
@@ -85,6 +72,9 @@ class Backbone(nn.Module):
         ValueError: an unknown precision.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self,
         body: nn.Module,
@@ -96,7 +86,7 @@ class Backbone(nn.Module):
         compile: bool = False,
     ):
         super().__init__()
-        _check_name("precision", precision, PRECISIONS)
+        check_name("precision", precision, PRECISIONS)
         self.body = freeze(body)
         self.precision, self.compiled = precision, compile
         if precision == "bf16":
@@ -109,6 +99,11 @@ class Backbone(nn.Module):
         self.min_side = min_side
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), False)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if self.compiled:  # copies and pickles come without what was compiled
+            self.body.compile(dynamic=True)
 
     def train(self, mode: bool = True) -> "Backbone":
         """Stay in evaluation mode: the backbone is frozen."""
@@ -148,115 +143,9 @@ class Backbone(nn.Module):
         )
 
 
-def _check_name(kind: str, name: str, known: Sequence[str]) -> None:
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"unknown {kind} {name!r}; known: {', '.join(known)}{hint}")
-
-
 def check_backbone(name: str) -> None:
     """Raise ValueError, with the nearest known name, if there is no such backbone."""
-    _check_name("backbone", name, tuple(BACKBONES))
-
-
-def _replace_pools(module: nn.Module, pooling: str) -> None:
-    _check_name("pooling", pooling, tuple(POOLINGS))
-    for name, child in module.named_children():
-        if isinstance(child, nn.MaxPool2d):
-            setattr(module, name, POOLINGS[pooling]())
-
-
-def _published_file(name: str) -> Path:
-    """File of the published ImageNet weights, from the Hugging Face cache or downloaded."""
-    import huggingface_hub
-    import timm
-
-    source = timm.get_pretrained_cfg(name)
-    cached = huggingface_hub.try_to_load_from_cache(source.hf_hub_id, HUB_FILE)
-    if isinstance(cached, str):
-        return Path(cached)
-    try:
-        urllib.request.urlopen(huggingface_hub.constants.ENDPOINT, timeout=5).close()  # noqa: S310
-        return Path(huggingface_hub.hf_hub_download(source.hf_hub_id, HUB_FILE))
-    except OSError as error:
-        raise FileNotFoundError(
-            f"the weights of {name} ({source.hf_hub_id}) are not on this machine and could not be "
-            f"downloaded ({type(error).__name__}): connect once, or give a local file, "
-            "`weights: FILE`, with torchvision's key names (features.0.weight, ...)"
-        ) from error
-
-
-def _load_vgg_file(body: nn.Module, path: str | Path) -> None:
-    """Load torchvision key names strictly; layers behind the last tap may stand in the file."""
-    state = load_state_dict(path)
-    wanted = body.state_dict()
-    found = {name.replace("features.", "features_", 1): value for name, value in state.items()}
-    missing = [name for name in wanted if name not in found]
-    wrong = [n for n in wanted if n in found and found[n].shape != wanted[n].shape]
-    if missing or wrong:
-        bad = (missing + wrong)[0].replace("features_", "features.")
-        raise ValueError(
-            f"{path}: expected {len(wanted)} VGG tensors, got {len(missing)} missing and "
-            f"{len(wrong)} of another shape, first {bad} (choose fewer taps, or another file)"
-        )
-    body.load_state_dict({name: found[name] for name in wanted})
-
-
-def _conv_names(spec: BackboneSpec) -> dict[str, list[str]]:
-    """Torchvision's names of the convolutions that each tap of a VGG adds, in order."""
-    names, index = {}, 0
-    for tap in spec.taps:
-        convs = int(tap.rsplit("_", 1)[1])
-        names[tap] = [f"features.{index + 2 * n}.weight" for n in range(convs)]
-        index += 2 * convs + 1  # every convolution has a ReLU, every level ends in a pool
-    return names
-
-
-def _taps_in(path: str | Path, name: str) -> tuple[str, ...]:
-    """Taps of a VGG whose convolutions all stand in the file (a file may end early)."""
-    found = {key for key in load_state_dict(path) if re.fullmatch(r"features\.\d+\.weight", key)}
-    if not found:
-        raise ValueError(f"{path}: expected VGG weights (features.0.weight, ...), got none")
-    convs = _conv_names(BACKBONES[name])
-    foreign = sorted(found - set(itertools.chain.from_iterable(convs.values())))
-    if foreign:
-        raise ValueError(f"{path}: expected weights of {name}, got a layer {foreign[0]} it has not")
-    complete = itertools.takewhile(lambda tap: found.issuperset(convs[tap]), convs)
-    taps = tuple(complete)
-    if not taps:
-        raise ValueError(f"{path}: expected the weights of one tap or more of {name}, got fewer")
-    return taps
-
-
-def _initialise(body: nn.Module) -> None:
-    for module in body.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            nn.init.zeros_(module.bias)
-
-
-def _build_vgg(
-    name: str, spec: BackboneSpec, taps: Sequence[str] | None, weights: str | Path | None
-) -> tuple[nn.Module, list[int], list[str]]:
-    local = weights not in (None, "random")
-    held = _taps_in(weights, name) if local else spec.taps
-    taps = held if taps is None else tuple(taps)
-    for tap in taps:
-        _check_name("tap", tap, spec.taps)
-    if not taps or len(set(taps)) < len(taps):
-        raise ValueError(f"expected one tap or more, each once, got {list(taps)}")
-    indices = tuple(sorted(spec.taps.index(tap) for tap in taps))
-    import timm  # takes a second: only those who use a VGG wait for it
-
-    with torch.device("meta"):  # timm makes the unused classifier too: 0.4 GB, 4 seconds
-        body = timm.create_model(name, pretrained=False, features_only=True, out_indices=indices)
-    body = body.to_empty(device="cpu")
-    if weights == "random":
-        _initialise(body)
-    else:
-        _load_vgg_file(body, weights if local else _published_file(name))
-    return body, body.feature_info.channels(), [spec.taps[index] for index in indices]
+    check_name("backbone", name, tuple(BACKBONES))
 
 
 def build_backbone(
@@ -271,9 +160,9 @@ def build_backbone(
     """Build a frozen backbone.
 
     Args:
-        name: "vgg16", "vgg19" or "embedded".
+        name: "vgg16", "vgg19", "alexnet" or "embedded".
         taps: which ReLUs to compare, "relu1_2" ... "relu5_3"; None for all that the weights hold.
-        weights: None for the published weights (timm downloads them; the embedded ones ship),
+        weights: None for the published weights (downloaded once; the embedded ones ship),
             a local file with torchvision's key names, or "random" for an untrained network.
         pooling: "avg", "max" or "l2" (of DISTS); None for the backbone's custom.
         normalize: apply ImageNet mean and std to the [0, 1] input; None for the custom.
@@ -288,21 +177,31 @@ def build_backbone(
         ValueError: an unknown name, tap, pooling or precision, or a file that does not fit.
     """
     check_backbone(name)
-    _check_name("precision", precision, PRECISIONS)  # before a long download
+    check_name("precision", precision, PRECISIONS)  # before a long download
     spec = BACKBONES[name]
     normalize = spec.normalize if normalize is None else normalize
     if name == "embedded":
         if taps is not None or pooling is not None or normalize is not spec.normalize:
             raise ValueError("the embedded backbone has fixed taps, pooling and normalisation")
-        body = EmbeddedBackbone()
-        if weights != "random":
-            body.load_state_dict(load_state_dict(weights or "embedded_backbone"))
-        least = 2 ** (len(body.channels) - 1)
-        # the body normalises by itself
-        return Backbone(body, body.channels, False, least, None, precision, compile)
-    body, channels, taps = _build_vgg(name, spec, taps, weights)
-    pools = sum(isinstance(module, nn.MaxPool2d) for module in body.modules())
+        return _embedded(weights, precision, compile)
+    if name == "alexnet":
+        if taps is not None or pooling not in (None, spec.pooling):
+            raise ValueError("alexnet has fixed taps and pooling")
+        body = alexnet.build_alexnet(torchvision_file(name) if weights is None else weights)
+        size = (alexnet.CHANNELS, normalize, alexnet.MIN_SIDE, spec.taps)
+        return Backbone(body, *size, precision, compile)
+    network, channels, taps = vgg.build_vgg(name, taps, weights)
+    pools = sum(isinstance(module, nn.MaxPool2d) for module in network.modules())
     pooling = pooling or spec.pooling
-    _replace_pools(body, pooling)
+    vgg.replace_pools(network, pooling)
     least = 1 if pooling == "l2" else 2**pools  # l2 pooling pads: it never loses the last pixel
-    return Backbone(body, channels, normalize, least, taps, precision, compile)
+    return Backbone(network, channels, normalize, least, taps, precision, compile)
+
+
+def _embedded(weights: str | Path | None, precision: str, compile: bool) -> Backbone:
+    body = EmbeddedBackbone()
+    if weights != "random":
+        body.load_state_dict(load_state_dict(weights or "embedded_backbone"))
+    least = 2 ** (len(body.channels) - 1)
+    # the body normalises by itself
+    return Backbone(body, body.channels, False, least, None, precision, compile)

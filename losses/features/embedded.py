@@ -24,6 +24,9 @@ class EmbeddedBackbone(nn.Module):
         ValueError: no level, or a level without channels.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, channels: tuple[int, ...] = CHANNELS):
         super().__init__()
         if not channels or min(channels) < 1:

@@ -14,19 +14,12 @@ import torch
 from torch import Tensor
 
 import losses
+from losses.pixel import renamed_masks
 from restoration.metrics import as_rgb, build_metrics
 from restoration.metrics.fingerprint import Function
 
-MASK_ARGUMENTS = {
-    "e-mae": "weights",
-    "e-mse": "weights",
-    "e-psnr": "weights",
-    "e-ssim": "weights",
-    "e-flip": "weights",
-    "e-vgg": "masks",
-    "e-lpips": "masks",
-    "e-dists": "masks",
-}
+ON_PIXELS = ("e-mae", "e-mse", "e-psnr", "e-ssim", "e-flip")
+MASKED = (*ON_PIXELS, "e-vgg", "e-lpips", "e-dists")
 WITH_BACKBONE = ("vgg", "e-vgg")
 TRAINED_MASKS = "masks"
 
@@ -90,12 +83,12 @@ def _uses(metric: NamedMetric, name: str) -> bool:
 
 def _mask_files(masks: Sequence[str]) -> dict[str, str]:
     """Mask file by metric; "" stands for all the others."""
-    files = {}
+    files: dict[str, str] = {}
     for given in masks:
         name, equals, file = given.partition("=")
         name, file = (_canonical(name), file) if equals else ("", given)
-        if name and name not in MASK_ARGUMENTS:
-            raise ValueError(f"expected masks of {', '.join(MASK_ARGUMENTS)}, got {given!r}")
+        if name and name not in MASKED:
+            raise ValueError(f"expected masks of {', '.join(MASKED)}, got {given!r}")
         if name in files:
             raise ValueError(f"expected one mask file for each metric, got {files[name]}, {file}")
         files[name] = file
@@ -108,21 +101,24 @@ def _canonical(name: str) -> str:
 
 def _build(spec: str, backbone: str, files: Mapping[str, str]) -> NamedMetric:
     head, *options = spec.split(":")
-    name, equals, own = head.partition("=")
+    name, equals, named_file = head.partition("=")
     name, arguments = _canonical(name), dict(map(_argument, options))
-    if equals and name not in MASK_ARGUMENTS:
-        raise ValueError(f"expected masks for {', '.join(MASK_ARGUMENTS)}, got {spec!r}")
-    notes = [_short(option) for option in options]
-    if name in MASK_ARGUMENTS:
-        file = own or arguments.get(MASK_ARGUMENTS[name]) or files.get(name) or files.get("")
-        if file:
-            arguments[MASK_ARGUMENTS[name]] = file
-            given = f"{MASK_ARGUMENTS[name]}="
-            notes = [_mask_name(file), *(note for note in notes if not note.startswith(given))]
+    if equals and name not in MASKED:
+        raise ValueError(f"expected masks for {', '.join(MASKED)}, got {spec!r}")
+    notes = {option.partition("=")[0]: _short(option) for option in options}
+    if name in MASKED:
+        if name in ON_PIXELS and "weights" in arguments:
+            former = arguments.pop("weights")
+            arguments["masks"] = renamed_masks(arguments.get("masks"), former, name)
+        masks = named_file or arguments.get("masks") or files.get(name) or files.get("")
+        if masks:
+            arguments["masks"] = masks
+            others = {key: notes[key] for key in notes if key in arguments and key != "masks"}
+            notes = {"masks": _mask_name(masks), **others}
     if name in WITH_BACKBONE:
         arguments.setdefault("backbone", backbone)
-    label = f"{name} ({', '.join(notes)})" if notes else name
-    plain = name.removeprefix("e-") if name in MASK_ARGUMENTS else None
+    label = f"{name} ({', '.join(notes.values())})" if notes else name
+    plain = name.removeprefix("e-") if name in MASKED else None
     higher, function = _function(name, arguments)
     return NamedMetric(label, plain, higher, function)
 
@@ -162,4 +158,4 @@ def _function(name: str, arguments: dict[str, Any]) -> tuple[bool, Function]:
     def function(distorted: Tensor, reference: Tensor) -> Tensor:
         return term(as_rgb(distorted), as_rgb(reference))
 
-    return getattr(term, "higher_is_better", False), function
+    return term.higher_is_better, function

@@ -32,8 +32,10 @@ def digest_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
 
 
 def weights_digest(module: nn.Module) -> str:
-    """SHA-256 of all parameters and buffers of a module, with their names."""
-    return digest_tensors(dict([*module.named_parameters(), *module.named_buffers()]))
+    """SHA-256 of all parameters and buffers of a module, with their names; constants come last."""
+    saved = module.state_dict().keys()
+    buffers = sorted(module.named_buffers(), key=lambda named: named[0] not in saved)
+    return digest_tensors(dict([*module.named_parameters(), *buffers]))
 
 
 def plain_digest(content: Any) -> str:

@@ -13,7 +13,7 @@ from restoration.degradations.conditions import Condition
 from restoration.evaluate.measure import Denoise, to_batch
 from restoration.evaluate.rows import condition_text
 from restoration.evaluate.sets import EvaluationSet
-from restoration.metrics import as_rgb, mask_strips
+from restoration.metrics import as_rgb, error_strips
 
 PICTURE_CONDITIONS = 4
 ERROR_LIMIT = 0.2  # absolute error that the colour scale ends at, of a range of 1
@@ -103,7 +103,7 @@ def draw_picture(
         else:
             noisy = to_batch(test_set.degrade(clean_image, 0, condition), device)
             restored = denoise(noisy, condition)
-        strips = mask_strips(loss, as_rgb(restored), as_rgb(clean))
+        strips = error_strips(loss, as_rgb(restored), as_rgb(clean))
         mask = torch.cat([mask for _, mask in strips], dim=2)
         rows.append((condition_text(condition), noisy, restored, clean, mask))
     denoising_figure(path, rows)

@@ -21,7 +21,10 @@ Scores = dict[str, Callable[..., Tensor]]  # (1, 3, H, W) x 2 -> (1,)
 
 # the rest are loss terms, in the units of their formula
 AS_METRICS = ("psnr", "ssim", "ms-ssim", "lpips")
-MASK_FILES = ("e-vgg", "e-lpips", "e-dists")  # terms whose `masks` are apart from `weights`
+MASK_FILES = (  # terms whose file is of masks
+    *("e-mae", "e-mse", "e-psnr", "e-ssim", "e-flip", "milo"),
+    *("e-vgg", "e-lpips", "e-dists"),
+)
 ON_BACKBONE = ("vgg", "e-vgg")
 ON_VGG = (*ON_BACKBONE, "dists", "e-dists", "e-lpips")  # terms that weights of a backbone are for
 SCALED = ("mae", "ssim")  # plain metrics whose map a mask file's scaler network can draw
@@ -250,5 +253,5 @@ def values_of(
                 values[name] = float(score(distorted, reference))
             else:
                 batch = torch.from_numpy(mask)[None, None].to(distorted)  # (1, 1, H, W)
-                values[name] = float(score.compare(batch, distorted, reference))
+                values[name] = float(score.compare([distorted], [reference], [batch]))
     return values

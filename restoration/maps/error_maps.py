@@ -7,14 +7,14 @@ score; else the error itself.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import losses
-from losses import functional
-from losses.flip import flip_map
+from losses.pixel import SAME_SIZE
 
 Scaler = Callable[[Tensor], Tensor]
 
@@ -44,46 +44,27 @@ class ErrorMaps:
     @property
     def stem(self) -> str:
         """For file names: "mae", "vgg_relu1_2", or "milo" where the enhanced has its own name."""
-        own = self.enhanced_name != f"e-{self.plain_name}"
-        return "_".join(filter(None, (self.enhanced_name if own else self.plain_name, self.tap)))
-
-
-def _mean_over_channels(map_: Tensor) -> Tensor:
-    return map_.mean(1, keepdim=True)
-
-
-def _absolute(x: Tensor, y: Tensor) -> Tensor:
-    return _mean_over_channels((x - y).abs())
-
-
-def _square(x: Tensor, y: Tensor) -> Tensor:
-    return _mean_over_channels((x - y).square())
-
-
-def _root_mean_square(x: Tensor, y: Tensor) -> Tensor:
-    return _square(x, y).sqrt()
-
-
-def _dissimilarity(x: Tensor, y: Tensor) -> Tensor:
-    return _mean_over_channels(1 - functional.ssim_map_same(x, y))
+        named_apart = self.enhanced_name != f"e-{self.plain_name}"
+        name = self.enhanced_name if named_apart else self.plain_name
+        return f"{name}_{self.tap}" if self.tap else name
 
 
 @dataclass(frozen=True)
 class _Kind:
-    """Error at a pixel, its unit, and whether the mask multiplies images instead of errors."""
+    """The plain term whose errors are shown, their unit, and how they are shown."""
 
-    error: Callable[[Tensor, Tensor], Tensor]
+    term: Callable[[], losses.Loss]
     unit: str
-    masks_images: bool = False
+    shown: Callable[[Tensor], Tensor] | None = None
     scaled: bool = False  # whether the authors' scaler networks read this very error
 
 
 PIXEL_KINDS: dict[str, _Kind] = {
-    "mae": _Kind(_absolute, "absolute error", scaled=True),
-    "mse": _Kind(_square, "squared error"),
-    "psnr": _Kind(_root_mean_square, "RMS error over RGB", masks_images=True),
-    "ssim": _Kind(_dissimilarity, "1 - SSIM", masks_images=True, scaled=True),
-    "flip": _Kind(flip_map, "FLIP error"),
+    "mae": _Kind(losses.MAE, "absolute error", scaled=True),
+    "mse": _Kind(losses.MSE, "squared error"),
+    "psnr": _Kind(losses.PSNR, "RMS error over RGB", shown=torch.sqrt),
+    "ssim": _Kind(partial(losses.SSIM, padding=SAME_SIZE), "1 - SSIM", scaled=True),
+    "flip": _Kind(losses.FLIP, "FLIP error"),
 }
 OPINION = "opinion: s(error) - s(0)"
 PLAIN_OF = {"milo": "mae"}  # an enhanced metric whose name does not say what it enhances
@@ -107,15 +88,19 @@ def _scaled(scaler: Scaler | None, error: Tensor) -> Tensor:
     return error if scaler is None else scaler(error) - scaler(torch.zeros_like(error))
 
 
-def _array(map_: Tensor | None) -> np.ndarray | None:
-    return None if map_ is None else map_[0, 0].float().cpu().numpy()
+def _array(map_: Tensor) -> np.ndarray:
+    return map_[0, 0].float().cpu().numpy()
+
+
+def _optional(map_: Tensor | None) -> np.ndarray | None:
+    return None if map_ is None else _array(map_)
 
 
 def pixel_maps(
     name: str,
     distorted: Tensor,
     reference: Tensor,
-    term: nn.Module | None = None,
+    term: losses.Loss | None = None,
     scalers: tuple[Scaler | None, Scaler | None] = (None, None),
 ) -> ErrorMaps:
     """Maps of a pixel metric and, given its enhanced term, of that and of the mask.
@@ -130,40 +115,41 @@ def pixel_maps(
     Raises:
         ValueError: the images do not fit each other.
     """
-    functional.check_pair(distorted, reference, channels=3)
     plain, enhanced = names_of(name)
     kind = PIXEL_KINDS[plain]
     for_plain, for_enhanced = scalers
     scaled = kind.scaled and for_plain is not None and for_enhanced is not None
     if not scaled:
         for_plain = for_enhanced = None
+    mask = seen = None
     with torch.no_grad():
-        error = kind.error(distorted, reference)
-        mask = seen = None
+        ((error, _),) = kind.term().error_map(distorted, reference)
         if term is not None:
-            mask = term.mask(distorted, reference)
-            masked = (mask * distorted, mask * reference)
-            seen = kind.error(*masked) if kind.masks_images else mask * error
-            seen = _scaled(for_enhanced, seen)
+            ((seen, mask),) = term.error_map(distorted, reference)
+        if kind.shown is not None:
+            error, seen = kind.shown(error), None if seen is None else kind.shown(seen)
         error = _scaled(for_plain, error)
+        seen = None if seen is None else _scaled(for_enhanced, seen)
     unit = OPINION if scaled else kind.unit
-    return ErrorMaps(plain, enhanced, "", unit, *map(_array, (error, seen, mask)))
+    return ErrorMaps(plain, enhanced, "", unit, _array(error), _optional(seen), _optional(mask))
 
 
-def feature_maps(distorted: Tensor, reference: Tensor, term: losses.FeatureLoss) -> list[ErrorMaps]:
+def feature_maps(distorted: Tensor, reference: Tensor, term: losses.Loss) -> list[ErrorMaps]:
     """Maps of a feature distance, one per tap, with masks where the term has them."""
+    assert term.backbone is not None
     with torch.no_grad():
-        found = term.maps(distorted, reference)
+        x, y, masks = term.prepared(distorted, reference)
+        plain, enhanced = term.errors(x, y, [None] * len(x)), term.errors(x, y, masks)
     maps = []
-    for tap, (error, mask) in zip(term.backbone.taps, found, strict=True):
-        seen = None if mask is None else error * mask
-        arrays = map(_array, (error, seen, mask))
-        maps.append(ErrorMaps("vgg", "e-vgg", tap, "feature difference", *arrays))
+    for tap, error, seen, mask in zip(term.backbone.taps, plain, enhanced, masks, strict=True):
+        shown = None if mask is None else _array(seen)
+        names = ("vgg", "e-vgg", tap, "feature difference")
+        maps.append(ErrorMaps(*names, _array(error), shown, _optional(mask)))
     return maps
 
 
 def error_maps(
-    terms: Mapping[str, nn.Module | None],
+    terms: Mapping[str, losses.Loss | None],
     distorted: Tensor,
     reference: Tensor,
     scalers: Mapping[str, Scaler] | None = None,
@@ -181,18 +167,21 @@ def error_maps(
     Returns:
         One ErrorMaps per metric, and one per tap of a feature distance.
     """
-    scalers, shown, maps = scalers or {}, set(), []
+    scalers = scalers or {}
+    shown: set[str] = set()
+    maps: list[ErrorMaps] = []
     for name in filter(has_maps, terms):
         plain, enhanced = names_of(name)
         key = enhanced if enhanced in terms else plain
         if key in shown:
             continue
         shown.add(key)
+        term = terms[key]
         if plain == "vgg":
-            maps += feature_maps(distorted, reference, terms[key])
+            assert term is not None
+            maps += feature_maps(distorted, reference, term)
             continue
-        own = scalers.get(key)
-        term = terms[key] if key == enhanced else None
-        pair = (scalers.get(plain, own), own)
-        maps.append(pixel_maps(key, distorted, reference, term, pair))
+        scaler = scalers.get(key)
+        pair = (scalers.get(plain, scaler), scaler)
+        maps.append(pixel_maps(key, distorted, reference, term if key == enhanced else None, pair))
     return maps

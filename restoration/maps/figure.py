@@ -6,7 +6,7 @@ arXiv:2305.19858; masks always on 0 to 1 (MILO's on 0 to 4).
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -44,14 +44,14 @@ def colored(map_: np.ndarray, limit: float) -> np.ndarray:
 
 def named_maps(maps: Sequence[ErrorMaps]) -> dict[str, tuple[np.ndarray, float]]:
     """Every map with the end of its colour scale, by a name for files."""
-    found = {}
-    for one in maps:
-        kinds = {"error": one.plain, "enhanced": one.enhanced, "mask": one.mask}
+    named = {}
+    for row in maps:
+        kinds = {"error": row.plain, "enhanced": row.enhanced, "mask": row.mask}
         for kind, array in kinds.items():
             if array is not None:
-                limit = mask_limit(one) if kind == "mask" else color_limit(one)
-                found[f"{one.stem}_{kind}"] = (array, limit)
-    return found
+                limit = mask_limit(row) if kind == "mask" else color_limit(row)
+                named[f"{row.stem}_{kind}"] = (array, limit)
+    return named
 
 
 def _label(name: str, tap: str, values: Mapping[str, float]) -> str:
@@ -66,12 +66,12 @@ def _note(maps: Sequence[ErrorMaps], values: Mapping[str, float]) -> str:
         "The colour scale of a row ends",
     ]
     lines.append(f"at the {TOP_SHARE:.1%} quantile of its error maps.")
-    if any(one.mask is not None for one in maps):
+    if any(row.mask is not None for row in maps):
         lines.append("Plain and enhanced map share that scale.")
         lines.append("Masks: brighter = an error here is visible.")
-    if any(one.unit == OPINION for one in maps):
+    if any(row.unit == OPINION for row in maps):
         lines.append("Opinion scale: s = scaler network of the mask file.")
-    drawn = {name for one in maps if not one.tap for name in (one.plain_name, one.enhanced_name)}
+    drawn = {name for row in maps if not row.tap for name in (row.plain_name, row.enhanced_name)}
     rest = [name for name in values if name not in drawn]
     lines += [""] + [f"{name.upper()} = {values[name]:.4g}" for name in rest]
     return "\n".join(lines)
@@ -107,7 +107,7 @@ def error_figure(
 
     height, width = reference.shape[:2]
     cell = (CELL * min(1, width / height), CELL * min(1, height / width))
-    masked = any(one.mask is not None for one in maps)
+    masked = any(row.mask is not None for row in maps)
     columns = 3 if masked else 2
     size = (max(columns * cell[0] + 2.2, 7.5), (len(maps) + 1) * (cell[1] + TEXT_HEIGHT) + 0.4)
     figure, axes = pyplot.subplots(
@@ -119,28 +119,33 @@ def error_figure(
     _picture(axes[0, 1], distorted, f"distorted {names[1]}")
     note = axes[0, -1] if masked else axes[1, 1]
     note.text(0, 1, _note(maps, values), va="top", fontsize=8.5, transform=note.transAxes)
-    for line, one in zip(axes[1:], maps, strict=True):
-        _draw_row(line, one, values, (width, height))
+    for line, row in zip(axes[1:], maps, strict=True):
+        _draw_row(line, row, values, (width, height))
     figure.savefig(path, dpi=DPI)
     pyplot.close(figure)
 
 
 def _draw_row(
-    line: Sequence["Axes"], one: ErrorMaps, values: Mapping[str, float], size: tuple[int, int]
+    line: Sequence["Axes"], row: ErrorMaps, values: Mapping[str, float], size: tuple[int, int]
 ) -> None:
     """Draw plain map, enhanced map and mask, with their two colour bars."""
     extent = (0, size[0], size[1], 0)  # maps of a tap are smaller than the picture
-    shown = {"cmap": "magma", "vmin": 0, "extent": extent, "interpolation": "nearest"}
-    image = line[0].imshow(one.plain, vmax=color_limit(one), **shown)
-    line[0].set_title(_label(one.plain_name, one.tap, values), fontsize=10)
-    if one.enhanced is None:
-        _color_bar(image, line[0], one.unit, extend="max")
+    shown: dict[str, Any] = {
+        "cmap": "magma",
+        "vmin": 0,
+        "extent": extent,
+        "interpolation": "nearest",
+    }
+    image = line[0].imshow(row.plain, vmax=color_limit(row), **shown)
+    line[0].set_title(_label(row.plain_name, row.tap, values), fontsize=10)
+    if row.enhanced is None or row.mask is None:
+        _color_bar(image, line[0], row.unit, extend="max")
         return
-    line[1].imshow(one.enhanced, vmax=color_limit(one), **shown)
-    line[1].set_title(_label(one.enhanced_name, one.tap, values), fontsize=10)
-    of_mask = line[2].imshow(one.mask, vmax=mask_limit(one), **shown)
-    line[2].set_title(f"mask, mean {one.mask.mean():.3g}", fontsize=10)
-    _color_bar(image, line[1], one.unit, extend="max")
+    line[1].imshow(row.enhanced, vmax=color_limit(row), **shown)
+    line[1].set_title(_label(row.enhanced_name, row.tap, values), fontsize=10)
+    of_mask = line[2].imshow(row.mask, vmax=mask_limit(row), **shown)
+    line[2].set_title(f"mask, mean {row.mask.mean():.3g}", fontsize=10)
+    _color_bar(image, line[1], row.unit, extend="max")
     _color_bar(of_mask, line[2], "visibility")
 
 
@@ -170,10 +175,11 @@ def write_maps(
 
     single = folder / name
     single.mkdir(parents=True, exist_ok=True)
-    found = named_maps(maps)
-    for key, (array, limit) in found.items():
+    named = named_maps(maps)
+    for key, (array, limit) in named.items():
         write_png(single / f"{key}.png", colored(array, limit))
-    np.savez_compressed(single / "maps.npz", **{key: array for key, (array, _) in found.items()})
+    arrays: dict[str, Any] = {key: array for key, (array, _) in named.items()}
+    np.savez_compressed(single / "maps.npz", **arrays)
     figure = folder / f"{name}.png"
     error_figure(figure, reference, distorted, maps, values, names)
     return figure

@@ -1,7 +1,7 @@
 """Enhanced metrics with masks that can be trained: an error map per tap, masked or plain.
 
-The same formulas as the frozen losses (arXiv:2305.19858), but as maps, so that a training can ask
-where an error is seen and not only how much of it there is.
+The formulas are those of the frozen losses (arXiv:2305.19858); the masks beside them are not
+frozen, and a training can ask where an error is seen and not only how much of it there is.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,119 +13,34 @@ import torch
 from torch import Tensor, nn
 
 import losses
-from losses.base import FeatureDistance
-from losses.dists import STABILISER, StructureTextureLoss
-from losses.elpips import UnitFeatureLoss, load_linear_weights
-from losses.flip import flip_map
-from losses.functional import ssim_map_same
-from losses.masks import follow
-
-# (reference, distorted, mask) of one tap -> error map (B, 1, H, W)
-ErrorMap = Callable[[Tensor, Tensor, Tensor], Tensor]
-
-
-def masked_mae(x: Tensor, y: Tensor, mask: Tensor) -> Tensor:
-    """M * |x - y|, (B, C, H, W) -> (B, 1, H, W)."""
-    return mask * (x - y).abs().mean(1, keepdim=True)
-
-
-def masked_mse(x: Tensor, y: Tensor, mask: Tensor) -> Tensor:
-    """M * (x - y)^2, (B, C, H, W) -> (B, 1, H, W)."""
-    return mask * (x - y).square().mean(1, keepdim=True)
-
-
-def mse_of_masked(x: Tensor, y: Tensor, mask: Tensor) -> Tensor:
-    """(M * x - M * y)^2, the error inside E-PSNR, (B, C, H, W) -> (B, 1, H, W)."""
-    return mask.square() * (x - y).square().mean(1, keepdim=True)
-
-
-def ssim_of_masked(x: Tensor, y: Tensor, mask: Tensor) -> Tensor:
-    """1 - SSIM(M * x, M * y), (B, C, H, W) -> (B, 1, H, W)."""
-    return (1 - ssim_map_same(mask * x, mask * y)).mean(1, keepdim=True)
-
-
-def masked_flip(x: Tensor, y: Tensor, mask: Tensor) -> Tensor:
-    """M * FLIP, the error of E-FLIP, (B, 3, H, W) -> (B, 1, H, W)."""
-    return mask * flip_map(x, y)
-
-
-def masked_unit_difference(x: Tensor, y: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
-    """Channel sum of w * (M * (x - y))^2 of unit features, (B, C, H, W), (C,) -> (B, 1, H, W)."""
-    error = torch.einsum("bchw,c->bhw", (x - y).square(), weight.to(x))[:, None]
-    return mask.square() * error
-
-
-def structure_and_texture_of_masked(
-    x: Tensor, y: Tensor, mask: Tensor, alpha: Tensor, beta: Tensor
-) -> Tensor:
-    """Dissimilarity of M * x and M * y in DISTS, place by place; its mean is that of E-DISTS.
-
-    Both dissimilarities are means of squares over common denominators: of the difference of the
-    means, the same at every place, and of the differences of what is around them.
-
-    Args:
-        x: (B, C, H, W).
-        y: (B, C, H, W).
-        mask: (B, 1, H, W).
-        alpha: (C,) weights of texture.
-        beta: (C,) weights of structure.
-
-    Returns:
-        (B, 1, H, W), not negative.
-    """
-    x, y = mask * x, mask * y
-    mean_x, mean_y = x.mean((2, 3), keepdim=True), y.mean((2, 3), keepdim=True)
-    around_x, around_y = x - mean_x, y - mean_y
-    variances = (around_x.square() + around_y.square()).mean((2, 3), keepdim=True)
-    squares = mean_x.square() + mean_y.square()
-    alpha, beta = (weight.to(x).view(1, -1, 1, 1) for weight in (alpha, beta))
-    texture = alpha * (mean_x - mean_y).square() / (squares + STABILISER)
-    structure = beta * (around_x - around_y).square() / (variances + STABILISER)
-    return (texture + structure).sum(1, keepdim=True)
+from losses.dists import StructureTextureLoss
+from losses.frozen import follow
+from losses.lpips import UnitFeatureLoss, load_linear_weights
+from losses.pixel import SAME_SIZE
 
 
 @dataclass(frozen=True)
 class _FeatureKind:
-    """The frozen distance, the errors of its taps, and whether channels share their weight."""
+    """The plain distance on a backbone, and what its learned weights ask of the backbone."""
 
-    distance: Callable[[losses.Backbone], FeatureDistance]
-    errors: Callable[[FeatureDistance], list[ErrorMap]]
-    by_channels: bool = False
+    distance: Callable[[losses.Backbone], losses.Loss]
     architecture: tuple[str | None, bool | None] = (None, None)  # pooling, normalize
     backbone: str | None = None  # the only one that the learned weights fit
 
 
-def _unit_errors(distance: UnitFeatureLoss) -> list[ErrorMap]:
-    weights = distance.linear.split(distance.backbone.channels)
-    return [partial(masked_unit_difference, weight=weight) for weight in weights]
-
-
-def _structure_errors(distance: StructureTextureLoss) -> list[ErrorMap]:
-    channels = distance.compared_channels(distance.backbone)
-    parts = zip(distance.alpha.split(channels), distance.beta.split(channels), strict=True)
-    return [partial(structure_and_texture_of_masked, alpha=a, beta=b) for a, b in parts]
-
-
-PIXEL_METRICS: dict[str, ErrorMap] = {
-    "e-mae": masked_mae,
-    "e-mse": masked_mse,
-    "e-psnr": mse_of_masked,
-    "e-ssim": ssim_of_masked,
-    "e-flip": masked_flip,
+PIXEL_METRICS: dict[str, Callable[[], losses.Loss]] = {
+    "e-mae": losses.MAE,
+    "e-mse": losses.MSE,
+    "e-psnr": losses.PSNR,
+    "e-ssim": partial(losses.SSIM, padding=SAME_SIZE),
+    "e-flip": losses.FLIP,
 }
 FEATURE_METRICS: dict[str, _FeatureKind] = {
-    "e-vgg": _FeatureKind(
-        losses.FeatureLoss, lambda d: [masked_mae] * len(d.backbone.channels), by_channels=True
-    ),
+    "e-vgg": _FeatureKind(losses.FeatureLoss),
     "e-lpips": _FeatureKind(
-        lambda backbone: UnitFeatureLoss(backbone, load_linear_weights()),
-        _unit_errors,
-        architecture=("max", True),
-        backbone="vgg16",
+        lambda backbone: UnitFeatureLoss(backbone, load_linear_weights()), ("max", True), "vgg16"
     ),
-    "e-dists": _FeatureKind(
-        StructureTextureLoss, _structure_errors, architecture=("l2", True), backbone="vgg16"
-    ),
+    "e-dists": _FeatureKind(StructureTextureLoss, ("l2", True), "vgg16"),
 }
 KINDS = (*PIXEL_METRICS, *FEATURE_METRICS)
 
@@ -175,6 +90,8 @@ class EnhancedMetric(nn.Module):
             reverse.
     """
 
+    spread: Tensor
+
     def __init__(
         self,
         kind: str,
@@ -188,18 +105,21 @@ class EnhancedMetric(nn.Module):
                 f"{', '.join(FEATURE_METRICS)} with a backbone, got {kind!r}"
             )
         self.kind = kind
+        channels: tuple[int, ...] = (3,)
         if backbone is None:
-            distance, channels, self._errors = None, (3,), [PIXEL_METRICS[kind]]
+            plain = PIXEL_METRICS[kind]()
         else:
-            distance = FEATURE_METRICS[kind].distance(backbone)
-            channels = distance.compared_channels(backbone)
-            self._errors = FEATURE_METRICS[kind].errors(distance)
-        self._distance = (distance,)  # in a tuple: neither trained nor saved
+            plain = FEATURE_METRICS[kind].distance(backbone)
+            channels = plain.compared_channels(backbone)
+        self._plain = (plain,)  # in a tuple: neither trained nor saved
         self.masks = losses.MaskBank(channels, order)
-        by_channels = backbone is not None and FEATURE_METRICS[kind].by_channels
-        self.shares = [c / sum(channels) if by_channels else 1.0 for c in channels]
         # the masks are trained on features of size 1, whatever the backbone's are
         self.register_buffer("spread", torch.ones(len(self.channels)))
+
+    @property
+    def plain(self) -> losses.Loss:
+        """The metric without masks."""
+        return self._plain[0]
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -208,12 +128,9 @@ class EnhancedMetric(nn.Module):
 
     def features(self, images: Tensor) -> list[Tensor]:
         """(B, 3, H, W) in [0, 1] -> what is compared, one (B, C_k, H_k, W_k) per tap."""
-        distance = self._distance[0]
-        if distance is None:
-            return [images]
+        plain = follow(self.plain, images)
         with torch.no_grad():
-            distance = follow(distance, images)
-            return distance.prepare(images, distance.backbone(images))
+            return plain.prepare(images, [] if plain.backbone is None else plain.backbone(images))
 
     def visual_masks(self, reference: list[Tensor], distorted: list[Tensor]) -> list[Tensor]:
         """Masks of a pair of features, (B, 1, H_k, W_k) in [0, 1] per tap.
@@ -236,16 +153,15 @@ class EnhancedMetric(nn.Module):
         """
         with torch.autocast(reference.device.type, enabled=False):
             of_reference, of_distorted = self.features(reference), self.features(distorted)
-        masks = [torch.ones_like(f[:, :1]) for f in of_reference]
+        masks: list[Tensor] | list[None] = [None] * len(of_reference)
         if masked:
             masks = self.visual_masks(of_reference, of_distorted)
-        taps = zip(self._errors, of_reference, of_distorted, masks, strict=True)
         with torch.autocast(reference.device.type, enabled=False):  # SSIM and FLIP filter
-            return [error(x, y, mask) for error, x, y, mask in taps]
+            return follow(self.plain, reference).errors(of_reference, of_distorted, masks)
 
     def weigh(self, per_tap: Sequence[Tensor]) -> Tensor:
         """Add what each tap found, weighed by its share of the channels where the metric does."""
-        return sum(share * part for share, part in zip(self.shares, per_tap, strict=True))
+        return self.plain.combine(per_tap)
 
     def forward(self, reference: Tensor, distorted: Tensor, masked: bool = True) -> Tensor:
         """(B, 3, H, W) x 2 in [0, 1] -> distances (B,), not negative; plain with `masked` off."""

@@ -4,10 +4,10 @@ Both take RGB in [0, 1], or one grey channel, which is repeated. Weights that ca
 error that says which file goes where; random weights never stand in.
 """
 
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,9 +48,8 @@ class Lpips:
 
     def __init__(self, net: str = "alex", weights: str | Path | None = None):
         with weights_needed(f"LPIPS ({net})"):
-            self.network = losses.LPIPS(net=net, weights=weights, reduction="none")
-        self._known: tuple[weakref.ref[Tensor], int] | None = None  # the last target, its version
-        self._features: list[Tensor] = []
+            self.loss = losses.LPIPS(net=net, weights=weights, reduction="none")
+        self._last: tuple[Tensor, list[Tensor]] | None = None  # a target and its features
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Compare (B, 3 or 1, H, W) images in [0, 1] -> (B,), lower is better, 0 if identical.
@@ -58,32 +57,32 @@ class Lpips:
         Raises:
             ValueError: shapes differ, other channels, or images too small for the backbone.
         """
-        if prediction.ndim == 4 and min(prediction.shape[-2:]) < self.network.min_side:
-            raise ValueError(
-                f"expected at least {self.network.min_side} pixels on a side for LPIPS, "
-                f"got {prediction.shape[-2]}x{prediction.shape[-1]}"
-            )
         x, y = as_rgb(prediction), as_rgb(target)
         check_pair(x, y, channels=3)
+        last = self._last  # one look: another thread may put another target there
         with torch.no_grad():
-            return self.network(x, y, self._features_of(target))
+            if last is not None and _same(last[0], y) and y.dtype == x.dtype:
+                return self.loss(x, y, self.loss.features(x, y, of_target=last[1]))
+            y = y.clone()  # the caller's tensor may get other contents
+            features = self.loss.features(x, y)
+            if y.dtype == x.dtype:
+                self._last = y, features[1]
+            return self.loss(x, y, features)
 
-    def _features_of(self, target: Tensor) -> list[Tensor]:
-        """Features of the target: once for all noise levels and networks of one clean image."""
-        if target.is_inference():  # whether it was changed since cannot be told
-            return self.network.features(as_rgb(target))
-        known = self._known and self._known[0]() is target and self._known[1] == target._version
-        if not known:
-            self._features = self.network.features(as_rgb(target))
-            self._known = weakref.ref(target), target._version
-        return self._features
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_last": None}  # copies and pickles start anew
+
+
+def _same(x: Tensor, y: Tensor) -> bool:
+    """Whether two tensors have the same contents, type and place."""
+    return x.dtype == y.dtype and x.device == y.device and torch.equal(x, y)
 
 
 class EMae:
     """E-MAE times 100: mean absolute error where a visual mask says that it is visible.
 
     Args:
-        weights: mask file or a name of the weights manifest; None for the shipped mask. The
+        masks: mask file or a name of the weights manifest; None for the shipped mask. The
             publication's own numbers need the authors' file ("E_MAE").
 
     Raises:
@@ -91,9 +90,9 @@ class EMae:
         ValueError: the file holds something else.
     """
 
-    def __init__(self, weights: str | Path | None = None):
+    def __init__(self, masks: str | Path | None = None):
         with weights_needed("E-MAE"):
-            self.loss = losses.EnhancedMAE(weights=weights, reduction="none")
+            self.loss = losses.EnhancedMAE(masks, reduction="none")
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Compare (B, 3 or 1, H, W) images in [0, 1] -> (B,) in [0, 100], lower is better."""
@@ -106,30 +105,32 @@ class EMae:
     def _by_strips(self, x: Tensor, y: Tensor) -> Tensor:
         """Mean masked error, strip of rows by strip: the mask's features stay in the cache."""
         total = torch.zeros(len(x), dtype=torch.float64)
-        for rows, mask in mask_strips(self.loss, x, y):
-            error = (x[:, :, rows] - y[:, :, rows]).abs()
-            total += (mask * error).sum((1, 2, 3), dtype=torch.float64)
-        return (total / x[0].numel()).to(torch.promote_types(x.dtype, torch.float32))
+        for error, _ in error_strips(self.loss, x, y):
+            total += error.sum((1, 2, 3), dtype=torch.float64)
+        pixels = x.shape[-2] * x.shape[-1]
+        return (total / pixels).to(torch.promote_types(x.dtype, torch.float32))
 
 
-def mask_strips(loss: losses.EnhancedMAE, x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Mask of a pair, strip by strip: its 64 features of a whole photograph would take gigabytes.
+def error_strips(loss: losses.EnhancedMAE, x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Error and mask of a pair by strips: a mask's features of a whole photograph take gigabytes.
 
     Args:
-        loss: whose mask.
+        loss: whose error map, see `losses.Loss.error_map`.
         x: (B, 3, H, W) in [0, 1].
         y: (B, 3, H, W) in [0, 1].
 
     Yields:
-        Rows, and the mask there, (B, 1, h, W).
+        Masked error and mask of a strip of rows, from the top, (B, 1, h, W) each.
     """
     height = x.shape[-2]
     for top in range(0, height, STRIP_ROWS):
         bottom = min(top + STRIP_ROWS, height)
         first = max(top - MASK_REACH, 0)
         seen = slice(first, min(bottom + MASK_REACH, height))
-        mask = loss.mask(x[:, :, seen], y[:, :, seen])
-        yield slice(top, bottom), mask[:, :, top - first : bottom - first]
+        rows = slice(top - first, bottom - first)
+        ((error, mask),) = loss.error_map(x[:, :, seen], y[:, :, seen])
+        assert mask is not None
+        yield error[:, :, rows], mask[:, :, rows]
 
 
 def as_rgb(x: Tensor) -> Tensor:

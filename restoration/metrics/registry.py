@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import losses
 from losses.naming import nearest
+from losses.pixel import renamed_masks
 from restoration.metrics.learned import EMae, Lpips, as_rgb, weights_needed
 from restoration.metrics.ms_ssim import ms_ssim
 from restoration.metrics.psnr_ssim import psnr, ssim
@@ -80,13 +81,14 @@ def _ms_ssim(name: str, data_range: float = 1.0, crop_border: int = 0) -> Metric
 def _lpips(name: str, net: str = "alex", weights: str | Path | None = None) -> Metric:
     scale = f"version 0.1, {net}, input in [-1, 1]"
     function = Lpips(net, weights)
-    return Metric(name, "LPIPS", False, scale, function, function.network)
+    return Metric(name, "LPIPS", False, scale, function, function.loss)
 
 
-def _e_mae(name: str, weights: str | Path | None = None) -> Metric:
-    mask = "shipped with this project" if weights is None else Path(weights).name
+def _e_mae(name: str, masks: str | Path | None = None, weights: str | Path | None = None) -> Metric:
+    masks = renamed_masks(masks, weights, name)
+    mask = "shipped with this project" if masks is None else Path(masks).name
     scale = f"times 100, mask {mask}"
-    function = EMae(weights)
+    function = EMae(masks)
     return Metric(name, "E-MAE x100", False, scale, function, function.loss)
 
 
@@ -172,14 +174,21 @@ def _check_options(kind: str, options: Mapping[str, Any]) -> None:
 def _loss_metric(name: str, term: str, options: Mapping[str, Any]) -> Metric:
     with weights_needed(term):
         loss = losses.build_term(term, **{**options, "reduction": "none"})
-    higher = getattr(loss, "higher_is_better", False)
-
-    def function(prediction: Tensor, target: Tensor) -> Tensor:
-        return loss(as_rgb(prediction), as_rgb(target))
-
     settings = [f"{key} {value}" for key, value in options.items()]
-    scale = ", ".join(["value of the loss term", *settings])
-    return Metric(name, term, higher, scale, function, loss)
+    unit = [f"in {loss.unit}"] if loss.unit else []
+    scale = ", ".join(["value of the loss term", *unit, *settings])
+    function = _LossOfRgb(loss)
+    return Metric(name, term, loss.higher_is_better, scale, function, loss, unit=loss.unit)
+
+
+@dataclass(frozen=True)
+class _LossOfRgb:
+    """A loss term as a metric; a grey channel is repeated."""
+
+    loss: losses.Loss
+
+    def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
+        return self.loss(as_rgb(prediction), as_rgb(target))
 
 
 def _canonical(name: str) -> str:

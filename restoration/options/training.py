@@ -70,11 +70,14 @@ class MixingAugs(Strict):
 
 
 class LossTerm(BaseModel):
-    """One loss term; further keys are the arguments of its type."""
+    """One loss term; further keys are the arguments of its type, such as `weights` or `masks`."""
 
     model_config = ConfigDict(extra="allow")
 
-    type: str = Field(description="MAE, MSE, Charbonnier, PSNR, SSIM, VGG, E-VGG, E-MAE, ...")
+    type: str = Field(
+        description="MAE, MSE, Charbonnier, PSNR, SSIM, VGG, E-VGG, E-MAE, ..., or a loss of your "
+        "own, `package.module:Name`."
+    )
     weight: float = Field(1.0, description="Factor in the total.")
     name: str | None = Field(None, description="Name in the log; the type if absent.")
     precision: Literal["float32", "bf16"] | None = Field(
@@ -134,6 +137,7 @@ BASICSR_LOSSES = {
     "CharbonnierLoss": "Charbonnier",
     "PSNRLoss": "PSNR",
 }
+BASICSR_CHARBONNIER_EPS = 1e-12  # BasicSR's default; it adds eps where `Charbonnier` adds eps^2
 
 
 def from_basicsr(option: dict[str, Any]) -> dict[str, Any]:
@@ -143,7 +147,8 @@ def from_basicsr(option: dict[str, Any]) -> dict[str, Any]:
         option: the mapping of the option file, `type` and `loss_weight` among its keys.
 
     Returns:
-        A term with `type` and `weight`. BasicSR's Charbonnier adds eps where ours adds eps^2.
+        A term with `type` and `weight`. `CharbonnierLoss` means BasicSR's, sqrt(d^2 + eps), and
+        `Charbonnier` Restormer's, sqrt(d^2 + eps^2), wherever they stand.
     """
     term = {key: value for key, value in option.items() if key != "loss_weight"}
     if "type" not in term:
@@ -154,6 +159,6 @@ def from_basicsr(option: dict[str, Any]) -> dict[str, Any]:
         term["type"] = BASICSR_LOSSES[term["type"]]
         if term.pop("reduction", "mean") != "mean":
             raise ValueError("only `reduction: mean` trains here")
-        if "eps" in term:
-            term["eps"] = float(term["eps"]) ** 0.5
+        if term["type"] == "Charbonnier":
+            term["eps"] = float(term.get("eps", BASICSR_CHARBONNIER_EPS)) ** 0.5
     return term

@@ -10,7 +10,7 @@ from scipy import stats
 
 import losses
 from restoration.agreement.measure import PairValues
-from restoration.agreement.metrics import MASK_ARGUMENTS, NamedMetric, build_named
+from restoration.agreement.metrics import MASKED, NamedMetric, build_named
 from restoration.agreement.report import ALL, compare, gain_table, table
 from restoration.cli import main
 from restoration.cli.masks import SUBCOMMANDS
@@ -198,7 +198,7 @@ def test_names_masks_and_arguments():
 
 def test_every_enhanced_metric_stands_beside_its_plain_one():
     """Of all that can be trained here; flip is quick to build, the others need VGG-16."""
-    assert set(MASK_ARGUMENTS) == set(get_args(MaskMetric.model_fields["type"].annotation))
+    assert set(MASKED) == set(get_args(MaskMetric.model_fields["type"].annotation))
     assert [m.plain for m in build_named(["flip", "e-flip"])] == [None, "flip"]
 
 

@@ -69,9 +69,13 @@ def test_each_mask_is_made_once(pair, tmp_path, capsys, monkeypatch):
     metrics = ["--metrics", "mae,e-mae,e-mse,e-psnr,e-ssim,e-flip,e-vgg", "--json"]
     assert main(["score", *pair, *metrics]) == 0
     expected = json.loads(capsys.readouterr().out)
-    made, mask = [], losses.EnhancedMAE.mask
-    base = next(c for c in losses.EnhancedMAE.__mro__ if "mask" in vars(c))
-    monkeypatch.setattr(base, "mask", lambda self, *a: made.append(type(self)) or mask(self, *a))
+    made, mask = [], losses.MaskBank.mask
+
+    def counted(bank, *given):
+        made.extend([bank] if bank.channels == (3,) else [])
+        return mask(bank, *given)
+
+    monkeypatch.setattr(losses.MaskBank, "mask", counted)
     assert main(["score", *pair, *metrics, "--maps", str(tmp_path / "maps")]) == 0
     assert json.loads(capsys.readouterr().out) == expected
     assert len(made) == len(set(made)) == 5

@@ -235,7 +235,7 @@ def test_loss_in_both_places(plugin, mask_file):
     build_loss = basicsr_door.import_basicsr("losses").build_loss
     prediction, target = torch.rand(2, 2, 3, 16, 16)
     expected = losses.EnhancedMAE(mask_file)(prediction, target)
-    options = {"type": "EMAELoss", "weights": mask_file}
+    options = {"type": "EMAELoss", "masks": mask_file}
     pixel = build_loss({**options, "loss_weight": 0.5})
     torch.testing.assert_close(pixel(prediction, target), 0.5 * expected)
     torch.testing.assert_close(build_loss(options)(prediction, target), expected)
@@ -269,9 +269,9 @@ def test_calculate_metric(plugin, mask_file):
     rng = np.random.default_rng(0)
     bgr = [rng.integers(0, 256, (24, 20, 3), np.uint8) for _ in range(2)]
     rgb = [torch.from_numpy(i[..., ::-1].copy()).permute(2, 0, 1)[None] / 255 for i in bgr]
-    expected = build_metrics([{"type": "e-mae", "weights": mask_file}])["e_mae"]
+    expected = build_metrics([{"type": "e-mae", "masks": mask_file}])["e_mae"]
     data = dict(zip(("img", "img2"), bgr, strict=True))
-    options = {"type": "calculate_e_mae", "weights": mask_file, "better": "lower"}
+    options = {"type": "calculate_e_mae", "masks": mask_file, "better": "lower"}
     got = calculate_metric(data, {**options, "crop_border": 0})
     assert got == pytest.approx(expected(*rgb).item(), rel=1e-6)
     swapped = expected(*(image.flip(1) for image in rgb)).item()
@@ -366,13 +366,13 @@ def model_options(mask_file):
         "train": {
             "optim_g": {"type": "Adam", "lr": 1e-3},
             "scheduler": {"type": "MultiStepLR", "milestones": [10], "gamma": 0.5},
-            "pixel_opt": {"type": "EMAELoss", "weights": mask_file, "loss_weight": 1.0},
+            "pixel_opt": {"type": "EMAELoss", "masks": mask_file, "loss_weight": 1.0},
             "perceptual_opt": {"type": "VGGFeatureLoss", "perceptual_weight": 1.0, **EMBEDDED},
         },
         "val": {
             "metrics": {
                 "psnr": {"type": "calculate_psnr", "crop_border": 0},
-                "e_mae": {"type": "calculate_e_mae", "weights": mask_file, "better": "lower"},
+                "e_mae": {"type": "calculate_e_mae", "masks": mask_file, "better": "lower"},
             }
         },
     }

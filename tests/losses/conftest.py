@@ -3,6 +3,7 @@
 import http.server
 import socket
 import threading
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -152,3 +153,22 @@ def vgg19_file():
     if not file.is_file():
         pytest.skip("VGG-19's original weights are not on this machine")
     return file
+
+
+@pytest.fixture(scope="session")
+def make(files):
+    """Build a term once per set of arguments."""
+    from cases import CASES
+
+    import losses
+
+    @cache
+    def build(name, **more):
+        arguments = {
+            key: str(files / value) if isinstance(value, str) and "." in value else value
+            for key, value in {**CASES[name].arguments, **more}.items()
+        }
+        torch.manual_seed(0)
+        return losses.build_term(name, **arguments)
+
+    return build

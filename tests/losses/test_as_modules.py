@@ -1,5 +1,7 @@
 """What every term has to bear as a module: inference mode, torch.func, torch.compile, NaN."""
 
+import warnings
+
 import pytest
 import torch
 
@@ -32,8 +34,6 @@ def gradient(term, prediction, target):
 @pytest.mark.parametrize("name", TERMS)
 def test_inference_mode_leaves_a_term_that_trains(name, pair):
     """Weights that follow the images in inference mode, as to a GPU, stay ordinary tensors."""
-    losses.flip._sensitivity_filters.cache_clear()
-    losses.flip._feature_filters.cache_clear()
     term, (prediction, target) = losses.build_term(name, **TERMS[name]), (p.double() for p in pair)
     with torch.inference_mode():
         term(prediction, target)
@@ -46,7 +46,7 @@ def test_func_grad_equals_backward(name, pair):
     term, (prediction, target) = losses.build_term(name, **TERMS[name]), pair
     found = torch.func.grad(lambda image: term(image, target))(prediction)
     torch.testing.assert_close(found, gradient(term, prediction, target))
-    for weight in term.parameters():
+    for weight in term.buffers():
         assert not torch._C._functorch.is_functorch_wrapped_tensor(weight)
 
 
@@ -56,6 +56,19 @@ def test_nan_is_never_a_perfect_image(name, pair):
     prediction[1] = torch.nan
     values = losses.build_term(name, reduction="none", **TERMS[name])(prediction, target)
     assert values.isnan().tolist() == [False, True]
+
+
+@pytest.mark.parametrize("name", ["FLIP", "SSIM", "E-MAE", "VGG"])
+def test_compiles_as_one_graph_and_exports(name, pair):
+    term, (prediction, target) = losses.build_term(name, **TERMS[name]), pair
+    expected = term(prediction, target)
+    torch._dynamo.reset()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        compiled = torch.compile(term, fullgraph=True, backend="eager")
+        torch.testing.assert_close(compiled(prediction, target), expected)
+    exported = torch.export.export(term, (prediction, target)).module()
+    torch.testing.assert_close(exported(prediction, target), expected)
 
 
 def test_flip_compiles_with_its_gradient(pair):

@@ -104,7 +104,7 @@ def test_taps_come_in_the_order_of_depth(vgg16_file):
 def test_frozen(vgg16_file):
     backbone = build_backbone("vgg16", weights=vgg16_file).train()
     assert not any(m.training for m in backbone.modules())
-    assert not any(p.requires_grad for p in backbone.parameters())
+    assert not list(backbone.requires_grad_(True).parameters())
     assert all(name.startswith("body.") for name in backbone.state_dict())
 
 
@@ -148,7 +148,10 @@ def test_file_without_a_vgg(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "vgg17"}, "unknown backbone 'vgg17'; known: vgg16, vgg19, embedded; did you"),
+        (
+            {"name": "vgg17"},
+            "unknown backbone 'vgg17'; known: vgg16, vgg19, embedded, alexnet; did",
+        ),
         ({"taps": ["relu5_4"]}, "unknown tap 'relu5_4'.*did you mean 'relu5_3'"),
         ({"taps": []}, "expected one tap or more"),
         ({"taps": ["relu1_2", "relu1_2"]}, "each once"),
@@ -158,6 +161,7 @@ def test_file_without_a_vgg(tmp_path):
         ),
         ({"name": "embedded", "pooling": "max"}, "fixed taps, pooling and normalisation"),
         ({"name": "embedded", "taps": ["tap1"]}, "fixed taps, pooling and normalisation"),
+        ({"name": "alexnet", "pooling": "avg"}, "alexnet has fixed taps and pooling"),
     ],
 )
 def test_raises(arguments, message):

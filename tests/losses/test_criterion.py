@@ -26,7 +26,7 @@ def test_weighted_sum_and_values():
 @pytest.mark.parametrize("type", ["PSNR", "E-PSNR"])
 def test_higher_is_better_is_subtracted(files, type):
     x, y = make_pair()
-    more = {"weights": files / "pixel.safetensors"} if type == "E-PSNR" else {}
+    more = {"masks": files / "pixel.safetensors"} if type == "E-PSNR" else {}
     total, values = losses.build([{"type": type, "weight": 0.1, **more}])(x, y)
     assert values[type] > 0
     torch.testing.assert_close(total, -0.1 * values[type])
@@ -67,10 +67,13 @@ def test_the_options_are_left_as_they_were():
         ([{"weight": 1.0}], "expected a loss term with a `type`"),
         ([{"type": "EVGG"}], "unknown loss type 'EVGG'.*did you mean 'E-VGG'"),
         ([{"type": "charbonier"}], "did you mean 'Charbonnier'"),
-        ([{"type": "zzzz"}], "unknown loss type 'zzzz'; known: MAE, .*MILO$"),
         (
-            [{"type": "E-MAE", "weigths": "x"}],
-            "unknown argument 'weigths' of loss E-MAE.*'weights'",
+            [{"type": "zzzz"}],
+            "unknown loss type 'zzzz'; known: MAE, .*MILO .a loss of your own",
+        ),
+        (
+            [{"type": "E-MAE", "maks": "x"}],
+            "unknown argument 'maks' of loss E-MAE.*'masks'",
         ),
         ([{"type": "MAE", "eps": 1.0}], "unknown argument 'eps' of loss MAE; known: reduction"),
         ([{"type": "MAE", "reduction": "avg"}], "expected reduction"),
@@ -79,6 +82,6 @@ def test_the_options_are_left_as_they_were():
 )
 def test_raises(terms, message, files):
     if terms and terms[0].get("order"):
-        terms = [{**terms[0], "weights": files / "pixel.safetensors"}]
+        terms = [{**terms[0], "masks": files / "pixel.safetensors"}]
     with pytest.raises(ValueError, match=message):
         losses.build(terms)

@@ -7,8 +7,8 @@ from safetensors.torch import save_file
 
 import losses
 from losses.dists import load_channel_weights, shipped_channel_weights
-from losses.elpips import load_linear_weights, unit_length
 from losses.features.pooling import l2_pool2d
+from losses.lpips import UnitFeatureLoss, load_linear_weights, unit_length
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_linear_weights(tmp_path, monkeypatch):
     torch.save({"a": torch.ones(2)}, tmp_path / "no.pth")
     with pytest.raises(ValueError, match="expected LPIPS weights"):
         load_linear_weights(tmp_path / "no.pth")
-    monkeypatch.setattr("losses.elpips.find_spec", lambda name: None)
+    monkeypatch.setattr("losses.lpips.find_spec", lambda name: None)
     with pytest.raises(FileNotFoundError, match="lpips package"):
         load_linear_weights()
 
@@ -105,7 +105,7 @@ def test_linear_weights(tmp_path, monkeypatch):
 def test_linear_weights_for_other_taps(vgg):
     backbone = losses.build_backbone("vgg16", ["relu1_2"], vgg)
     with pytest.raises(ValueError, match=r"expected channel weights for \(64,\), got \(64, 128"):
-        losses.elpips.UnitFeatureLoss(backbone, load_linear_weights())
+        UnitFeatureLoss(backbone, load_linear_weights())
 
 
 @pytest.mark.parametrize("function", [unit_length, l2_pool2d])

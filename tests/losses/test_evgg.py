@@ -88,22 +88,23 @@ def test_masks_only_take_away(term):
     assert (term(x, y) < FeatureLoss(term.backbone, reduction="none")(x, y)).all()
 
 
-def test_maps(term):
+def test_error_map(term):
     x, y = make_pair(side=16)
-    maps = term.maps(x, y)
+    maps = term.error_map(x, y)
     assert [error.shape for error, _ in maps] == [(2, 1, s, s) for s in (16, 8, 4, 2, 1)]
     assert all(0 <= mask.min() and mask.max() <= 1 for _, mask in maps)
-    value = sum(
-        c * (error * mask).mean((1, 2, 3)) for c, (error, mask) in zip(CHANNELS, maps, strict=True)
-    )
+    value = sum(c * error.mean((1, 2, 3)) for c, (error, _) in zip(CHANNELS, maps, strict=True))
     torch.testing.assert_close(value / 1472, term(x, y))
     with torch.autocast("cpu", torch.bfloat16):
-        assert term.maps(x, y)[0][0].dtype == torch.float32
-    assert all(mask is None for _, mask in FeatureLoss(term.backbone).maps(x, y))
+        assert term.error_map(x, y)[0][0].dtype == torch.float32
+    plain = FeatureLoss(term.backbone).error_map(x, y)
+    assert all(mask is None for _, mask in plain)
+    for (error, mask), (unmasked, _) in zip(maps, plain, strict=True):
+        torch.testing.assert_close(error, mask * unmasked)
 
 
 def test_number_of_parameters_as_published(term):
-    assert sum(p.numel() for p in term.masks.parameters()) == 1_883_589
+    assert sum(b.numel() for b in term.masks.buffers()) == 1_883_589
 
 
 def test_masks_of_another_backbone(mask_file, tmp_path):
@@ -155,6 +156,12 @@ def test_shipped_masks_of_vgg19_choose_the_taps():
     assert term.masks.channels == (64, 128, 256)
     with pytest.raises(ValueError, match="expected"):
         EVGG("vgg19", taps=["relu1_2"], weights="random")
+
+
+def test_backbone_without_masks(files):
+    with pytest.raises(ValueError, match="expected `masks: FILE` for alexnet"):
+        EVGG("alexnet", weights="random")
+    assert VGG("alexnet", weights=files / "alexnet.pth").backbone.taps[0] == "relu1"
 
 
 def test_unknown_backbone():

@@ -40,7 +40,7 @@ def descend(term, images, steps=60, rate=0.01):
 def tap_masks(term, prediction, target):
     """Mean of each tap's mask."""
     with torch.no_grad():
-        return torch.stack([mask.mean() for _, mask in term.maps(prediction, target)])
+        return torch.stack([mask.mean() for _, mask in term.error_map(prediction, target)])
 
 
 def luminance(image):
@@ -82,7 +82,7 @@ def test_shipped_masks_say_where(images, name):
         masks = [losses.EnhancedMAE().mask(*images)]
     else:
         with torch.no_grad():
-            masks = [mask for _, mask in losses.EVGG("embedded").maps(*images)]
+            masks = [mask for _, mask in losses.EVGG("embedded").error_map(*images)]
     found = [(round(m.mean().item(), 4), round(m.std().item(), 4)) for m in masks]
     assert all(deviation > 1e-3 for _, deviation in found), f"(mean, deviation) per tap: {found}"
 

@@ -1,52 +1,141 @@
 """LPIPS: which backbone file it takes, and what it says when there is none."""
 
+import json
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
-from conftest import alexnet_features, make_pair
+from conftest import WEIGHTS, alexnet_features, make_pair
+from skimage.io import imread
 
-from losses import LPIPS, lpips
+from losses import LPIPS
+from losses.features import published
+from losses.weights import load_state_dict
+
+ROOT = Path(__file__).parents[2]
+PICTURES = ROOT / ".." / "upstream" / "PerceptualSimilarity" / "imgs"
+GOLDEN = json.loads((ROOT / "tests" / "golden" / "losses.json").read_text())
+
+
+def to_batch(path):
+    return torch.from_numpy(imread(path)[:, :, :3]).permute(2, 0, 1)[None].float() / 255
 
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch, closed_url):
     """An empty folder of torch hub, and a server that does not answer."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    for net in lpips.BACKBONE_URLS:
-        monkeypatch.setitem(lpips.BACKBONE_URLS, net, f"{closed_url}/{net}.pth")
+    for net in published.TORCHVISION_URLS:
+        monkeypatch.setitem(published.TORCHVISION_URLS, net, f"{closed_url}/{net}.pth")
     return tmp_path / "hub"
 
 
 def test_offline_is_told_quickly(hub):
     start = time.perf_counter()
-    with pytest.raises(FileNotFoundError, match="alex.pth, which could not be downloaded .*FILE"):
+    with pytest.raises(
+        FileNotFoundError,
+        match="alexnet.pth of alexnet .* could not be downloaded .*FILE",
+    ):
         LPIPS()
     assert time.perf_counter() - start < 5
 
 
 def test_the_cached_file_is_used(hub, files):
-    cached = lpips.backbone_file("alex")
+    cached = published.cached_torchvision_file("alexnet")
     cached.parent.mkdir(parents=True)
     cached.write_bytes((files / "alexnet.pth").read_bytes())
-    state = LPIPS().network.net.state_dict()
-    assert torch.equal(state["slice2.3.weight"], alexnet_features()["features.3.weight"])
+    state = LPIPS().backbone.body.state_dict()
+    assert torch.equal(state["features.3.weight"], alexnet_features()["features.3.weight"])
 
 
 def test_download(hub, files, server, monkeypatch):
     url = f"{server.url}/net.pth"
     server.pages["/net.pth"] = (files / "alexnet.pth").read_bytes()
-    monkeypatch.setitem(lpips.BACKBONE_URLS, "alex", url)
+    monkeypatch.setitem(published.TORCHVISION_URLS, "alexnet", url)
 
-    assert lpips.find_backbone("alex", None) == hub / "checkpoints" / "net.pth"
+    assert published.torchvision_file("alexnet") == hub / "checkpoints" / "net.pth"
     assert (hub / "checkpoints" / "net.pth").read_bytes() == server.pages["/net.pth"]
 
 
 def test_download_with_a_wrong_checksum(hub, server, monkeypatch):
     server.pages["/net-00000000.pth"] = b"not these"
-    monkeypatch.setitem(lpips.BACKBONE_URLS, "alex", f"{server.url}/net-00000000.pth")
-    with pytest.raises(FileNotFoundError, match="net-00000000.pth, which could not be downloaded"):
-        lpips.find_backbone("alex", None)
+    monkeypatch.setitem(published.TORCHVISION_URLS, "alexnet", f"{server.url}/net-00000000.pth")
+    with pytest.raises(FileNotFoundError, match="net-00000000.pth .* could not be downloaded"):
+        published.torchvision_file("alexnet")
+
+
+@pytest.fixture(scope="module")
+def real():
+    """Folder of torchvision's ImageNet convolutions."""
+    folder = WEIGHTS / "torchvision"
+    if not folder.is_dir():
+        pytest.skip("torchvision's ImageNet weights are not on this machine")
+    return folder
+
+
+@pytest.mark.parametrize(("net", "file"), [("alex", "alexnet"), ("vgg", "vgg16")])
+def test_golden(real, net, file):
+    if not PICTURES.is_dir():
+        pytest.skip("the pictures of richzhang/PerceptualSimilarity are not on this machine")
+    images = {name: to_batch(PICTURES / f"ex_{name}.png") for name in ("ref", "p0", "p1")}
+    term = LPIPS(net, real / f"{file}_features.safetensors")
+    for name in ("p0", "p1"):
+        value = term(images[name], images["ref"]).item()
+        assert value == pytest.approx(GOLDEN["lpips"][f"{net} {name}"], abs=5e-5)
+
+
+@pytest.mark.parametrize("net", ["alex", "vgg"])
+def test_parity_with_the_package(files, net):
+    """Its own network with the same random backbone, on images that are no multiple of 32."""
+    import lpips
+
+    file = files / {"alex": "alexnet.pth", "vgg": "vgg16.safetensors"}[net]
+    network, state = lpips.LPIPS(net=net, pnet_rand=True, verbose=False), load_state_dict(file)
+    layers = {k: state[f"features.{k.split('.', 1)[1]}"] for k in network.net.state_dict()}
+    network.net.load_state_dict(layers)
+    x, y = (image[..., :37] for image in make_pair(side=45))
+    with torch.no_grad():
+        expected = network(2 * x - 1, 2 * y - 1).flatten()
+    found = LPIPS(net, file, reduction="none")(x, y)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-8)
+
+
+def test_dead_pixels_have_a_finite_gradient(real):
+    """Where all features of a pixel are 0 its length has no slope; the package's is not finite."""
+    picture = WEIGHTS.parent / "cases" / "lpips_dead_pixel.png"
+    if not picture.is_file():
+        pytest.skip("the picture is not on this machine")
+    y = to_batch(picture)
+    x = (y + 0.01).clamp(0, 1).requires_grad_()
+    term = LPIPS(weights=real / "alexnet_features.safetensors")
+    with torch.autograd.detect_anomaly(check_nan=True):
+        term(x, y).backward()
+    assert x.grad.isfinite().all()
+
+
+def test_dead_features_have_a_finite_gradient(files):
+    state = load_state_dict(files / "alexnet.pth")
+    dead = {k: torch.full_like(v, 0 if k.endswith("weight") else -1) for k, v in state.items()}
+    torch.save(dead, files / "dead.pth")  # every feature is 0
+    x, y = make_pair(side=32)
+    x.requires_grad_()
+    with torch.autograd.detect_anomaly(check_nan=True):
+        LPIPS(weights=files / "dead.pth")(x, y).backward()
+    assert not x.grad.any()
+
+
+def test_building_in_threads(files, monkeypatch):
+    """It prints nothing, imports no torchvision, and leaves the global random stream alone."""
+    stdout, before = sys.stdout, torch.random.get_rng_state()
+    with ThreadPoolExecutor(4) as pool:
+        terms = list(pool.map(lambda _: LPIPS(weights=files / "alexnet.pth"), range(8)))
+    assert sys.stdout is stdout
+    assert torch.equal(torch.random.get_rng_state(), before)
+    x, y = make_pair(side=32)
+    assert len({term(x, y).item() for term in terms}) == 1
 
 
 def test_raises(tmp_path, files):

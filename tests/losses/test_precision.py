@@ -87,7 +87,7 @@ def test_masks_read_float32(files):
     *maps, found = term.prepared(x, y)
     assert {m.dtype for kind in maps for m in kind} == {torch.float32}
     assert {m.dtype for m in found} == {read[0][0].dtype} == {torch.float32}
-    assert {p.dtype for p in term.masks.parameters()} == {torch.float32}
+    assert {b.dtype for b in term.masks.buffers()} == {torch.float32}
     assert torch.equal(maps[0][2], maps[0][2].bfloat16().float()), "features that bf16 has rounded"
 
 
@@ -98,7 +98,7 @@ def test_only_later_convolutions_are_lowered_and_stay_so():
         convs = [m for m in move(backbone).modules() if isinstance(m, nn.Conv2d)]
         assert [conv.weight.dtype for conv in convs] == wanted
     assert backbone.mean.dtype == torch.half, "the buffers of the input follow"
-    assert {p.device.type for p in backbone.to("meta").parameters()} == {"meta"}
+    assert {b.device.type for b in backbone.to("meta").buffers()} == {"meta"}
 
 
 def test_float32_is_the_body_itself():

@@ -1,5 +1,4 @@
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -8,6 +7,7 @@ from safetensors.torch import save_file
 from scipy import ndimage
 
 import losses
+from losses.frozen import follow
 from restoration.masks import trainable
 from restoration.masks import trainer as masks
 from restoration.masks.batches import MaskSettings
@@ -122,7 +122,7 @@ def test_a_trained_file_gives_the_loss_that_was_trained(kind, term, tmp_path):
     with torch.no_grad():
         value = trainer.metric(reference, distorted)
     wanted = -10 * torch.log10(value) if kind == "e-psnr" else value
-    found = term(weights=file, reduction="none")(distorted, reference)
+    found = term(masks=file, reduction="none")(distorted, reference)
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
 
 
@@ -177,25 +177,27 @@ def test_taps_of_any_backbone(tmp_path):
     masks.MaskTrainer(metric).start(reference, distorted)
     file = tmp_path / "masks.safetensors"
     save_file(metric.folded(), file)
-    backbone = metric._distance[0].backbone
+    backbone = metric.plain.backbone
     loss = losses.FeatureLoss(backbone, losses.load_masks(file, backbone.channels))
     with torch.no_grad():
         wanted = metric(reference, distorted)[0]
     torch.testing.assert_close(loss(distorted, reference), wanted, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("function", ["masked_flip", "masked_unit", "structure"])
-def test_new_error_maps_have_the_right_gradients(function):
+@pytest.mark.parametrize("kind", KINDS)
+def test_masks_get_the_right_gradients(kind, vgg16):
     generator = torch.Generator().manual_seed(0)
-    x, y = torch.rand(2, 1, 3, 6, 6, generator=generator, dtype=torch.float64)
-    weight = torch.rand(3, generator=generator, dtype=torch.float64)
-    maps = {
-        "masked_flip": trainable.masked_flip,
-        "masked_unit": partial(trainable.masked_unit_difference, weight=weight),
-        "structure": partial(trainable.structure_and_texture_of_masked, alpha=weight, beta=weight),
-    }
-    mask = torch.rand(1, 1, 6, 6, generator=generator, dtype=torch.float64).requires_grad_()
-    assert torch.autograd.gradcheck(lambda m: maps[function](x, y, m), mask)
+    weights = None if kind in trainable.PIXEL_METRICS else vgg16
+    metric = build_metric(kind, "vgg16" if kind == "e-vgg" else None, weights)
+    images = torch.rand(2, 1, 3, 16, 16, generator=generator, dtype=torch.float64)
+    x, y = (metric.features(image) for image in images)
+    masks = [torch.rand(f[:, :1].shape, generator=generator, dtype=torch.float64) for f in x]
+    plain = follow(metric.plain, images)
+
+    def first_map(mask):
+        return plain.errors(x, y, [mask, *masks[1:]])[0]
+
+    assert torch.autograd.gradcheck(first_map, masks[0].requires_grad_(), fast_mode=True)
 
 
 def test_filters_of_an_error_are_not_rounded_to_half_precision():

@@ -1,7 +1,10 @@
 """LPIPS against its own package, E-MAE against its definition; weights made here or skipped."""
 
+import copy
+import pickle
 import urllib.request
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import lpips
@@ -93,12 +96,9 @@ def test_lpips_colours_are_not_swapped(metric):
     assert not torch.allclose(metric(noisy, clean), metric(noisy.flip(1), clean.flip(1)), rtol=1e-3)
 
 
-def test_lpips_computes_the_features_of_a_target_once(metric, monkeypatch):
-    calls = []
-    features = metric.network.features
-    monkeypatch.setattr(
-        metric.network, "features", lambda image: calls.append(image) or features(image)
-    )
+def test_lpips_computes_the_features_of_a_target_once(backbone_file):
+    metric, calls = Lpips(weights=backbone_file), []
+    metric.loss.backbone.register_forward_hook(lambda *_: calls.append(1))
     noisy, clean = images(seed=5)
     other = images(seed=6)[1]
     first = [metric(x, clean) for x in (noisy, clean, noisy)]
@@ -109,11 +109,46 @@ def test_lpips_computes_the_features_of_a_target_once(metric, monkeypatch):
     changed = metric(noisy, clean)
     assert torch.equal(changed, metric(noisy, clean.clone())), "a changed target is another one"
     assert not torch.equal(changed, first[0])
+    pixels = clean.numpy()  # what writes here no version counter sees
+    metric(noisy, clean)
+    pixels[:] = 0
+    assert torch.equal(metric(noisy, clean), metric(noisy, torch.zeros_like(clean)))
     with torch.inference_mode():
-        inside = clean + 0
+        inside = clean + 0.5
         before = metric(noisy, inside)
         inside.mul_(0.5)
         assert not torch.equal(before, metric(noisy, inside))
+
+
+def test_lpips_in_threads(metric):
+    """Each thread gets the values of its own images."""
+    pairs = [images(seed=seed) for seed in range(8)]
+    alone = [metric(*pair) for pair in pairs]
+    with ThreadPoolExecutor(4) as pool:
+        together = pool.map(lambda pair: [metric(*pair) for _ in range(4)], pairs)
+        for values, expected in zip(together, alone, strict=True):
+            assert all(torch.equal(value, expected) for value in values)
+
+
+def test_lpips_of_two_types(metric):
+    noisy, clean = images(seed=7)
+    expected = metric(noisy, clean)
+    for pair in ((noisy.double(), clean), (noisy, clean.double()), (noisy, clean)):
+        torch.testing.assert_close(metric(*pair).float(), expected)
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_metrics_are_copied_and_pickled(backbone_file, mask_file, used):
+    lpips_options = {"type": "lpips", "weights": backbone_file}
+    e_mae_options = {"type": "e_mae", "masks": mask_file}
+    loss_options = [{"type": "VGG", "backbone": "embedded"}, "mae"]
+    built = build_metrics(["psnr", "ssim", lpips_options, e_mae_options, *loss_options])
+    for metric in built.values():
+        pair = images()
+        if used:
+            metric(*pair)
+        for again in (copy.deepcopy(metric), pickle.loads(pickle.dumps(metric))):  # noqa: S301
+            assert torch.equal(again(*pair), metric(*pair))
 
 
 def test_lpips_grey(metric):
@@ -124,7 +159,7 @@ def test_lpips_grey(metric):
 
 def test_lpips_raises(metric, tmp_path):
     image = torch.rand(1, 3, 30, 64)
-    with pytest.raises(ValueError, match="at least 31 pixels on a side for LPIPS, got 30x64"):
+    with pytest.raises(ValueError, match="at least 31x31 pixels for LPIPS, got 30x64"):
         metric(image, image)
     with pytest.raises(ValueError, match="channels"):
         metric(torch.rand(1, 2, 48, 48), torch.rand(1, 2, 48, 48))

@@ -39,7 +39,7 @@ def test_spellings(name, pair):
 
 @pytest.mark.parametrize("name", ["e_mae", "e-mae", "E-MAE", "E_MAE"])
 def test_spellings_with_a_dash(name, mask_file, pair):
-    metrics = build_metrics([{"type": name, "weights": mask_file}])
+    metrics = build_metrics([{"type": name, "masks": mask_file}])
     loss = losses.EnhancedMAE(mask_file, reduction="none")
     torch.testing.assert_close(metrics["e_mae"](*pair), 100 * loss(*pair))
 
@@ -54,7 +54,7 @@ def test_module_equals_function_and_order_of_names(pair):
 
 
 def test_what_a_table_learns(mask_file):
-    metrics = build_metrics(["psnr", "ssim", {"type": "e_mae", "weights": mask_file}, "mae"])
+    metrics = build_metrics(["psnr", "ssim", {"type": "e_mae", "masks": mask_file}, "mae"])
     assert [m.higher_is_better for m in metrics.values()] == [True, True, False, False]
     assert [m.label for m in metrics.values()] == ["PSNR", "SSIM", "E-MAE x100", "MAE"]
     assert metrics["psnr"].scale == "dB on RGB, data range 1, crop 0"
@@ -73,10 +73,26 @@ def test_two_settings_of_one_metric(pair):
 
 def test_loss_terms_keep_their_direction(mask_file, pair):
     metrics = build_metrics(
-        [{"type": "e-psnr", "weights": mask_file}, {"type": "mse", "reduction": "mean"}]
+        [{"type": "e-psnr", "masks": mask_file}, {"type": "mse", "reduction": "mean"}]
     )
     assert metrics["e_psnr"].higher_is_better and not metrics["mse"].higher_is_better
     assert metrics["mse"](*pair).shape == (3,)  # one value per image, whatever was asked for
+
+
+def test_units(mask_file):
+    """Of PSNR under any name and of E-PSNR."""
+    near = {"type": "psnr", "name": "psnr_y"}
+    metrics = build_metrics(["psnr", near, {"type": "e-psnr", "masks": mask_file}, "ssim", "mae"])
+    assert [metric.unit for metric in metrics.values()] == ["dB", "dB", "dB", "", ""]
+    assert "in dB" in metrics["e_psnr"].scale
+
+
+@pytest.mark.parametrize("name", ["e_mae", "e-psnr"])
+def test_the_former_name_of_masks(name, mask_file, pair):
+    with pytest.warns(DeprecationWarning, match="called `masks` now"):
+        (former,) = build_metrics([{"type": name, "weights": mask_file}]).values()
+    (metric,) = build_metrics([{"type": name, "masks": mask_file}]).values()
+    assert torch.equal(former(*pair), metric(*pair))
 
 
 def test_loss_terms_say_how_they_are_set():
@@ -111,7 +127,7 @@ def test_raises(tmp_path):
         with pytest.raises(ValueError, match="name of a metric or a mapping with `type`"):
             build_metrics([bad])
     with pytest.raises(MetricUnavailable, match="nothing.pth"):
-        build_metrics([{"type": "e-mse", "weights": tmp_path / "nothing.pth"}])
+        build_metrics([{"type": "e-mse", "masks": tmp_path / "nothing.pth"}])
 
 
 def test_metric_is_checked():

@@ -377,6 +377,7 @@ def test_keys_without_effect_are_listed(tmp_path):
         ({"type": "MSELoss", "loss_weight": 2}, {"type": "MSE", "weight": 2}),
         ({"type": "PSNRLoss", "reduction": "mean"}, {"type": "PSNR"}),
         ({"type": "CharbonnierLoss", "eps": 1e-6}, {"type": "Charbonnier", "eps": 1e-3}),
+        ({"type": "CharbonnierLoss"}, {"type": "Charbonnier", "eps": 1e-6}),
         (
             {"type": "PerceptualLoss", "criterion": "l1", "reduction": "sum"},
             {"type": "PerceptualLoss", "criterion": "l1", "reduction": "sum"},

@@ -1,0 +1,133 @@
+"""VGG-16 and VGG-19 (Simonyan and Zisserman 2015, arXiv:1409.1556) through timm.
+
+Taps are the last ReLUs before each pool. Files have torchvision's key names, and may end early.
+"""
+
+import itertools
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from losses.features.pooling import L2Pool2d
+from losses.features.published import timm_file
+from losses.naming import check_name
+from losses.weights import load_state_dict
+
+CONVS_PER_LEVEL = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+TAPS = {
+    name: tuple(f"relu{level}_{n}" for level, n in enumerate(counts, start=1))
+    for name, counts in CONVS_PER_LEVEL.items()
+}
+POOLINGS: dict[str, Callable[[], nn.Module]] = {
+    "max": partial(nn.MaxPool2d, 2, 2),
+    "avg": partial(nn.AvgPool2d, 2, 2),
+    "l2": L2Pool2d,  # of DISTS
+}
+
+
+def build_vgg(
+    name: str, taps: Sequence[str] | None, weights: str | Path | None
+) -> tuple[nn.Module, tuple[int, ...], tuple[str, ...]]:
+    """Build a VGG with its max-pools, up to the last tap.
+
+    Args:
+        name: "vgg16" or "vgg19".
+        taps: which ReLUs; None for all that the weights hold.
+        weights: None for the published weights, a local file, or "random".
+
+    Returns:
+        The network, (B, 3, H, W) -> a list of maps; the channels and the name of each map.
+
+    Raises:
+        FileNotFoundError: the weights are not here and cannot be downloaded.
+        ValueError: an unknown tap, or a file that does not fit.
+    """
+    file = None if weights == "random" else weights
+    if taps is None:
+        taps = TAPS[name] if file is None else taps_in(file, name)
+    for tap in taps:
+        check_name("tap", tap, TAPS[name])
+    if not taps or len(set(taps)) < len(taps):
+        raise ValueError(f"expected one tap or more, each once, got {list(taps)}")
+    indices = tuple(sorted(TAPS[name].index(tap) for tap in taps))
+    import timm  # takes a second: only those who use a VGG wait for it
+
+    with torch.device("meta"):  # timm makes the unused classifier too: 0.4 GB, 4 seconds
+        body: Any = timm.create_model(
+            name, pretrained=False, features_only=True, out_indices=indices
+        )
+    body = body.to_empty(device="cpu")
+    if weights == "random":
+        _initialise(body)
+    else:
+        _load_file(body, timm_file(name) if file is None else file)
+    return body, tuple(body.feature_info.channels()), tuple(TAPS[name][i] for i in indices)
+
+
+def replace_pools(body: nn.Module, pooling: str) -> None:
+    """Put other pools into the places of the max-pools.
+
+    Raises:
+        ValueError: an unknown pooling.
+    """
+    check_name("pooling", pooling, tuple(POOLINGS))
+    for name, child in body.named_children():
+        if isinstance(child, nn.MaxPool2d):
+            setattr(body, name, POOLINGS[pooling]())
+
+
+def taps_in(path: str | Path, name: str) -> tuple[str, ...]:
+    """Taps of a VGG whose convolutions all stand in the file (a file may end early).
+
+    Raises:
+        ValueError: a file of something else, or of too few layers.
+    """
+    stored = {key for key in load_state_dict(path) if re.fullmatch(r"features\.\d+\.weight", key)}
+    if not stored:
+        raise ValueError(f"{path}: expected VGG weights (features.0.weight, ...), got none")
+    convs = _conv_names(name)
+    foreign = sorted(stored - set(itertools.chain.from_iterable(convs.values())))
+    if foreign:
+        raise ValueError(f"{path}: expected weights of {name}, got a layer {foreign[0]} it has not")
+    taps = tuple(itertools.takewhile(lambda tap: stored.issuperset(convs[tap]), convs))
+    if not taps:
+        raise ValueError(f"{path}: expected the weights of one tap or more of {name}, got fewer")
+    return taps
+
+
+def _conv_names(name: str) -> dict[str, list[str]]:
+    """Torchvision's names of the convolutions that each tap of a VGG adds, in order."""
+    names, index = {}, 0
+    for tap, convs in zip(TAPS[name], CONVS_PER_LEVEL[name], strict=True):
+        names[tap] = [f"features.{index + 2 * n}.weight" for n in range(convs)]
+        index += 2 * convs + 1  # every convolution has a ReLU, every level ends in a pool
+    return names
+
+
+def _load_file(body: nn.Module, path: str | Path) -> None:
+    """Load torchvision key names strictly; layers behind the last tap may stand in the file."""
+    state = load_state_dict(path)
+    wanted = body.state_dict()
+    stored = {name.replace("features.", "features_", 1): value for name, value in state.items()}
+    missing = [name for name in wanted if name not in stored]
+    wrong = [n for n in wanted if n in stored and stored[n].shape != wanted[n].shape]
+    if missing or wrong:
+        bad = (missing + wrong)[0].replace("features_", "features.")
+        raise ValueError(
+            f"{path}: expected {len(wanted)} VGG tensors, got {len(missing)} missing and "
+            f"{len(wrong)} of another shape, first {bad} (choose fewer taps, or another file)"
+        )
+    body.load_state_dict({name: stored[name] for name in wanted})
+
+
+def _initialise(body: nn.Module) -> None:
+    for module in body.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
