@@ -2,9 +2,10 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-from losses.naming import import_object, is_import_path, nearest
+from losses.naming import nearest
+from restoration.common.names import Registry
 from restoration.degradations.base import Degradation
 from restoration.degradations.blur import Blur
 from restoration.degradations.downsample import Downsample
@@ -12,18 +13,19 @@ from restoration.degradations.gaussian import Gaussian
 from restoration.degradations.jpeg import Jpeg
 from restoration.degradations.poisson_gaussian import PoissonGaussian
 
-DegradationClass = TypeVar("DegradationClass", bound=type[Degradation])
+DEGRADATIONS: Registry[type[Degradation]] = Registry(
+    "a degradation",
+    {
+        "gaussian": Gaussian,
+        "poisson_gaussian": PoissonGaussian,
+        "jpeg": Jpeg,
+        "blur": Blur,
+        "downsample": Downsample,
+    },
+)
 
-DEGRADATIONS: dict[str, type[Degradation]] = {
-    "gaussian": Gaussian,
-    "poisson_gaussian": PoissonGaussian,
-    "jpeg": Jpeg,
-    "blur": Blur,
-    "downsample": Downsample,
-}
 
-
-def register_degradation(name: str) -> Callable[[DegradationClass], DegradationClass]:
+def register_degradation(name: str) -> Callable[[type[Degradation]], type[Degradation]]:
     """Give a degradation a short name for option files; a decorator of its class.
 
     Args:
@@ -32,16 +34,7 @@ def register_degradation(name: str) -> Callable[[DegradationClass], DegradationC
     Raises:
         ValueError: the name is taken.
     """
-
-    def register(kind: DegradationClass) -> DegradationClass:
-        if DEGRADATIONS.get(name, kind) is not kind:
-            raise ValueError(
-                f"expected a new name for {kind.__name__}, got {name!r}, which is taken"
-            )
-        DEGRADATIONS[name] = kind
-        return kind
-
-    return register
+    return DEGRADATIONS.register(name)
 
 
 def find_degradation(type: str) -> type[Degradation]:
@@ -53,17 +46,10 @@ def find_degradation(type: str) -> type[Degradation]:
     Raises:
         ValueError: there is no such degradation.
     """
-    if is_import_path(type):
-        kind = import_object(type)
-        if not (inspect.isclass(kind) and issubclass(kind, Degradation)):
-            raise ValueError(f"expected a subclass of Degradation, got {type!r}")
-        return kind
-    if type not in DEGRADATIONS:
-        known = ", ".join(DEGRADATIONS)
-        raise ValueError(
-            f"expected a degradation of {known}, got {type!r}{nearest(type, DEGRADATIONS)}"
-        )
-    return DEGRADATIONS[type]
+    kind = DEGRADATIONS.find(type)
+    if not (inspect.isclass(kind) and issubclass(kind, Degradation)):
+        raise ValueError(f"expected a subclass of Degradation, got {type!r}")
+    return kind
 
 
 def build_degradation(type: str, **arguments: Any) -> Degradation:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from restoration.data import GreySource, PairedSource, Source, open_images, open_pairs
+from restoration.data.custom import open_custom
 from restoration.data.grey import in_channels
 from restoration.degradations import Condition, FixedDegradation, conditions_of_test
 from restoration.options.datasets import TestSet
@@ -73,6 +74,8 @@ def conditions_of_set(options: TestSet) -> tuple[Condition, ...]:
     """What the images of a test set are tested under."""
     if options.pairs:
         return (PAIRS,)
+    if options.custom:
+        return _open_set(options).conditions  # only it knows whether it is of pairs
     return tuple(one.condition for one in conditions_of_test(options.degradations))
 
 
@@ -96,7 +99,12 @@ def _open_set(options: TestSet) -> EvaluationSet:
         sources = open_pairs(options.dataroot_gt, options.dataroot_lq, options.filename_tmpl)
         pairs = PairedSource(*(in_channels(source, options.in_ch) for source in sources))
         return EvaluationSet(pairs, (), options.max_images)
-    images = open_images(options.dataroot_gt, options.in_ch)
+    if options.custom:
+        images = open_custom(options.type, options.dataroot_gt, options.arguments, options.in_ch)
+        if isinstance(images, PairedSource):
+            return EvaluationSet(images, (), options.max_images)
+    else:
+        images = open_images(options.dataroot_gt, options.in_ch)
     degradations = tuple(conditions_of_test(options.degradations))
     if options.noise_map and any(one.condition.sigma is None for one in degradations):
         raise ValueError("noise_map needs exactly one gaussian degradation in every test set")

@@ -134,6 +134,7 @@ class MaskOptions(Strict):
     """A whole option file of `restoration masks train`."""
 
     name: str = Field(pattern=SAFE_NAME, description="Name of the run and of its folders.")
+    imports: list[str] = Field([], description="As in the options of a training.")
     manual_seed: int = Field(0, ge=0, description="Seed of weights, pairs and batches.")
     metric: MaskMetric = Field(MaskMetric(), description="What the masks enhance.")
     data: MaskData = Field(description="What they learn from.")

@@ -4,7 +4,13 @@ from restoration.metrics.learned import EMae, Lpips, MetricUnavailable, as_rgb, 
 from restoration.metrics.ms_ssim import ms_ssim
 from restoration.metrics.psnr_ssim import psnr, ssim
 from restoration.metrics.quantize import to_uint8_range
-from restoration.metrics.registry import METRICS, Metric, build_metrics, known_metrics
+from restoration.metrics.registry import (
+    METRICS,
+    Metric,
+    build_metrics,
+    known_metrics,
+    register_metric,
+)
 from restoration.metrics.selection import Metrics, open_metrics
 from restoration.metrics.table import Column
 
@@ -20,6 +26,7 @@ __all__ = [
     "build_metrics",
     "error_strips",
     "known_metrics",
+    "register_metric",
     "ms_ssim",
     "open_metrics",
     "psnr",

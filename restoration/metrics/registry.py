@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 import losses
-from losses.naming import nearest
+from losses.naming import is_import_path, nearest
 from losses.pixel import renamed_masks
+from restoration.common.names import Registry
 from restoration.metrics.learned import EMae, Lpips, as_rgb, weights_needed
 from restoration.metrics.ms_ssim import ms_ssim
 from restoration.metrics.psnr_ssim import psnr, ssim
@@ -96,13 +97,21 @@ def _protocol(what: str, data_range: float, crop_border: int) -> str:
     return f"{what}, data range {data_range:g}, crop {crop_border}"
 
 
-METRICS: dict[str, Callable[..., Metric]] = {
-    "psnr": _psnr,
-    "ssim": _ssim,
-    "ms_ssim": _ms_ssim,
-    "lpips": _lpips,
-    "e_mae": _e_mae,
-}
+MetricFactory = Callable[..., Metric]
+
+METRICS: Registry[MetricFactory] = Registry(
+    "a metric",
+    {"psnr": _psnr, "ssim": _ssim, "ms_ssim": _ms_ssim, "lpips": _lpips, "e_mae": _e_mae},
+)
+
+
+def register_metric(name: str) -> Callable[[MetricFactory], MetricFactory]:
+    """Give a metric a short name for `val.metrics`; a decorator.
+
+    What is registered is called with the name of the column and the further keys of the option
+    file, and returns a `Metric`.
+    """
+    return METRICS.register(name)
 
 
 def known_metrics() -> list[str]:
@@ -143,7 +152,12 @@ def _build(given: str | Mapping[str, Any]) -> Metric:
     if not isinstance(options, Mapping) or not isinstance(options.get("type"), str):
         raise ValueError(f"expected the name of a metric or a mapping with `type`, got {given!r}")
     options = dict(options)
-    kind = _canonical(options.pop("type"))
+    given_kind = options.pop("type")
+    if is_import_path(given_kind):
+        factory = METRICS.find(given_kind)
+        name = options.pop("name", given_kind.rpartition(":")[2].lower())
+        return factory(name, **options)
+    kind = _canonical(given_kind)
     name = options.pop("name", kind)
     if kind in METRICS:
         _check_options(kind, options)

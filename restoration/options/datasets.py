@@ -4,7 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
-from losses.naming import nearest
+from losses.naming import is_import_path, nearest
+from restoration.common.names import DATASETS
 from restoration.options.base import Strict, ignored
 
 SIGMA_LIMIT = 255.0
@@ -34,7 +35,8 @@ class ImageSet(Strict):
         "GaussianDenoising",
         description="`GaussianDenoising`: clean images, degraded while training or testing (by "
         "noise, or by what `degradation` says); `PairedImage`: clean images and their degraded "
-        "partners (`dataroot_lq`). BasicSR's and Restormer's names of these mean the same.",
+        "partners (`dataroot_lq`). BasicSR's and Restormer's names of these mean the same. Or "
+        "`package.module:Name`, called with dataroot_gt and `arguments`, which returns a Source.",
     )
     dataroot_gt: str = Field(
         description="Folder of clean images (or of the decoded ones of `restoration data prepare "
@@ -63,6 +65,14 @@ class ImageSet(Strict):
     )
     in_ch: Literal[1, 3] = Field(3, description="Channels of the images.")
     io_backend: IoBackend = Field(IoBackend(), description="How the images are stored.")
+    arguments: dict[str, Any] = Field(
+        {}, description="Further arguments of a data set of your own (`type: package.module:Name`)."
+    )
+
+    @property
+    def custom(self) -> bool:
+        """Whether a data set of the user's own opens the images."""
+        return self.type not in SETS
 
     @property
     def pairs(self) -> bool:
@@ -72,8 +82,8 @@ class ImageSet(Strict):
     @field_validator("type")
     @classmethod
     def _known(cls, value: str) -> str:
-        if value not in SETS:
-            known, hint = ", ".join(SETS), nearest(value, SETS)
+        if value not in SETS and value not in DATASETS and not is_import_path(value):
+            known, hint = ", ".join(SETS), nearest(value, [*SETS, *DATASETS])
             raise ValueError(f"expected one of {known}, got {value!r}{hint}")
         return value
 
@@ -86,7 +96,9 @@ class ImageSet(Strict):
     def _check_images(self) -> "ImageSet":
         if self.pairs and self.dataroot_lq is None:
             raise ValueError(f"type {self.type} needs dataroot_lq, the folder of degraded images")
-        if not self.pairs and self.dataroot_lq is not None:
+        if self.arguments and not self.custom:
+            raise ValueError(f"arguments has no effect on type {self.type}")
+        if not self.pairs and not self.custom and self.dataroot_lq is not None:
             raise ValueError(
                 f"dataroot_lq has no effect on type {self.type}, which degrades clean images by "
                 "itself: for pairs of images give `type: PairedImage`"

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from restoration.common import plugins
 from restoration.options.schema import Options
 
 Checked = TypeVar("Checked", bound=BaseModel)
@@ -86,6 +87,12 @@ def read_mapping(path: Path) -> dict[str, Any]:
         base = content.pop("base", None)
         if base is not None and not isinstance(base, str):
             raise ValueError(f"{following}: expected the path of one file as `base`, got {base!r}")
+        imports = content.get("imports")
+        if isinstance(imports, list):  # a file is beside the option file that names it
+            folder = following.parent
+            content["imports"] = [
+                plugins.resolve(e, folder) if isinstance(e, str) else e for e in imports
+            ]
         merged = merge(content, merged)
         following = following.parent / base if base else None
     return merged
@@ -178,6 +185,7 @@ def validate(mapping: dict[str, Any], model: type[Checked] = Options) -> Checked
     Raises:
         ValueError: every mistake in one line, each with the path of its key.
     """
+    mapping = _with_imports(mapping)
     try:
         return model.model_validate(mapping)
     except ValidationError as error:
@@ -186,6 +194,19 @@ def validate(mapping: dict[str, Any], model: type[Checked] = Options) -> Checked
             by_key.setdefault(_own_part(one["loc"], model), []).append(one)
         mistakes = [_explain(location, errors, model) for location, errors in by_key.items()]
         raise ValueError("; ".join(mistakes)) from None
+
+
+def _with_imports(mapping: dict[str, Any]) -> dict[str, Any]:
+    """Import what the options ask for, and keep whole paths of its files."""
+    entries = mapping.get("imports")
+    if entries is None:
+        plugins.import_installed()
+        return mapping
+    if not (isinstance(entries, list) and all(isinstance(entry, str) for entry in entries)):
+        raise ValueError(f"option `imports`: expected a list of files and modules, got {entries!r}")
+    entries = [plugins.resolve(entry, Path.cwd()) for entry in entries]
+    plugins.import_all(entries)
+    return {**mapping, "imports": entries}
 
 
 def load_options(

@@ -99,6 +99,11 @@ class Options(Strict):
     """A whole option file."""
 
     name: str = Field(min_length=1, description="Name of the run and of its folders.")
+    imports: list[str] = Field(
+        [],
+        description="Files (`my_module.py`, relative to the option file) and modules that are "
+        "imported first, to register losses, networks, metrics, ... of your own.",
+    )
     model_type: Literal["ImageCleanModel", "ImageRestorationModel", "SRModel", "DenoisingModel"] = (
         Field(
             "ImageCleanModel",

@@ -2,43 +2,86 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
+from losses.naming import nearest
 from restoration.options.base import Strict
 
 
-class Optimizer(Strict):
-    """The optimiser."""
+class Optimizer(BaseModel):
+    """The optimiser; further keys are the arguments of its type."""
 
-    type: Literal["AdamW", "Adam", "SGD"] = Field("AdamW", description="A torch optimiser.")
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(
+        "AdamW",
+        description="AdamW, Adam, SGD; Muon, Adan, Lion or another of timm's; or "
+        "`package.module:Name`.",
+    )
     lr: float = Field(3e-4, gt=0, description="Base learning rate.")
     weight_decay: float = Field(1e-4, ge=0, description="Weight decay.")
-    betas: tuple[float, float] = Field((0.9, 0.999), description="Adam's moment decays.")
+    betas: tuple[float, ...] | None = Field(
+        None, description="Moment decays, in [0, 1); the optimiser's own if absent."
+    )
+    momentum: float | None = Field(
+        None, ge=0, lt=1, description="SGD's momentum; the optimiser's own (SGD: none) if absent."
+    )
+
+    @field_validator("betas")
+    @classmethod
+    def _in_range(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if value is not None and not all(0 <= beta < 1 for beta in value):
+            raise ValueError(f"expected betas in [0, 1), got {list(value)}")
+        return value
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the optimiser is built with, beside the parameters."""
+        return self.model_dump(exclude={"type"}, exclude_none=True)
 
 
 SCHEDULE_KEYS = {
     "CosineAnnealingRestartCyclicLR": {"periods", "restart_weights", "eta_mins", "eta_min"},
     "CosineAnnealingRestartLR": {"periods", "restart_weights", "eta_min"},
+    "TrueCosineAnnealingLR": {"T_max", "eta_min"},
     "MultiStepLR": {"milestones", "gamma"},
     "ConstantLR": set(),
 }
 
 
-class Scheduler(Strict):
+class Scheduler(BaseModel):
     """Learning rate as a function of the step."""
 
-    type: Literal[
-        "CosineAnnealingRestartCyclicLR", "CosineAnnealingRestartLR", "MultiStepLR", "ConstantLR"
-    ] = Field("ConstantLR", description="Shape of the schedule.")
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(
+        "ConstantLR",
+        description="Shape of the schedule: CosineAnnealingRestartCyclicLR, "
+        "CosineAnnealingRestartLR, TrueCosineAnnealingLR, MultiStepLR, ConstantLR, or "
+        "`package.module:Name`, called with the base rate and the further keys, which returns the "
+        "rate as a function of the step.",
+    )
     periods: list[PositiveInt] | None = Field(None, description="Cosine: steps of each cycle.")
     restart_weights: list[float] | None = Field(None, description="Cosine: factor of each cycle.")
     eta_mins: list[float] | None = Field(None, description="Cyclic: lowest rate of each cycle.")
-    eta_min: float = Field(0.0, description="CosineAnnealingRestartLR: lowest rate of all cycles.")
+    eta_min: float = Field(0.0, description="Cosine: lowest rate of all cycles.")
+    T_max: PositiveInt | None = Field(None, description="TrueCosineAnnealingLR: steps to eta_min.")
     milestones: list[PositiveInt] = Field([], description="MultiStepLR: steps where it drops.")
     gamma: float = Field(0.1, description="MultiStepLR: factor of a drop.")
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the schedule is built with: the keys that were given."""
+        return {name: getattr(self, name) for name in self.model_fields_set - {"type"}}
+
     @model_validator(mode="after")
     def _check(self) -> "Scheduler":
+        if self.type not in SCHEDULE_KEYS:
+            return self  # a user's own: it is asked when it is built
+        extra = sorted(self.__pydantic_extra__ or {})
+        if extra:
+            hint = nearest(extra[0], type(self).model_fields)
+            raise ValueError(f"unknown option `{extra[0]}`{hint}")
         for name, field in type(self).model_fields.items():
             idle = name not in {"type", *SCHEDULE_KEYS[self.type]}
             idle |= name == "eta_min" and self.eta_mins is not None
@@ -46,6 +89,8 @@ class Scheduler(Strict):
                 raise ValueError(f"{name} has no effect on this {self.type}")
         if self.type == "MultiStepLR" and not self.milestones:
             raise ValueError("MultiStepLR needs milestones")
+        if self.type == "TrueCosineAnnealingLR" and self.T_max is None:
+            raise ValueError("TrueCosineAnnealingLR needs T_max")
         if not self.type.startswith("Cosine"):
             return self
         if not self.periods:

@@ -1,13 +1,19 @@
 """Learning rates as pure functions of the step.
 
 `CosineAnnealingRestartCyclicLR` is the schedule of Restormer (arXiv:2111.09881): cosine cycles,
-each with its own lowest rate. `CosineAnnealingRestartLR` follows SGDR (arXiv:1608.03983).
+each with its own lowest rate. `CosineAnnealingRestartLR` follows SGDR (arXiv:1608.03983);
+`TrueCosineAnnealingLR` is one cycle of it, as NAFNet trains.
 """
 
 import bisect
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
+
+from losses.naming import is_import_path, nearest
+from restoration.common.names import Registry
+from restoration.options.training import SCHEDULE_KEYS
 
 Schedule = Callable[[int], float]
 
@@ -49,6 +55,36 @@ def with_warmup(rate: Schedule, base: float, steps: int) -> Schedule:
     return lambda step: base * (step + 1) / steps if step < steps else rate(step)
 
 
+SCHEDULES: Registry[Callable[..., Schedule]] = Registry("a schedule", {})
+
+
+def register_scheduler(name: str) -> Callable[[Callable[..., Schedule]], Callable[..., Schedule]]:
+    """Give a schedule a short name for `train.scheduler.type`; a decorator.
+
+    What is registered is called with the base rate and the further keys of the option file, and
+    returns the rate as a function of the step, from 0.
+    """
+    return SCHEDULES.register(name)
+
+
+def build_own_schedule(type: str, base: float, warmup: int = -1, **arguments: Any) -> Schedule:
+    """Build a schedule that a user registered, or that an import path names.
+
+    Raises:
+        ValueError: there is none, or it does not take the arguments.
+    """
+    if not is_import_path(type) and type not in SCHEDULES:
+        known = [*SCHEDULE_KEYS, *SCHEDULES]
+        hint = nearest(type, known)
+        raise ValueError(
+            f"train.scheduler: expected a schedule of {', '.join(known)}, got {type!r}{hint}"
+        )
+    try:
+        return with_warmup(SCHEDULES.find(type)(base, **arguments), base, warmup)
+    except TypeError as error:
+        raise ValueError(f"train.scheduler: {type}: {error}") from error
+
+
 def build_schedule(
     type: str,
     base: float,
@@ -57,6 +93,7 @@ def build_schedule(
     restart_weights: Sequence[float] | None = None,
     eta_mins: Sequence[float] | None = None,
     eta_min: float = 0.0,
+    T_max: int | None = None,  # noqa: N803  # the dialect's name
     milestones: Sequence[int] = (),
     gamma: float = 0.1,
     warmup: int = -1,
@@ -66,6 +103,8 @@ def build_schedule(
         rate = multi_step(base, (), gamma)
     elif type == "MultiStepLR":
         rate = multi_step(base, milestones, gamma)
+    elif type == "TrueCosineAnnealingLR" and T_max:
+        rate = cosine_cycles(base, [T_max], [1.0], [eta_min])
     elif type in ("CosineAnnealingRestartCyclicLR", "CosineAnnealingRestartLR") and periods:
         weights = restart_weights or [1.0] * len(periods)
         cyclic = type.endswith("CyclicLR") and eta_mins is not None

@@ -16,7 +16,8 @@ from restoration.archs import build_network, load_network
 from restoration.archs.probe import PROBE_SIDE, check_network
 from restoration.archs.speed import arrange
 from restoration.common import distributed
-from restoration.data import BatchPlan, CropDataset, PatchSchedule, make_loader
+from restoration.data import BatchPlan, CropDataset, PairedDataset, PatchSchedule, make_loader
+from restoration.degradations import BatchDegradation
 from restoration.degradations.conditions import Condition
 from restoration.evaluate.measure import evaluate
 from restoration.evaluate.picture import side_by_side
@@ -31,16 +32,16 @@ from restoration.evaluate.sets import EvaluationSet, open_sets
 from restoration.metrics import Metrics, open_metrics
 from restoration.options.datasets import TrainSet
 from restoration.options.schema import Options
-from restoration.options.training import Optimizer, Train
+from restoration.options.training import SCHEDULE_KEYS, Train
 from restoration.train import checkpoint
 from restoration.train.criterion import build_criterion
-from restoration.train.learning_rate import Schedule, build_schedule
+from restoration.train.learning_rate import Schedule, build_own_schedule, build_schedule
 from restoration.train.loop import Trainer, train
 from restoration.train.monitor import Monitor
+from restoration.train.optimizer import build_optimizer
 from restoration.train.stream import build_degradation_of, open_stream
 
 logger = logging.getLogger("restoration")
-FUSED_DEVICES = ("cpu", "cuda")  # whose optimisers torch has in one kernel
 
 
 @dataclass
@@ -57,20 +58,12 @@ class Run:
     start: checkpoint.Progress
 
 
-def build_optimizer(network: nn.Module, options: Optimizer) -> torch.optim.Optimizer:
-    """Build the torch optimiser that the options name, in one kernel where the device has it."""
-    arguments = {"lr": options.lr, "weight_decay": options.weight_decay}
-    arguments["fused"] = next(network.parameters()).device.type in FUSED_DEVICES
-    if options.type != "SGD":
-        arguments["betas"] = options.betas
-    return getattr(torch.optim, options.type)(network.parameters(), **arguments)
-
-
 def build_learning_rate(recipe: Train) -> Schedule:
     """Build the learning rate as a function of the step."""
-    arguments = recipe.scheduler.model_dump()
-    kind = arguments.pop("type")
-    return build_schedule(kind, recipe.optim_g.lr, **arguments, warmup=recipe.warmup_iter)
+    scheduler, base, warmup = recipe.scheduler, recipe.optim_g.lr, recipe.warmup_iter
+    if scheduler.type not in SCHEDULE_KEYS:
+        return build_own_schedule(scheduler.type, base, warmup, **scheduler.arguments)
+    return build_schedule(**scheduler.model_dump(), base=base, warmup=warmup)
 
 
 def initial_network(options: Options) -> nn.Module:
@@ -84,9 +77,9 @@ def initial_network(options: Options) -> nn.Module:
 
 
 def build_trainer(
-    options: Options, recipe: Train, images: TrainSet, device: torch.device
+    options: Options, recipe: Train, degrade: BatchDegradation, device: torch.device
 ) -> Trainer:
-    """Build network, losses, degradation and optimiser."""
+    """Build network, losses and optimiser."""
     network = initial_network(options).to(device)
     arrange(network, recipe.compile, recipe.channels_last, recipe.checkpointing)
     return Trainer(
@@ -95,7 +88,7 @@ def build_trainer(
         build_optimizer(network, recipe.optim_g),
         build_learning_rate(recipe),
         device,
-        build_degradation_of(images),
+        degrade,
         clip=recipe.grad_clip_norm if recipe.use_grad_clip else None,
         amp=recipe.amp,
         ema_decay=recipe.ema_decay,
@@ -131,7 +124,9 @@ def prepare(options: Options, device: torch.device, resume_from: Path | None = N
     recipe, images, patches, dataset = open_stream(options)
     sets = open_sets(options.datasets.test)
     metrics = open_metrics(options.val.metric_specs)
-    trainer = build_trainer(options, recipe, images, device)
+    pairs = isinstance(dataset, PairedDataset)
+    degrade = build_degradation_of(images, pairs)
+    trainer = build_trainer(options, recipe, degrade, device)
     check_fit(trainer, images)
     for one in options.datasets.test.values():
         check_network(trainer.network, one.in_ch, PROBE_SIDE, device, True, one.noise_map)

@@ -12,6 +12,7 @@ from restoration.data import (
     open_images,
     open_pairs,
 )
+from restoration.data.custom import open_custom
 from restoration.data.grey import in_channels
 from restoration.degradations import BatchDegradation, Chain
 from restoration.options.datasets import TrainSet
@@ -47,13 +48,19 @@ def build_dataset(options: TrainSet, recipe: Train, seed: int) -> CropDataset:
         share = options.cache_gb / 2
         clean, degraded = (_cached(in_channels(s, options.in_ch), share) for s in sources)
         return PairedDataset(PairedSource(clean, degraded), seed, turn, mixing)
-    source = _cached(open_images(options.dataroot_gt, options.in_ch), options.cache_gb)
+    if options.custom:
+        source = open_custom(options.type, options.dataroot_gt, options.arguments, options.in_ch)
+        if isinstance(source, PairedSource):
+            return PairedDataset(source, seed, turn, mixing)
+    else:
+        source = open_images(options.dataroot_gt, options.in_ch)
+    source = _cached(source, options.cache_gb)
     return DenoisingDataset(source, seed, Chain(options.degradations), turn, mixing)
 
 
-def build_degradation_of(options: TrainSet) -> BatchDegradation:
-    """Build what turns a batch of the stream into network input and target."""
-    chain = None if options.pairs else Chain(options.degradations)
+def build_degradation_of(options: TrainSet, pairs: bool) -> BatchDegradation:
+    """Build what turns a batch of the stream, of pairs or not, into network input and target."""
+    chain = None if pairs else Chain(options.degradations)
     return BatchDegradation(chain, options.noise_map)
 
 
