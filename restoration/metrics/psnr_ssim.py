@@ -40,6 +40,23 @@ def psnr(
     return 10 * torch.log10(float(data_range) ** 2 / mse)
 
 
+def luma(image: Tensor, data_range: float) -> Tensor:
+    """Y of YCbCr by ITU-R BT.601 with its head- and footroom, as MATLAB's rgb2ycbcr computes it.
+
+    Args:
+        image: (B, 3, H, W) RGB in [0, data_range]; one channel stays as it is.
+        data_range: the peak value.
+
+    Returns:
+        (B, 1, H, W) float64, in [16, 235] / 255 of the range.
+    """
+    if image.ndim != 4 or image.shape[1] != 3:
+        return image
+    weights = image.new_tensor([65.481, 128.553, 24.966], dtype=torch.float64) / 255
+    mixed = torch.einsum("bchw,c->bhw", image.double(), weights)[:, None]
+    return mixed + 16 / 255 * data_range
+
+
 def ssim(
     prediction: Tensor, target: Tensor, data_range: float = 1.0, crop_border: int = 0
 ) -> Tensor:

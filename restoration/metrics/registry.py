@@ -16,8 +16,10 @@ from losses.pixel import renamed_masks
 from restoration.common.names import Registry
 from restoration.metrics.learned import EMae, Lpips, as_rgb, weights_needed
 from restoration.metrics.ms_ssim import ms_ssim
-from restoration.metrics.psnr_ssim import psnr, ssim
+from restoration.metrics.psnr_ssim import luma, psnr, ssim
 from restoration.metrics.table import Column
+
+Distance = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -61,16 +63,34 @@ class Metric:
         return values
 
 
-def _psnr(name: str, data_range: float = 1.0, crop_border: int = 0) -> Metric:
+def _psnr(
+    name: str, data_range: float = 1.0, crop_border: int = 0, test_y_channel: bool = False
+) -> Metric:
     function = partial(psnr, data_range=data_range, crop_border=crop_border)
-    scale = _protocol("dB on RGB", data_range, crop_border)
-    return Metric(name, "PSNR", True, scale, function, digits=2, unit="dB")
+    channels = "Y" if test_y_channel else "RGB"
+    scale = _protocol(f"dB on {channels}", data_range, crop_border)
+    function = _on_luma(function, data_range) if test_y_channel else function
+    label = "PSNR (Y)" if test_y_channel else "PSNR"
+    return Metric(name, label, True, scale, function, digits=2, unit="dB")
 
 
-def _ssim(name: str, data_range: float = 1.0, crop_border: int = 0) -> Metric:
+def _ssim(
+    name: str, data_range: float = 1.0, crop_border: int = 0, test_y_channel: bool = False
+) -> Metric:
     function = partial(ssim, data_range=data_range, crop_border=crop_border)
-    scale = _protocol("11x11 Gaussian, valid region, RGB", data_range, crop_border)
-    return Metric(name, "SSIM", True, scale, function)
+    channels = "Y" if test_y_channel else "RGB"
+    scale = _protocol(f"11x11 Gaussian, valid region, {channels}", data_range, crop_border)
+    function = _on_luma(function, data_range) if test_y_channel else function
+    return Metric(name, "SSIM (Y)" if test_y_channel else "SSIM", True, scale, function)
+
+
+def _on_luma(function: Distance, data_range: float) -> Distance:
+    """Measure the luma of two RGB images, as deraining and super-resolution do."""
+
+    def measure(prediction: Tensor, target: Tensor) -> Tensor:
+        return function(luma(prediction, data_range), luma(target, data_range))
+
+    return measure
 
 
 def _ms_ssim(name: str, data_range: float = 1.0, crop_border: int = 0) -> Metric:

@@ -49,8 +49,8 @@ class Validation(Strict):
         for key, options in self.metrics.items():
             spec = {"type": key, "name": key, **options}
             spec["type"] = spec["type"].removeprefix("calculate_")
-            if spec.pop("test_y_channel", False):
-                raise ValueError(f"val.metrics.{key}: only RGB images are measured here")
+            if not spec.get("test_y_channel", False):
+                spec.pop("test_y_channel", None)
             spec.pop("better", None)  # BasicSR's hint; the metric knows by itself
             specs.append(spec)
         return specs

@@ -30,6 +30,7 @@ class StepResult:
     learning_rate: float
     grad_norm: Tensor
     data_seconds: float
+    skipped: Tensor | None = None  # in fp16: whether the gradient overflowed, and nothing moved
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:
@@ -124,7 +125,9 @@ class Trainer:
         self.scaler.update()
         if self.ema is not None:
             self.ema.update_parameters(self.network)
-        return StepResult(step, sums, rate, norm.detach(), 0.0)
+        norm = norm.detach()
+        skipped = ~norm.isfinite() if self.scaler.is_enabled() else None
+        return StepResult(step, sums, rate, norm, 0.0, skipped)
 
     def _no_sync(self) -> contextlib.AbstractContextManager[None]:
         if isinstance(self.module, DistributedDataParallel):

@@ -35,30 +35,45 @@ class RunningMeans:
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}
         self.count = 0
+        self.left_out: dict[str, Tensor] = {}  # how often a value did not count, by name
 
-    def add(self, values: dict[str, Tensor]) -> None:
-        """Add one step's values."""
+    def add(self, values: dict[str, Tensor], left_out: dict[str, Tensor] | None = None) -> None:
+        """Add one step's values.
+
+        Args:
+            values: by name.
+            left_out: True for those that do not count this time, by name.
+        """
         for name, value in values.items():
+            if left_out is not None and name in left_out:
+                self.left_out[name] = self.left_out.get(name, 0) + left_out[name].long()
+                value = torch.where(left_out[name], torch.zeros_like(value), value)
             self.sums[name] = self.sums.get(name, 0) + value
         self.count += 1
 
     def current(self) -> dict[str, float]:
-        """Return the means so far."""
-        return {name: float(value) / self.count for name, value in self.sums.items()}
+        """Return the means so far; NaN where nothing counted."""
+        counts = {name: self.count - self.num_left_out(name) for name in self.sums}
+        return {n: float(v) / counts[n] if counts[n] else math.nan for n, v in self.sums.items()}
+
+    def num_left_out(self, name: str) -> int:
+        """How often a value did not count since the last reading."""
+        return int(self.left_out.get(name, 0))
 
     def read(self) -> dict[str, float]:
         """Return the means and start again."""
         means = self.current()
-        self.sums, self.count = {}, 0
+        self.sums, self.count, self.left_out = {}, 0, {}
         return means
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps, so that a resumed run logs the same means."""
-        return {"sums": self.sums, "count": self.count}
+        return {"sums": self.sums, "count": self.count, "left_out": self.left_out}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state."""
         self.sums, self.count = dict(state["sums"]), state["count"]
+        self.left_out = dict(state.get("left_out", {}))
 
 
 class Curves:
@@ -142,7 +157,8 @@ class Monitor:
     def step(self, result: StepResult) -> None:
         """Report one step."""
         done = result.step + 1
-        self.means.add({**result.values, "grad_norm": result.grad_norm})
+        left_out = None if result.skipped is None else {"grad_norm": result.skipped}
+        self.means.add({**result.values, "grad_norm": result.grad_norm}, left_out)
         self.recent.add(result.values)
         bad = torch.where(result.values["total"].isfinite(), math.inf, float(done))
         self.first_bad = bad if self.first_bad is None else torch.minimum(self.first_bad, bad)
@@ -174,6 +190,7 @@ class Monitor:
 
     def _log(self, done: int, result: StepResult) -> None:
         self.check()
+        skipped = self.means.num_left_out("grad_norm")
         parts = distributed.gather([self.means.read()])
         means = {name: fmean(part[name] for part in parts) for name in parts[0]}
         task = self.bar.tasks[self.task]
@@ -191,6 +208,8 @@ class Monitor:
             clock(left),
             wait,
         )
+        if skipped:
+            logger.info("fp16 overflowed in %d steps, which changed no weights", skipped)
         if rate and wait * rate > DATA_HINT:
             logger.info(
                 "the loader is the bottleneck: raise num_worker_per_gpu or cache_gb, or decode the "

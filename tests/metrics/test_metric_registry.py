@@ -134,3 +134,15 @@ def test_metric_is_checked():
     metric = Metric("sum", "Sum", False, "", lambda x, y: (x - y).sum())
     with pytest.raises(AssertionError):
         metric(torch.rand(2, 3, 4, 4), torch.rand(2, 3, 4, 4))
+
+
+@pytest.mark.parametrize("kind", ["psnr", "ssim"])
+def test_luma_against_basicsr(kind):
+    basicsr = pytest.importorskip("restoration.common.basicsr").import_basicsr("metrics")
+    x, y = (torch.randint(0, 256, (1, 3, 24, 30)) / 255 for _ in range(2))
+    (metric,) = build_metrics([{"type": kind, "test_y_channel": True}]).values()
+    images = [image[0].permute(1, 2, 0).numpy()[:, :, ::-1] * 255 for image in (x, y)]  # BGR
+    calculate = getattr(basicsr, f"calculate_{kind}")
+    expected = calculate(*(i.round() for i in images), 0, test_y_channel=True)
+    assert metric(x, y).item() == pytest.approx(expected, abs=1e-4)
+    assert "(Y)" in metric.label and " Y" in metric.scale

@@ -217,10 +217,11 @@ def test_set_names():
     assert list(validate(mapping).datasets.test) == ["kodak", "ValSet"]
 
 
-def test_luma_metrics_are_refused():
+def test_luma_metrics():
     options = validate(with_value("val.metrics", {"psnr": {"test_y_channel": True}}))
-    with pytest.raises(ValueError, match="val.metrics.psnr: only RGB"):
-        _ = options.val.metric_specs
+    assert options.val.metric_specs == [{"type": "psnr", "name": "psnr", "test_y_channel": True}]
+    options = validate(with_value("val.metrics", {"psnr": {"test_y_channel": False}}))
+    assert options.val.metric_specs == [{"type": "psnr", "name": "psnr"}]
 
 
 # ------------------------------------------------------------------ Restormer's dialect

@@ -838,3 +838,22 @@ def test_basicsr_loss_as_a_term():
     torch.testing.assert_close(total, 0.5 * smooth + (x - y).abs().mean())
     with pytest.raises(ValueError, match="loss CharbonnierLoss of BasicSR"):
         build_criterion([{"type": "CharbonnierLoss", "colour": 1}])
+
+
+def test_steps_that_fp16_skips_are_not_in_the_mean(tmp_path, caplog):
+    """An overflow changes no weights: its infinite norm says nothing of the gradients."""
+    from rich.console import Console
+
+    from restoration.train.loop import StepResult
+    from restoration.train.monitor import Monitor
+
+    caplog.set_level("INFO", logger="restoration")
+    tmp_path.joinpath("run").mkdir()
+    monitor = Monitor(Console(quiet=True), tmp_path / "run", None, 0, 4, ["MAE"], 4)
+    one = {"total": torch.tensor(1.0), "MAE": torch.tensor(1.0)}
+    with monitor:
+        for step, norm in enumerate([2.0, float("inf"), 4.0, float("nan")]):
+            norm = torch.tensor(norm)
+            monitor.step(StepResult(step, one, 0.1, norm, 0.0, ~norm.isfinite()))
+    assert curve(tmp_path / "run", "grad_norm") == [3.0]
+    assert "fp16 overflowed in 2 steps" in caplog.text
