@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from restoration.archs import build_network, load_network, restore
     from restoration.compare.api import compare
+    from restoration.data import open_images
     from restoration.evaluate.api import test
-    from restoration.evaluate.sets import open_images
     from restoration.train.api import train
 
 __all__ = [
@@ -33,7 +33,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "build_network": "restoration.archs",
     "load_network": "restoration.archs",
-    "open_images": "restoration.evaluate.sets",
+    "open_images": "restoration.data",
     "restore": "restoration.archs",
 }
 _CALLABLE_MODULES = ("compare", "test", "train")  # see restoration.common.callable_module

@@ -97,7 +97,7 @@ def test_networks_and_images(images, tmp_path):
     network = restoration.build_network(TINY)
     torch.save({"params": network.state_dict()}, tmp_path / "net.pth")
     assert restoration.load_network(network, tmp_path / "net.pth") == "params"
-    image = torch.from_numpy(restoration.open_images(str(images), 3).read_float(0))
+    image = torch.from_numpy(restoration.open_images(str(images)).read_float(0))
     batch = image.permute(2, 0, 1)[None]
     assert restoration.restore(network, batch).shape == batch.shape
 

@@ -1,6 +1,6 @@
 """Scores of pictures against a reference, and their error maps: what `restoration score` does."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +15,9 @@ from restoration.data import images
 from restoration.evaluate.measure import to_batch
 from restoration.maps.error_maps import ErrorMaps, error_maps, has_maps
 from restoration.maps.figure import write_maps
-from restoration.metrics import MetricUnavailable, build_metrics
+from restoration.metrics import Metric, MetricUnavailable, build_metrics
 
-Scores = dict[str, Callable[..., Tensor]]  # (1, 3, H, W) x 2 -> (1,)
+Scores = dict[str, losses.Loss | Metric]  # (1, 3, H, W) x 2 -> (1,)
 
 # the rest are loss terms, in the units of their formula
 AS_METRICS = ("psnr", "ssim", "ms-ssim", "lpips")
@@ -103,7 +103,7 @@ def score_pictures(
     image = check_pictures(reference, distorted)
     scores = build_scores(metrics, backbone, weights, orders)
     terms = {
-        canonical(name): score if isinstance(score, nn.Module) else None
+        canonical(name): score if isinstance(score, losses.Loss) else None
         for name, score in scores.items()
     }
     scalers = {k: s.to(place) for k, s in load_scalers(keys, weights or {}).items()}
@@ -249,7 +249,7 @@ def values_of(
     with torch.no_grad():
         for name, score in scores.items():
             mask = masks.get(canonical(name))
-            if mask is None:
+            if mask is None or not isinstance(score, losses.Loss):
                 values[name] = float(score(distorted, reference))
             else:
                 batch = torch.from_numpy(mask)[None, None].to(distorted)  # (1, 1, H, W)
