@@ -11,7 +11,7 @@ import yaml
 from PIL import Image
 
 from restoration.cli import main
-from restoration.data import FolderSource, read_image, write_png
+from restoration.data import FolderSource, open_source, read_image, write_png
 from restoration.data.known_sets import (
     DataSet,
     compare,
@@ -110,6 +110,11 @@ def test_option_files_name_folders():
     """The check above passes on a file without any: prove that it finds those that there are."""
     content = yaml.safe_load((ROOT / "options/compare/vgg_vs_evgg.yml").read_text("utf-8"))
     assert "datasets/CBSD68" in set(data_roots(content))
+
+
+def test_a_missing_folder_says_where_sets_come_from(tmp_path):
+    with pytest.raises(FileNotFoundError, match="DFWB, which is not one; `restoration data list`"):
+        open_source(tmp_path / "DFWB")
 
 
 def test_digest_sees_pixels_and_nothing_else(tmp_path):
