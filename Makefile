@@ -1,6 +1,6 @@
 # make demo [OUT=DIR]   install into .venv and run the main job
 # make bench [BENCH=DIR] time every part beside what it is measured against; 20 minutes at most
-# make test             install the test extra, then ruff and all of pytest
+# make test             install the test extra, then ruff, mypy and all of pytest but what is slow
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,15 +11,18 @@ UPSTREAM ?=
 
 .PHONY: demo bench test test-slow docs clean
 
-# basicsr's build needs torch and cython in sight; without isolation it uses ours instead of
-# downloading torch a second time.
-$(VENV)/installed: setup.py
+# BasicSR comes without what it requires: tb-nightly hides TensorBoard, and the rest is ours already
+# but requests and tqdm. Its build needs torch and cython in sight, or it downloads torch once more.
+$(VENV)/installed: setup.py Makefile
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --upgrade pip setuptools wheel
 	$(BIN)/pip install "torch>=2.4" "torchvision>=0.19" cython
-	if $(BIN)/python -c "import sys; sys.exit(sys.version_info >= (3, 13))"; then \
-		$(BIN)/pip install --no-build-isolation "basicsr==1.4.2"; fi
+	if $(BIN)/pip show --quiet tb-nightly; then \
+		$(BIN)/pip uninstall --yes tb-nightly tensorboard; fi
 	$(BIN)/pip install -e .
+	if $(BIN)/python -c "import sys; sys.exit(sys.version_info >= (3, 13))"; then \
+		$(BIN)/pip install requests tqdm && \
+		$(BIN)/pip install --no-deps --no-build-isolation "basicsr==1.4.2"; fi
 	touch $@
 
 $(VENV)/installed-test: $(VENV)/installed
@@ -41,6 +44,7 @@ bench: $(VENV)/installed
 test: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/pytest
 
 test-slow: $(VENV)/installed-test

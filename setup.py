@@ -9,8 +9,21 @@ HERE = Path(__file__).parent
 SHARE = Path("share/restoration/options/schema")
 OPTION_FILES = sorted(Path("options").rglob("*.yml"))  # a wheel carries them beside the packages
 
-TEST = ["pytest>=8", "pytest-cov>=5", "ruff>=0.6", "flip-evaluator>=1.6"]
+# 1.4.2 requires tb-nightly, with which TensorBoard does not start: the Makefile leaves that out.
+BASICSR = ["basicsr==1.4.2; python_version < '3.13'"]
+ARCHS = ["spandrel>=0.4.2"]
 MASKS = ["piq>=0.8", "openpyxl>=3.1"]
+TEST = [
+    *ARCHS,
+    *MASKS,
+    "flip-evaluator>=1.6",
+    "mypy>=1.13",
+    "pytest>=8",
+    "pytest-cov>=5",
+    "pytest-xdist>=3.6",
+    "ruff>=0.6",
+    "types-PyYAML",
+]
 
 setup(
     name="restoration",
@@ -22,8 +35,8 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["restoration*", "losses*"]),
     package_data={
-        "losses": ["pretrained/*"],
-        "restoration": ["data/*.json"],
+        "losses": ["py.typed", "pretrained/*"],
+        "restoration": ["py.typed", "data/*.json"],
         "restoration.compare.report": ["templates/*"],
     },
     data_files=[
@@ -32,7 +45,6 @@ setup(
     install_requires=[
         "torch>=2.4",
         "torchvision>=0.19",
-        "basicsr==1.4.2; python_version < '3.13'",
         "einops>=0.8",
         "jinja2>=3.1",
         "timm>=1.0.9",
@@ -51,6 +63,12 @@ setup(
         "scipy>=1.15",
         "torchmetrics>=1.9",
     ],
-    extras_require={"test": TEST + MASKS, "masks": MASKS, "dev": TEST + MASKS},
+    extras_require={
+        "archs": ARCHS,
+        "basicsr": BASICSR,
+        "dev": TEST,
+        "masks": MASKS,
+        "test": TEST,
+    },
     entry_points={"console_scripts": ["restoration = restoration.cli:run_and_exit"]},
 )

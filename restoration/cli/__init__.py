@@ -12,7 +12,9 @@ from typing import NoReturn
 
 from restoration import __version__
 from restoration.cli.parser import add_commands
+from restoration.common.installation import check_losses
 from restoration.common.memory import keep_freed
+from restoration.common.threads import spin_briefly
 
 READER_GONE = 141  # 128 + SIGPIPE, as a shell reports it
 
@@ -73,9 +75,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0, or 2 for a mistake of the user's, 130 when interrupted, 141 when nobody reads the output.
     """
-    parsed = build_parser().parse_args(arguments)
-    keep_freed()
+    spin_briefly()  # before anything imports torch
     try:
+        check_losses()
+        parsed = build_parser().parse_args(arguments)
+        keep_freed()
         parsed.run_command(parsed)
     except (ValueError, OSError, FloatingPointError) as error:
         if isinstance(error, BrokenPipeError) and _is_reader_gone():

@@ -23,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     known = actions.add_parser("list", help="what the sets are, and whether they are here")
     verify = actions.add_parser("verify", help="compare pictures with the recorded checksums")
     prepare = actions.add_parser("prepare", help="cut training pictures into patches")
-    for one in (known, verify, prepare):
-        one.add_argument(
+    for action in (known, verify, prepare):
+        action.add_argument(
             "--root",
             type=Path,
             default=Path("datasets"),
@@ -79,15 +79,23 @@ def _list(arguments: argparse.Namespace, console: "Console") -> None:
     for entry in manifest().values():
         folder = arguments.root / entry.name
         count = len(find_pictures(folder)) if folder.is_dir() else 0
-        here = {0: "no", entry.count: "yes"}.get(count, f"{count} of {entry.count}")
         checksum = entry.digest or "not recorded"
-        table.add_row(
-            entry.name, entry.kind, str(entry.count), here, entry.sizes, checksum, str(folder)
-        )
+        total = "" if entry.count is None else str(entry.count)
+        here = presence(entry, count)
+        table.add_row(entry.name, entry.kind, total, here, entry.sizes, checksum, str(folder))
     session.print_table(console, table)
     console.print()
     for entry in manifest().values():
         console.print(f"{entry.name}: {entry.source}. Licence: {entry.licence}.")
+
+
+def presence(entry: "DataSet", count: int) -> str:
+    """Say whether a set is on this machine, from the number of its pictures that are."""
+    if count == 0:
+        return "no"
+    if entry.count is None:
+        return f"{count} patches"
+    return "yes" if count == entry.count else f"{count} of {entry.count}"
 
 
 def _verify(arguments: argparse.Namespace, console: "Console") -> None:
@@ -117,10 +125,11 @@ def describe(entry: "DataSet", findings: "Findings") -> str:
     """Say what was found, in one line, with the names of the files."""
     if findings.complete:
         how = "checksums agree" if findings.recorded else "all readable; checksum not recorded"
-        text = f"{findings.checked} pictures, {how}"
+        what = "patches" if entry.count is None else "pictures"
+        text = f"{findings.checked} {what}, {how}"
         return f"{text} ({len(findings.renamed)} under other names)" if findings.renamed else text
     parts = []
-    if findings.checked != entry.count:
+    if entry.count not in (None, findings.checked):
         parts.append(f"expected {entry.count} pictures, got {findings.checked}")
     for kind in ("missing", "altered", "unreadable", "extra"):
         names = getattr(findings, kind)

@@ -5,28 +5,42 @@ import math
 import platform
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
+OPTIONS_FILE = "options.yml"  # a run's folder is known by it
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "opencv-python", "lpips", "basicsr")
 
 
-def make_folder(path: Path, keep: bool = False) -> Path | None:
-    """Make a run's folder; an existing one is archived under a new name, as BasicSR does.
+def make_folder(
+    path: Path, keep: bool = False, signs: Sequence[str] = (OPTIONS_FILE,)
+) -> Path | None:
+    """Make a run's folder; that of an earlier run is archived under a new name, as BasicSR does.
 
     Args:
         path: the folder.
         keep: use the existing folder (a run that is resumed).
+        signs: patterns of files; a folder that has one of them is that of an earlier run.
 
     Returns:
         Where an existing folder was archived, or None.
+
+    Raises:
+        ValueError: the folder holds something, and no earlier run; it is left as it is.
     """
     archived = None
-    if path.is_dir() and any(path.iterdir()) and not keep:
+    if path.is_dir() and any(path.iterdir()):
+        if not any(match for sign in signs for match in path.glob(sign)):
+            raise ValueError(
+                f"expected a new folder, or one of an earlier run (with {' or '.join(signs)}), "
+                f"got {path}, which holds other files: they are left as they are"
+            )
+        if keep:
+            return None
         stamp = time.strftime("%Y%m%d_%H%M%S")
         archived = path.with_name(f"{path.name}_archived_{stamp}")
         count = 1

@@ -7,15 +7,13 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from losses.naming import nearest
 from restoration.evaluate.measure import NOISY
-from restoration.options.base import Strict
-
-SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
+from restoration.options.base import Name, Strict
 
 
 class Recipe(Strict):
     """One recipe: a name, and what it changes of the shared options."""
 
-    name: str = Field(pattern=SAFE_NAME, description="Name in tables, and of the recipe's folder.")
+    name: Name = Field(description="Name in tables, and of the recipe's folder.")
     base: str | None = Field(
         None,
         description="Option file below the shared options, relative to the comparison's file.",

@@ -16,6 +16,7 @@ from restoration.compare.options import Comparison, Recipe
 from restoration.degradations.conditions import GAUSSIAN, Condition
 from restoration.evaluate.rows import in_order
 from restoration.evaluate.sets import conditions_of_set
+from restoration.options.base import check_name
 from restoration.options.load import merge, override, read_mapping, validate
 from restoration.options.schema import Options
 
@@ -190,8 +191,9 @@ def _resolve_all(mapping: dict[str, Any], folder: Path, assignments: list[str]) 
         if any(a.partition("=")[0] == "manual_seed" for a in others):
             raise ValueError("expected `manual_seed` or `seeds`, got both")
         shared["manual_seed"] = settings.seeds[0]
+    name = check_name(shared["name"])
     recipes = [_resolve(recipe, shared, folder, others) for recipe in settings.recipes]
-    return _checked(Plan(shared["name"], settings, recipes))
+    return _checked(Plan(name, settings, recipes))
 
 
 def _check_top_level(mapping: dict[str, Any], keys: list[str]) -> None:

@@ -28,14 +28,15 @@ from restoration.evaluate.checks import check_metrics
 from restoration.evaluate.measure import NOISY, OnProgress
 from restoration.evaluate.sets import open_sets
 from restoration.metrics import Metrics, open_metrics
-from restoration.options.run_folder import open_folder
+from restoration.options.run_folder import OPTIONS_FILE, open_folder
 from restoration.train import checkpoint
 from restoration.train.criterion import build_criterion
 from restoration.train.prepared import train_prepared
 from restoration.train.run import Run, go_on, prepare
 
 logger = logging.getLogger("restoration")
-RECIPES = "recipes"
+RECIPES, LOG = "recipes", "compare.log"
+SIGNS = (LOG, resume.FILE, f"{RECIPES}/**/{OPTIONS_FILE}")  # of a comparison's folder
 
 
 @dataclass
@@ -111,7 +112,7 @@ def run_comparison(
         FloatingPointError: the loss of a recipe is not finite.
     """
     prepared = prepare_comparison(plan, folder, device, auto_resume, allow_different)
-    open_folder(folder, keep=auto_resume)
+    open_folder(folder, keep=auto_resume, signs=SIGNS)
     main = distributed.rank() == 0
     shown = console if console is not None and main else Console(quiet=True)
     for note in prepared.metrics.notes:
@@ -119,7 +120,7 @@ def run_comparison(
     for heading, candidate in zip(_headings(plan), prepared.candidates, strict=True):
         shown.print(heading, style="bold")
         _train(candidate, folder, device, auto_resume, shown)
-    with log_file(folder / "compare.log"):
+    with log_file(folder / LOG):
         record = _measure(prepared, folder, auto_resume, on_progress)
         if main:
             _write(record, prepared, folder)

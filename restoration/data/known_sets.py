@@ -7,7 +7,7 @@ changes what a network sees: `1.tif` of one host is `01.png` of another.
 import difflib
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
@@ -26,31 +26,37 @@ class DataSet:
     """One entry of the manifest.
 
     Args:
-        name: name of the set, and of its folder below the root.
+        name: name of the set, and of its folder below the root; it may hold a "/".
         kind: "test" or "train".
-        count: number of pictures.
+        count: number of pictures; None for patches, whose number depends on how they are cut.
         sizes: width x height of the pictures, in words.
         source: where the pictures come from.
         licence: what their licence allows, as far as it is stated.
         digest: `set_digest` of all pictures; None where it is not recorded.
         files: (width x height, `pixel_digest`) by file name; empty where it is not recorded.
+        parts: names of the sets that it is made of; none for a set of its own.
     """
 
     name: str
     kind: str
-    count: int
+    count: int | None
     sizes: str
     source: str
     licence: str
     digest: str | None
     files: dict[str, tuple[str, str]]
+    parts: tuple[str, ...] = ()
 
 
 @cache
 def manifest() -> dict[str, DataSet]:
     """Read the manifest: every known data set by name."""
     text = Path(__file__).with_name("manifest.json").read_text(encoding="utf-8")
-    return {name: _entry(name, fields) for name, fields in json.loads(text).items()}
+    entries: dict[str, DataSet] = {}
+    for name, fields in json.loads(text).items():
+        parts = [entries[part] for part in fields.get("parts", [])]  # parts stand before
+        entries[name] = _entry(name, fields, parts)
+    return entries
 
 
 def find_entry(name: str) -> DataSet:
@@ -66,9 +72,15 @@ def find_entry(name: str) -> DataSet:
     return manifest()[name]
 
 
-def _entry(name: str, fields: dict[str, Any]) -> DataSet:
-    files = {file: tuple(line.split()) for file, line in fields.get("files", {}).items()}
-    known = [digest for _, digest in files.values()]
+def _entry(name: str, fields: dict[str, Any], parts: Sequence[DataSet]) -> DataSet:
+    files: dict[str, tuple[str, str]] = {}
+    for file, line in fields.get("files", {}).items():
+        size, digest = line.split()
+        files[file] = (size, digest)
+    if not fields.get("cut", False):  # patches are other pictures than those of the parts
+        for part in parts:
+            files |= part.files
+    digests = [digest for _, digest in files.values()]
     return DataSet(
         name,
         fields["kind"],
@@ -76,8 +88,9 @@ def _entry(name: str, fields: dict[str, Any]) -> DataSet:
         fields["sizes"],
         fields["source"],
         fields["licence"],
-        set_digest(known) if known else None,
+        set_digest(digests) if digests else None,
         files,
+        tuple(part.name for part in parts),
     )
 
 
@@ -114,7 +127,7 @@ class Findings:
         unreadable: cannot be decoded.
         renamed: recorded pixels under another name, which is no mistake.
         recorded: whether the manifest holds checksums of this set.
-        expected: number of pictures that the manifest records.
+        expected: number of pictures that the manifest records; None where it records none.
     """
 
     checked: int
@@ -124,13 +137,13 @@ class Findings:
     unreadable: list[str] = field(default_factory=list)
     renamed: list[str] = field(default_factory=list)
     recorded: bool = True
-    expected: int = 0
+    expected: int | None = None
 
     @property
     def complete(self) -> bool:
         """Whether nothing is wrong."""
         wrong = self.missing or self.extra or self.altered or self.unreadable
-        return not wrong and self.checked == self.expected
+        return not wrong and self.expected in (None, self.checked)
 
 
 def compare(entry: DataSet, digests: Mapping[str, str | None]) -> Findings:

@@ -125,7 +125,10 @@ class FolderSource(_FileSource):
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root)
         if not self.root.is_dir():
-            raise FileNotFoundError(f"expected a folder of images, got {root}, which is not one")
+            raise FileNotFoundError(
+                f"expected a folder of images, got {root}, which is not one; `restoration data "
+                "list` says where known sets come from"
+            )
         found = find_pictures(self.root)
         if not found:
             raise ValueError(f"expected images ({', '.join(EXTENSIONS)}), got none in {root}")

@@ -9,10 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from restoration.options.base import Strict
+from restoration.options.base import Name, Strict
 from restoration.options.load import merge, override, read_mapping, validate
 
-SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
 Level = Annotated[int, Field(ge=1, le=5)]
 
 
@@ -133,7 +132,7 @@ class MaskLogger(Strict):
 class MaskOptions(Strict):
     """A whole option file of `restoration masks train`."""
 
-    name: str = Field(pattern=SAFE_NAME, description="Name of the run and of its folders.")
+    name: Name = Field(description="Name of the run and of its folders.")
     imports: list[str] = Field([], description="As in the options of a training.")
     manual_seed: int = Field(0, ge=0, description="Seed of weights, pairs and batches.")
     metric: MaskMetric = Field(MaskMetric(), description="What the masks enhance.")
@@ -145,7 +144,7 @@ class MaskOptions(Strict):
 class Variant(Strict):
     """One variant of an ablation: a name, and what it changes of the shared options."""
 
-    name: str = Field(pattern=SAFE_NAME, description="Name in the table, and of its folder.")
+    name: Name = Field(description="Name in the table, and of its folder.")
     manual_seed: int | None = Field(None, description="Overrides the shared key.")
     metric: dict[str, Any] | None = Field(None, description="Overrides shared keys.")
     data: dict[str, Any] | None = Field(None, description="Overrides shared keys.")

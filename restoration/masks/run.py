@@ -23,7 +23,12 @@ from restoration.masks.trainer import MaskTrainer, train_masks
 from restoration.opinion.table import OpinionTable, check_apart
 from restoration.options.given import resolve
 from restoration.options.load import load_options
-from restoration.options.run_folder import OPTIONS_FILE, open_folder, write_run_files
+from restoration.options.run_folder import (
+    OPTIONS_FILE,
+    TENSORBOARD_SIGNS,
+    open_folder,
+    write_run_files,
+)
 
 logger = logging.getLogger("restoration")
 MASKS, SCORES, STATES = "masks.safetensors", "scores.json", "training_states"
@@ -74,7 +79,7 @@ def train(
     training, held_out = _split(resolved, test, progress)
     open_folder(folder, keep=state is not None)
     if state is None and tb_folder.is_dir():
-        open_folder(tb_folder)
+        open_folder(tb_folder, signs=TENSORBOARD_SIGNS)
     write_run_files(resolved, folder, place)
     with log_file(folder / "train.log"):
         logger.info("training on %s", describe(training))

@@ -1,8 +1,9 @@
-"""What every section of an option file shares: strict keys, and keys accepted without effect."""
+"""What every section of an option file shares: strict keys, names, and keys without effect."""
 
-from typing import Any
+import re
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
 def ignored(default: Any, why: str) -> Any:
@@ -12,6 +13,24 @@ def ignored(default: Any, why: str) -> Any:
         description=f"Accepted, without effect: {why}.",
         json_schema_extra={"ignored": True},
     )
+
+
+def check_name(name: str) -> str:
+    """Return a name that may become a folder's.
+
+    Raises:
+        ValueError: it would name another place than a folder below its parent, or has characters
+            that not every file system takes.
+    """
+    if not re.fullmatch(r"\w([\w+. -]*[\w+-])?", name):
+        raise ValueError(
+            "expected a name that can be a folder's, of letters, digits and `_ + - .`, such as "
+            f"mae_evgg, got {name!r}"
+        )
+    return name
+
+
+Name = Annotated[str, AfterValidator(check_name)]
 
 
 class Strict(BaseModel):

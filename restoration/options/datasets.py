@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator,
 
 from losses.naming import is_import_path, nearest
 from restoration.common.names import DATASETS
-from restoration.options.base import Strict, ignored
+from restoration.options.base import Strict, check_name, ignored
 
 SIGMA_LIMIT = 255.0
 
@@ -255,6 +255,8 @@ class Datasets(BaseModel):
         sets = [*self.test.values(), *([] if self.train is None else [self.train])]
         if len({one.noise_map for one in sets}) > 1:
             raise ValueError("noise_map is a matter of the network: give it to all sets or to none")
+        for name in self.test:
+            check_name(name)
         if AVERAGE_NAME in self.test:
             raise ValueError(f"{AVERAGE_NAME!r} is the mean over sets in the tables, not a set")
         return self

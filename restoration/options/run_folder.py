@@ -1,13 +1,14 @@
 """A run's folder: made once for all ranks, with the options and the environment of the run."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from pydantic import BaseModel
 
 from restoration.common import distributed
-from restoration.common.folders import environment, make_folder, write_json
+from restoration.common.folders import OPTIONS_FILE, environment, make_folder, write_json
 from restoration.options.load import (
     differing_keys,
     dump_yaml,
@@ -17,12 +18,13 @@ from restoration.options.load import (
 )
 
 logger = logging.getLogger("restoration")
-OPTIONS_FILE, ENVIRONMENT_FILE = "options.yml", "environment.json"
+ENVIRONMENT_FILE = "environment.json"
+TENSORBOARD_SIGNS = ("events.out.tfevents.*",)
 
 
-def open_folder(folder: Path, keep: bool = False) -> None:
+def open_folder(folder: Path, keep: bool = False, signs: Sequence[str] = (OPTIONS_FILE,)) -> None:
     """Make a folder on rank 0 while the others wait; see `make_folder`."""
-    archived = make_folder(folder, keep) if distributed.rank() == 0 else None
+    archived = make_folder(folder, keep, signs) if distributed.rank() == 0 else None
     distributed.barrier()
     if archived is not None:
         logger.info("%s exists: archived as %s", folder, archived)

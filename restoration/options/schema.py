@@ -5,13 +5,12 @@ An unknown key is an error that names its path and the nearest known key. Only s
 and listed when a run starts.
 """
 
-import re
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
-from restoration.options.base import Strict, ignored
+from restoration.options.base import Name, Strict, check_name, ignored
 from restoration.options.datasets import Datasets
 from restoration.options.training import Train
 from restoration.options.validation import Validation
@@ -72,7 +71,7 @@ class Runs(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> "Runs":
         for name in self.by_name:
-            if name in BASELINE_NAMES or not re.fullmatch(r"[\w+. -]+", name) or name[0] == ".":
+            if check_name(name) in BASELINE_NAMES:
                 raise ValueError(f"expected the name of a run, such as mae_evgg, got {name!r}")
         return self
 
@@ -98,7 +97,7 @@ class DistParams(Strict):
 class Options(Strict):
     """A whole option file."""
 
-    name: str = Field(min_length=1, description="Name of the run and of its folders.")
+    name: Name = Field(description="Name of the run and of its folders.")
     imports: list[str] = Field(
         [],
         description="Files (`my_module.py`, relative to the option file) and modules that are "

@@ -8,8 +8,11 @@ import torch
 from rich.console import Console
 
 from restoration.common import distributed
+from restoration.common.installation import tensorboard_conflict
 from restoration.common.log import log_file
 from restoration.options.run_folder import (
+    OPTIONS_FILE,
+    TENSORBOARD_SIGNS,
     changed_since,
     note_ignored,
     open_folder,
@@ -18,6 +21,7 @@ from restoration.options.run_folder import (
 from restoration.train.run import Run, run_training
 
 logger = logging.getLogger("restoration")
+SIGNS = (OPTIONS_FILE, "training_states/*.state")  # of a training's folder
 
 
 def train_prepared(
@@ -44,9 +48,9 @@ def train_prepared(
     options, device = run.options, run.trainer.device
     goes_on = state is not None and folder.resolve() in state.resolve().parents
     changed = changed_since(folder, options) if goes_on else []
-    open_folder(folder, keep=goes_on)
+    open_folder(folder, keep=goes_on, signs=SIGNS)
     if not goes_on:
-        open_folder(tb_folder)
+        open_folder(tb_folder, signs=TENSORBOARD_SIGNS)
     write_run_files(options, folder, device)
     with log_file(folder / "train.log"):
         note_ignored(options)
@@ -58,6 +62,9 @@ def train_prepared(
             logger.info("going on from %s", state)
         if changed:
             logger.info("changed since: %s", "; ".join(changed))
+        conflict = tensorboard_conflict() if options.logger.use_tb_logger else None
+        if conflict is not None:
+            logger.warning(conflict)
         events = tb_folder if options.logger.use_tb_logger else None
         last = run_training(run, folder, console or Console(quiet=True), events)
         logger.info("trained: %s", last)

@@ -1,14 +1,17 @@
 """Checksums of pixels: what they see, what they do not, and what a comparison names."""
 
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from restoration.cli import main
-from restoration.data import FolderSource, read_image, write_png
+from restoration.data import FolderSource, open_source, read_image, write_png
 from restoration.data.known_sets import (
     DataSet,
     compare,
@@ -19,7 +22,9 @@ from restoration.data.known_sets import (
     set_digest,
 )
 
-DATASETS = Path(__file__).parents[2] / "datasets"
+ROOT = Path(__file__).parents[2]
+DATASETS = ROOT / "datasets"
+USERS_OWN = ("datasets/own_pictures",)  # what options/test/own_pictures.yml restores
 
 
 def entry_of(folder: Path) -> DataSet:
@@ -29,7 +34,7 @@ def entry_of(folder: Path) -> DataSet:
 
 
 def test_known_sets():
-    tests = {name: one.count for name, one in manifest().items() if one.kind == "test"}
+    tests = {name: entry.count for name, entry in manifest().items() if entry.kind == "test"}
     assert tests == {
         "Set12": 12,
         "BSD68": 68,
@@ -38,15 +43,78 @@ def test_known_sets():
         "McMaster": 18,
         "Urban100": 100,
         "Urban100_full": 100,
+        "BSDS500/val": 100,
     }
-    training = {name: one.count for name, one in manifest().items() if one.kind == "train"}
-    assert training == {"DIV2K": 800, "Flickr2K": 2650, "WED": 4744, "BSD400": 400}
-    for one in manifest().values():
-        assert one.source and one.licence and one.sizes
-        assert len(one.files) == (one.count if one.kind == "test" else 0)
-        assert (one.digest is None) == (one.kind == "train")
+    training = {name: entry.count for name, entry in manifest().items() if entry.kind == "train"}
+    assert training == {
+        "BSDS500/train": 200,
+        "BSDS500/test": 200,
+        "BSD400": 400,
+        "DIV2K": 800,
+        "Flickr2K": 2650,
+        "WED": 4744,
+        "DFWB": None,
+    }
+    without_checksums = {"DIV2K", "Flickr2K", "WED", "DFWB"}
+    for name, entry in manifest().items():
+        assert entry.source and entry.licence and entry.sizes
+        assert len(entry.files) == (0 if name in without_checksums else entry.count)
+        assert (entry.digest is None) == (name in without_checksums)
     with pytest.raises(ValueError, match="got 'CBDS68'; did you mean 'CBSD68'"):
         find_entry("CBDS68")
+
+
+def test_sets_that_are_made_of_others():
+    sets = manifest()
+    parts = sets["BSDS500/train"], sets["BSDS500/test"]
+    assert sets["BSD400"].parts == tuple(part.name for part in parts)
+    assert sets["BSD400"].files == parts[0].files | parts[1].files
+    assert set(sets["DFWB"].parts) == {"DIV2K", "Flickr2K", "WED", *sets["BSD400"].parts}
+    assert " ".join(sets["DFWB"].parts) in sets["DFWB"].source  # the command that makes it
+
+
+def test_nothing_to_train_on_is_tested_on():
+    numbers = {
+        name: {Path(file).stem for file in manifest()[name].files}
+        for name in ("BSD400", "BSDS500/val", "CBSD68")
+    }
+    assert not numbers["BSD400"] & numbers["CBSD68"]
+    assert numbers["CBSD68"] < numbers["BSDS500/val"]
+
+
+def data_roots(content) -> Iterator[str]:
+    """Every value of a key `dataroot...`, at any depth of an option file."""
+    if isinstance(content, dict):
+        for key, value in content.items():
+            if key.startswith("dataroot"):
+                yield from [value] if isinstance(value, str) else value
+            else:
+                yield from data_roots(value)
+    elif isinstance(content, list):
+        for item in content:
+            yield from data_roots(item)
+
+
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "options").rglob("*.yml")), ids=lambda file: file.stem
+)
+def test_every_folder_of_an_option_file_is_a_known_set(file):
+    for root in data_roots(yaml.safe_load(file.read_text(encoding="utf-8"))):
+        if root.startswith("skimage:") or root in USERS_OWN:
+            continue
+        folder, _, name = root.partition("/")
+        assert folder == "datasets" and name in manifest(), root
+
+
+def test_option_files_name_folders():
+    """The check above passes on a file without any: prove that it finds those that there are."""
+    content = yaml.safe_load((ROOT / "options/compare/vgg_vs_evgg.yml").read_text("utf-8"))
+    assert "datasets/CBSD68" in set(data_roots(content))
+
+
+def test_a_missing_folder_says_where_sets_come_from(tmp_path):
+    with pytest.raises(FileNotFoundError, match="DFWB, which is not one; `restoration data list`"):
+        open_source(tmp_path / "DFWB")
 
 
 def test_digest_sees_pixels_and_nothing_else(tmp_path):
@@ -90,6 +158,10 @@ def test_compare_without_checksums(pictures):
     assert compare(entry, digests).complete
     assert not compare(entry, {"0.png": digests["0.png"]}).complete
     assert compare(entry, {**digests, "1.png": None}).unreadable == ["1.png"]
+    patches = replace(entry, count=None)
+    assert compare(patches, digests).complete
+    assert compare(patches, {"0.png": digests["0.png"]}).complete
+    assert not compare(patches, {**digests, "1.png": None}).complete
 
 
 @pytest.mark.parametrize("name", [n for n, e in manifest().items() if e.files])
@@ -135,11 +207,14 @@ def test_verify(pictures, tmp_path, monkeypatch, capsys):
 
 
 def test_list(tmp_path, capsys):
-    write_png(tmp_path / "BSD400" / "a.png", np.zeros((4, 4, 3), np.uint8))
+    for folder in ("BSDS500/train", "WED", "DFWB"):
+        write_png(tmp_path / folder / "a.png", np.zeros((4, 4, 3), np.uint8))
     assert main(["data", "list", "--root", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     cells = {line.split("│")[0].strip(): line for line in lines if "│" in line}
     assert set(cells) == set(manifest())
-    assert "1 of 400" in cells["BSD400"] and "not recorded" in cells["BSD400"]
+    assert "1 of 4744" in cells["WED"] and "not recorded" in cells["WED"]
+    assert "1 of 200" in cells["BSDS500/train"] and "1 patches" in cells["DFWB"]
+    assert manifest()["BSD400"].digest in cells["BSD400"] and " no " in cells["BSD400"]
     assert manifest()["Set12"].digest in cells["Set12"]
     assert any(line.startswith("Kodak24: ") and "Licence" in line for line in lines)

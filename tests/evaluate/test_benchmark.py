@@ -457,7 +457,7 @@ def test_two_ranks_equal_one(place, bench):
     ("change", "message"),
     [
         ({"runs": {"noisy": {"pretrain_network_g": "x"}}}, "name of a run.*'noisy'"),
-        ({"runs": {"a/b": {"pretrain_network_g": "x"}}}, "name of a run.*'a/b'"),
+        ({"runs": {"a/b": {"pretrain_network_g": "x"}}}, "option `runs`: expected a name .*'a/b'"),
         (
             {"runs": {"a": {"pretrain": "x"}}},
             "`runs.a.pretrain`; did you mean `pretrain_network_g`",

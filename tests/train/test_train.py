@@ -14,12 +14,12 @@ from tiny import TINY
 from torch import nn
 
 import losses
-from restoration.common import folders
 from restoration.degradations import BatchDegradation, Chain
 from restoration.masks.state import save_progress
 from restoration.options.load import validate
 from restoration.options.training import Optimizer
 from restoration.train import checkpoint
+from restoration.train import prepared as prepared_module
 from restoration.train import run as train_recipe
 from restoration.train.api import for_debugging, train
 from restoration.train.criterion import build_criterion
@@ -293,6 +293,7 @@ def test_interrupts_are_left_to_their_own_handler():
 def test_resume_from_another_folder_archives(make_options, tmp_path):
     run(make_options(), tmp_path / "first")
     (tmp_path / "second").mkdir()
+    (tmp_path / "second/options.yml").write_text("name: of an earlier run")
     (tmp_path / "second/notes.txt").write_text("mine")
     path = {"resume_state": str(tmp_path / "first/training_states/3.state")}
     run(make_options(path=path), tmp_path / "second")
@@ -626,6 +627,26 @@ def test_existing_folder_is_archived(make_options, tmp_path):
     assert (tmp_path / "run/mine.txt").exists()
 
 
+def test_the_users_folders_are_left_alone(make_options, tmp_path):
+    for name in ("run", "events"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "holiday.jpg").touch()
+    with pytest.raises(ValueError, match="left as they are"):
+        run(make_options(), tmp_path / "run")
+    with pytest.raises(ValueError, match=r"events.out.tfevents.\*\), got .*events"):
+        train(make_options(), folder=tmp_path / "other", tb_folder=tmp_path / "events")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["holiday.jpg"]
+    assert [path.name for path in (tmp_path / "events").iterdir()] == ["holiday.jpg"]
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_a_tensorboard_that_cannot_start_is_said(make_options, tmp_path, monkeypatch, both):
+    conflict = "pip uninstall -y tb-nightly" if both else None
+    monkeypatch.setattr(prepared_module, "tensorboard_conflict", lambda: conflict)
+    run(make_options(train={"total_iter": 1}, logger={"use_tb_logger": True}), tmp_path / "run")
+    assert ("pip uninstall" in (tmp_path / "run/train.log").read_text()) == both
+
+
 def test_auto_resume_without_a_state_starts(make_options, tmp_path):
     run(make_options(train={"total_iter": 1}), tmp_path / "run", auto_resume=True)
     assert curve(tmp_path / "run")
@@ -731,18 +752,6 @@ def test_run_says_what_it_has_less_of_than_was_asked(make_options):
     assert "num_gpu is 8, but 1 process(es) train" in said(8, 1, gpu)[1]
     assert [len(said(n, 1, gpu)) for n in (1, "auto")] == [1, 1]
     assert [len(said(n, 1)) for n in (0, "auto")] == [1, 1]
-
-
-def test_archive_names_do_not_collide(tmp_path, monkeypatch):
-    monkeypatch.setattr(folders.time, "strftime", lambda pattern: "now")
-    for number in range(3):
-        archived = folders.make_folder(tmp_path / "run")
-        assert (archived is None) == (number == 0)
-        (tmp_path / "run/file").write_text(str(number))
-    assert (tmp_path / "run_archived_now/file").read_text() == "0"
-    assert (tmp_path / "run_archived_now_2/file").read_text() == "1"
-    assert folders.make_folder(tmp_path / "run", keep=True) is None
-    assert (tmp_path / "run/file").read_text() == "2"
 
 
 def test_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
