@@ -23,8 +23,8 @@ from scipy import special
 METHOD = (
     "differences are paired by seed and photograph, both random and crossed; the variance of their "
     "mean is that of the two-way mean squares, with Satterthwaite's degrees of freedom; interval "
-    "and p by t, never surer than over trainings alone or photographs alone; equivalence by two "
-    "one-sided t tests"
+    "and p by t, never surer than for new trainings alone or new photographs alone; equivalence by "
+    "two one-sided t tests"
 )
 METHOD_OF_ONE = (
     "differences are paired by photograph, and only photographs are random: interval and p are "
@@ -190,7 +190,9 @@ def estimate(d: np.ndarray, confidence: float = 0.95, margin: float | None = Non
         chances = [uncertainty_of_both(d), fixed, *chances]
     low, high = _interval(mean, chances, confidence)
     low_fixed, high_fixed = _interval(mean, [] if fixed is None else [fixed], confidence)
-    tested = margin is not None and several and spread
+    p_equivalent = None
+    if margin is not None and several and spread:
+        p_equivalent = max(chance.p_equivalent(mean, margin) for chance in chances)
     return Estimate(
         num_trainings=d.shape[0],
         num_photographs=d.shape[1],
@@ -198,8 +200,8 @@ def estimate(d: np.ndarray, confidence: float = 0.95, margin: float | None = Non
         low=low,
         high=high,
         df=chances[0].df if chances else None,
-        p=max((one.p(mean) for one in chances), default=None),
-        p_equivalent=max(one.p_equivalent(mean, margin) for one in chances) if tested else None,
+        p=max((chance.p(mean) for chance in chances), default=None),
+        p_equivalent=p_equivalent,
         low_fixed=low_fixed,
         high_fixed=high_fixed,
         identical=not d.any(),
@@ -212,5 +214,5 @@ def _interval(
     """Widest interval of some uncertainties; no ends where there are none."""
     if not chances:
         return None, None
-    half = max(one.half_width(confidence) for one in chances)
+    half = max(chance.half_width(confidence) for chance in chances)
     return mean - half, mean + half

@@ -14,6 +14,7 @@ from restoration.common.digests import weights_digest
 from restoration.common.folders import environment
 from restoration.common.log import log_file
 from restoration.compare import fairness, resume, seeds
+from restoration.compare.differences import check_primary
 from restoration.compare.findings import find
 from restoration.compare.measure import load_tested, name_rows
 from restoration.compare.plan import Plan, ResolvedRecipe
@@ -143,6 +144,7 @@ def prepare_comparison(
     if not metrics.by_name:
         raise ValueError(" ".join(["a comparison needs a metric that can be had.", *metrics.notes]))
     check_expected(plan.settings.expected, specs)
+    check_primary(plan.settings.statistics.primary, metrics.by_name)
     check_metrics(metrics, sets, device)
     recipes = folder / RECIPES
     known = resume.going_on(plan, folder, recipes) if auto_resume else {}

@@ -1,4 +1,4 @@
-"""What an estimate allows to say: better, worse, equivalent, inconclusive, too few, single training.
+"""What an estimate allows to say about two recipes, in one of six verdicts.
 
 No verdict claims equality because nothing was found: "equivalent" is shown by tests of its own,
 and what neither differs nor is equivalent is inconclusive.

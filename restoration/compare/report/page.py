@@ -6,19 +6,12 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from restoration.compare.findings import (
-    BETTER,
-    IDENTICAL,
-    SPLIT,
-    TOO_FEW,
-    UNDECIDED,
-    WORSE,
-    Difference,
-)
+from restoration.compare.differences import Difference
 from restoration.compare.report import figures, words
 from restoration.compare.report.pictures import Gallery, colour_stops
 from restoration.compare.result import (
     Record,
+    fixed_interval_words,
     interval_words,
     loss_words,
     p_words,
@@ -32,6 +25,14 @@ from restoration.compare.signs import (
     difference_of_means,
     expected_conditions,
 )
+from restoration.compare.verdicts import (
+    BETTER,
+    EQUIVALENT,
+    INCONCLUSIVE,
+    SINGLE_TRAINING,
+    TOO_FEW,
+    WORSE,
+)
 from restoration.degradations.conditions import Condition
 from restoration.evaluate.rows import condition_text, only_gaussian
 from restoration.evaluate.tables import Cell, Table, wide_tables
@@ -43,10 +44,10 @@ NOT_COMPARED = "no finite difference"
 GLYPHS = {
     BETTER: "\N{BLACK UP-POINTING TRIANGLE}",
     WORSE: "\N{BLACK DOWN-POINTING TRIANGLE}",
-    UNDECIDED: "\N{ALMOST EQUAL TO}",
-    SPLIT: "\N{PLUS-MINUS SIGN}",
-    IDENTICAL: "=",
-    TOO_FEW: "?",
+    EQUIVALENT: "\N{ALMOST EQUAL TO}",
+    INCONCLUSIVE: "?",
+    TOO_FEW: "\N{HORIZONTAL ELLIPSIS}",
+    SINGLE_TRAINING: "1",
     NOT_COMPARED: NOTHING,
 }
 CLASSES = {BETTER: "better", WORSE: "worse"}
@@ -57,30 +58,46 @@ def _sigma(condition: Condition) -> str:
     return condition_text(condition, "σ = {:g}")
 
 
-def _cell(cell: Cell, reference: Cell | None, column: Column) -> dict[str, Any]:
+def _cell(
+    cell: Cell, reference: Cell | None, column: Column, verdict: str | None
+) -> dict[str, Any]:
     """One cell of the table: value, whether it is the best, difference to the reference."""
     shown = {"value": cell.text, "spread": cell.spread, "best": cell.best}
     shown |= {"gap": "", "kind": "", "word": "", "glyph": ""}
     gap = None if reference is None else difference_of_means(cell.value, reference.value)
     if gap is None:
         return shown
-    better = (gap > 0) == column.higher_is_better
-    word = IDENTICAL if gap == 0 else BETTER if better else WORSE
-    kind = CLASSES.get(word, "")
-    return shown | {"gap": column.signed(gap), "kind": kind, "word": word, "glyph": GLYPHS[word]}
+    side = BETTER if (gap > 0) == column.higher_is_better else WORSE
+    word = side if side == verdict else ""  # a mean over sets may lie on the other side
+    return shown | {
+        "gap": column.signed(gap),
+        "kind": CLASSES.get(word, ""),
+        "word": word,
+        "glyph": GLYPHS.get(word, ""),
+    }
 
 
-def _table(record: Record, table: Table) -> dict[str, Any]:
-    """One table for the template: a line per recipe, groups of columns per condition."""
+def _table(record: Record, table: Table, judged: bool) -> dict[str, Any]:
+    """One table for the template: a line per recipe, groups of columns per condition.
+
+    Args:
+        record: the comparison.
+        table: of one test set, or of all.
+        judged: whether differences are marked with the verdict, which is over all images.
+    """
     losses = {recipe.name: loss_words(recipe) for recipe in record.plan.recipes}
     by_name = {line.head[0]: line.cells for line in table.lines}
     reference = record.plan.reference.name
-    columns = table.columns * len(table.groups)
+    places = [(metric, group) for group in table.groups for metric in record.columns]
+    verdicts = {d.key: d.verdict for d in record.findings.differences if judged}
     rows = []
     for name, cells in by_name.items():
         others = [None] * len(cells) if name == reference else by_name[reference]
-        parts = zip(cells, others, columns, strict=True)
-        rows.append({"name": name, "loss": losses[name], "cells": [_cell(*part) for part in parts]})
+        row = [
+            _cell(cell, other, record.columns[metric], verdicts.get((name, metric, condition)))
+            for cell, other, (metric, condition) in zip(cells, others, places, strict=True)
+        ]
+        rows.append({"name": name, "loss": losses[name], "cells": row})
     heads = [
         column.heading.replace("x100", "\N{MULTIPLICATION SIGN}100") for column in table.columns
     ]
@@ -91,7 +108,8 @@ def _table(record: Record, table: Table) -> dict[str, Any]:
 def _tables(record: Record) -> list[dict[str, Any]]:
     names = [recipe.name for recipe in record.plan.recipes]
     means = [mean for mean in record.findings.means if mean.run in names]
-    return [_table(record, table) for table in wide_tables(means, record.columns)]
+    tables = wide_tables(means, record.columns)  # the first is over all sets
+    return [_table(record, table, table is tables[0]) for table in tables]
 
 
 def _verdict(difference: Difference | None) -> dict[str, str]:
@@ -112,18 +130,15 @@ def _verdicts(record: Record) -> dict[str, Any]:
 
 
 def _difference_row(difference: Difference, column: Column) -> dict[str, Any]:
-    p = difference.paired
     return {
         "recipe": difference.recipe,
         "condition": condition_text(difference.condition, "{:g}"),
-        "n": p.n,
-        "mean": column.signed(p.mean),
-        "seeds": seeds_words(difference, column),
+        "mean": column.signed(difference.estimate.mean),
         "interval": interval_words(difference, column),
-        "median": column.signed(p.median),
-        "win_rate": f"{p.win_rate:.0%}",
-        "ties": p.ties,
-        "p": p_words(p.p),
+        "seeds": seeds_words(difference, column),
+        "fixed": fixed_interval_words(difference, column),
+        "win_rate": f"{difference.win_rate:.0%}",
+        "p": p_words(difference.estimate.p),
         "p_holm": p_words(difference.p_holm),
         "verdict": _verdict(difference),
     }
@@ -267,7 +282,8 @@ def context(record: Record, gallery: Gallery) -> dict[str, Any]:
         "method": record.method,
         "confidence": f"{how.confidence:.0%}",
         "how": how,
-        "family": record.findings.family,
+        "correction": record.correction,
+        "margins": record.margins,
         "protocol": record.protocol,
         "e_mae": any(column.label.startswith("E-MAE") for column in record.columns.values()),
     }
