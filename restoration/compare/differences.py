@@ -58,7 +58,7 @@ class Difference:
 
     @property
     def win_rate(self) -> float:
-        """Share of images on which the recipe is better; a tie counts difference half."""
+        """Share of images on which the recipe is better; a tie counts one half."""
         return (self.wins + 0.5 * self.ties) / self.num_images
 
     @property

@@ -195,7 +195,7 @@ def _photographs(record: Record) -> str:
 def caveats(record: Record) -> list[str]:
     """Say what the answer rests on, and what it does not tell."""
     plan, said = record.plan, [_photographs(record)]
-    if any(one.verdict == TOO_FEW for one in record.findings.differences):
+    if any(d.verdict == TOO_FEW for d in record.findings.differences):
         said.append(
             "\N{LEFT DOUBLE QUOTATION MARK}Too few\N{RIGHT DOUBLE QUOTATION MARK}: with so few "
             "trainings or photographs, and so many tests, only a mean difference of more than "
