@@ -7,7 +7,8 @@ import pytest
 
 from restoration.compare import findings
 from restoration.compare.options import Expectation, Statistics
-from restoration.compare.report import crops, page
+from restoration.compare.report import crops
+from restoration.compare.report import means as means_page
 from restoration.degradations import gaussian_noise
 from restoration.degradations.conditions import Condition
 from restoration.evaluate import EvaluationSet, Row, summarize
@@ -120,7 +121,7 @@ def test_the_report_has_the_bold_of_the_tables():
     record = SimpleNamespace(
         plan=plan, findings=SimpleNamespace(means=means, differences=[]), columns=columns
     )
-    (table,) = page._tables(record)
+    (table,) = means_page.tables_of_means(record)
     cells = [line["cells"][0] for line in table["rows"]]
     assert [cell["best"] for cell in cells] == [True, True, False]
     assert [cell["gap"] for cell in cells] == ["", "+0.003", "\N{MINUS SIGN}1.001"]

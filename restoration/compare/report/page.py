@@ -8,6 +8,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from restoration.compare.differences import Difference
 from restoration.compare.report import figures, words
+from restoration.compare.report.marks import CLASSES, GLYPHS, NOT_COMPARED, NOTHING, sigma_text
+from restoration.compare.report.means import tables_of_means
 from restoration.compare.report.pictures import Gallery, colour_stops
 from restoration.compare.result import (
     Record,
@@ -22,94 +24,13 @@ from restoration.compare.signs import (
     AGREES,
     DISAGREES,
     Sign,
-    difference_of_means,
     expected_conditions,
 )
-from restoration.compare.verdicts import (
-    BETTER,
-    EQUIVALENT,
-    INCONCLUSIVE,
-    SINGLE_TRAINING,
-    TOO_FEW,
-    WORSE,
-)
-from restoration.degradations.conditions import Condition
 from restoration.evaluate.rows import condition_text, only_gaussian
-from restoration.evaluate.tables import Cell, Table, wide_tables
 from restoration.metrics import Column
 from restoration.options.load import dump_yaml
 
-NOTHING = "\N{EN DASH}"
-NOT_COMPARED = "no finite difference"
-GLYPHS = {
-    BETTER: "\N{BLACK UP-POINTING TRIANGLE}",
-    WORSE: "\N{BLACK DOWN-POINTING TRIANGLE}",
-    EQUIVALENT: "\N{ALMOST EQUAL TO}",
-    INCONCLUSIVE: "?",
-    TOO_FEW: "\N{HORIZONTAL ELLIPSIS}",
-    SINGLE_TRAINING: "1",
-    NOT_COMPARED: NOTHING,
-}
-CLASSES = {BETTER: "better", WORSE: "worse"}
 SIGN_GLYPHS = {AGREES: "\N{CHECK MARK}", DISAGREES: "\N{MULTIPLICATION SIGN}"}
-
-
-def _sigma(condition: Condition) -> str:
-    return condition_text(condition, "σ = {:g}")
-
-
-def _cell(
-    cell: Cell, reference: Cell | None, column: Column, verdict: str | None
-) -> dict[str, Any]:
-    """One cell of the table: value, whether it is the best, difference to the reference."""
-    shown = {"value": cell.text, "spread": cell.spread, "best": cell.best}
-    shown |= {"gap": "", "kind": "", "word": "", "glyph": ""}
-    gap = None if reference is None else difference_of_means(cell.value, reference.value)
-    if gap is None:
-        return shown
-    side = BETTER if (gap > 0) == column.higher_is_better else WORSE
-    word = side if side == verdict else ""  # a mean over sets may lie on the other side
-    return shown | {
-        "gap": column.signed(gap),
-        "kind": CLASSES.get(word, ""),
-        "word": word,
-        "glyph": GLYPHS.get(word, ""),
-    }
-
-
-def _table(record: Record, table: Table, judged: bool) -> dict[str, Any]:
-    """One table for the template: a line per recipe, groups of columns per condition.
-
-    Args:
-        record: the comparison.
-        table: of one test set, or of all.
-        judged: whether differences are marked with the verdict, which is over all images.
-    """
-    losses = {recipe.name: loss_words(recipe) for recipe in record.plan.recipes}
-    by_name = {line.head[0]: line.cells for line in table.lines}
-    reference = record.plan.reference.name
-    places = [(metric, group) for group in table.groups for metric in record.columns]
-    verdicts = {d.key: d.verdict for d in record.findings.differences if judged}
-    rows = []
-    for name, cells in by_name.items():
-        others = [None] * len(cells) if name == reference else by_name[reference]
-        row = [
-            _cell(cell, other, record.columns[metric], verdicts.get((name, metric, condition)))
-            for cell, other, (metric, condition) in zip(cells, others, places, strict=True)
-        ]
-        rows.append({"name": name, "loss": losses[name], "cells": row})
-    heads = [
-        column.heading.replace("x100", "\N{MULTIPLICATION SIGN}100") for column in table.columns
-    ]
-    groups = [_sigma(group) for group in table.groups]
-    return {"title": table.title, "groups": groups, "heads": heads, "rows": rows}
-
-
-def _tables(record: Record) -> list[dict[str, Any]]:
-    names = [recipe.name for recipe in record.plan.recipes]
-    means = [mean for mean in record.findings.means if mean.run in names]
-    tables = wide_tables(means, record.columns)  # the first is over all sets
-    return [_table(record, table, table is tables[0]) for table in tables]
 
 
 def _verdict(difference: Difference | None) -> dict[str, str]:
@@ -126,7 +47,7 @@ def _verdicts(record: Record) -> dict[str, Any]:
             by_condition = {d.condition: d for d in record.findings.of(recipe.name, metric)}
             cells = [_verdict(by_condition.get(condition)) for condition in conditions]
             rows.append({"recipe": recipe.name, "metric": column.label, "cells": cells})
-    return {"groups": [_sigma(condition) for condition in conditions], "rows": rows}
+    return {"groups": [sigma_text(condition) for condition in conditions], "rows": rows}
 
 
 def _difference_row(difference: Difference, column: Column) -> dict[str, Any]:
@@ -189,7 +110,7 @@ def _signs(record: Record) -> list[dict[str, Any]]:
                 "recipe": expectation.recipe,
                 "against": expectation.against or record.plan.reference.name,
                 "source": expectation.source,
-                "groups": [_sigma(condition) for condition in conditions],
+                "groups": [sigma_text(condition) for condition in conditions],
                 "rows": [_sign_row(record, signs, *item) for item in expectation.signs.items()],
             }
         )
@@ -259,7 +180,7 @@ def context(record: Record, gallery: Gallery) -> dict[str, Any]:
         ],
         "caveats": words.caveats(record),
         "verdicts": _verdicts(record),
-        "tables": _tables(record),
+        "tables": tables_of_means(record),
         "signs": _signs(record),
         "metrics": _metrics(record),
         "scatters": _scatters(record),
