@@ -38,6 +38,7 @@ class Record:
         checkpoints: SHA-256 of every tested checkpoint, by recipe and seed (None where it has
             none).
         parameters: of every tested network, by recipe.
+        loss_weights: of every loss term, for every training of every trained recipe.
         curves: rows of curves.csv, by trained recipe, averaged over the seeds.
         environment: versions, device, commit.
     """
@@ -50,6 +51,7 @@ class Record:
     marks: list[Mark]
     checkpoints: dict[str, dict[int | None, str]]
     parameters: dict[str, int]
+    loss_weights: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     curves: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
 
@@ -141,7 +143,10 @@ def loss_words(recipe: ResolvedRecipe) -> str:
     words = []
     for term in recipe.options.train.terms():
         weight = term.get("weight", 1.0)
-        words.append(term["type"] if weight == 1 else f"{weight:g} {term['type']}")
+        if isinstance(weight, dict):
+            words.append(f"{term['type']} ({weight['share']:.3g} of the gradient)")
+        else:
+            words.append(term["type"] if weight == 1 else f"{weight:g} {term['type']}")
     return " + ".join(words)
 
 
@@ -239,6 +244,7 @@ def as_plain(record: Record) -> dict[str, Any]:
                 "loss": loss_words(recipe),
                 "trained_here": recipe.trained,
                 **_checkpoints(record, recipe),
+                "loss_weights": record.loss_weights.get(recipe.name, []),
                 "parameters": record.parameters[recipe.name],
                 "identity": record.identities.get(recipe.name),
                 "options_sha256": plain_digest(plain(recipe.options)),
