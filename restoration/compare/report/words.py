@@ -87,12 +87,12 @@ def _numbers(difference: Difference) -> str:
     estimate = difference.estimate
     counts = ((estimate.num_trainings, "training"), (estimate.num_photographs, "photograph"))
     have = [f"{n} {word}{'s' if n != 1 else ''}" for n, word in counts if n < difference.fewest]
-    return f"{' and '.join(have)}, a verdict needs at least {difference.fewest}"
+    return f"{' and '.join(have)}, so many tests need at least {difference.fewest} of each"
 
 
 def _phrase(record: Record, kind: str, some: Sequence[Difference], where: str) -> str:
     column = record.columns[some[0].metric]
-    means = _span([column.signed(difference.estimate.mean) for difference in some])
+    means = _span([column.signed(mean) for mean in sorted(d.estimate.mean for d in some)])
     margin = some[0].margin
     return PHRASES[kind].format(
         reference=record.plan.reference.name,
@@ -110,7 +110,7 @@ def _kind(difference: Difference) -> str:
 
 
 def metric_sentence(record: Record, recipe: str, metric: str) -> str:
-    """Say in difference sentence how a recipe compares with the reference in difference metric."""
+    """Say in one sentence how a recipe compares with the reference in one metric."""
     every, column = record.findings.of(recipe, metric), record.columns[metric]
     conditions = [difference.condition for difference in every]
     parts = []
