@@ -26,8 +26,7 @@ PHRASES = {
     IDENTICAL: "the same values as {reference} on every image {where}",
     INCONCLUSIVE: "inconclusive against {reference} {where} (mean difference {means}, {interval})",
     TOO_FEW: "too few to tell against {reference} {where} (mean difference {means}; {numbers})",
-    SINGLE_TRAINING: "two single networks {where}, for new photographs: mean difference {means}, "
-    "{interval}",
+    SINGLE_TRAINING: "on new photographs these two networks differ by {means} {where} ({interval})",
 }
 COUNTED = {
     BETTER: "{} better",
@@ -87,7 +86,8 @@ def _numbers(difference: Difference) -> str:
     estimate = difference.estimate
     counts = ((estimate.num_trainings, "training"), (estimate.num_photographs, "photograph"))
     have = [f"{n} {word}{'s' if n != 1 else ''}" for n, word in counts if n < difference.fewest]
-    return f"{' and '.join(have)}, so many tests need at least {difference.fewest} of each"
+    needed = f"{difference.fewest} of each are" if len(have) > 1 else f"{difference.fewest} are"
+    return f"{' and '.join(have)}, at least {needed} needed"
 
 
 def _phrase(record: Record, kind: str, some: Sequence[Difference], where: str) -> str:
