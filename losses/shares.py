@@ -25,7 +25,7 @@ def gradient_norms(criterion: Criterion, prediction: Tensor, target: Tensor) -> 
     Returns:
         The L2 norm of d term / d prediction by name, detached scalars.
     """
-    prediction = prediction.detach().requires_grad_()
+    prediction = prediction.detach().float().requires_grad_()  # in fp16 gradients vanish
     with torch.enable_grad():
         values = list(criterion.each(prediction, target))
     norms = {}
@@ -33,7 +33,8 @@ def gradient_norms(criterion: Criterion, prediction: Tensor, target: Tensor) -> 
         norms[name] = torch.zeros((), device=prediction.device)
         if value.requires_grad:  # terms may share the features of one backbone, so keep its graph
             (gradient,) = torch.autograd.grad(value, prediction, retain_graph=True)
-            norms[name] = torch.linalg.vector_norm(gradient.float())
+            rows = torch.linalg.vector_norm(gradient, dim=-1)  # a single long sum loses digits
+            norms[name] = torch.linalg.vector_norm(rows)
     return norms
 
 

@@ -18,7 +18,6 @@ from restoration.data.known_sets import pixel_digest
 from restoration.evaluate import EvaluationSet
 from restoration.options.load import differing_keys, plain
 from restoration.options.schema import Options
-from restoration.options.training import Share
 from restoration.train.run import Run
 
 LOSS_KEYS = ("losses", "pixel_opt", "perceptual_opt")
@@ -180,21 +179,13 @@ def check_unchanged(recipe: ResolvedRecipe, before: Options, folder: Path) -> No
     Raises:
         ValueError: names the keys.
     """
-    now, then = (conditions(options) | _losses(options) for options in (recipe.options, before))
+    now, then = (
+        conditions(options) | {"losses": options.train.as_given() if options.train else []}
+        for options in (recipe.options, before)
+    )
     keys = [key for key, _, _ in differing_keys(now, then)]
     if keys:
         raise ValueError(
             f"recipe {recipe.name} was begun in {folder} with another {', '.join(keys)}: put the "
             "options back, choose another --out, or leave out --auto_resume to begin anew"
         )
-
-
-def _losses(options: Options) -> dict[str, Any]:
-    """The loss terms as they were given: a share without the weight that it was measured to be."""
-    if options.train is None:
-        return {"losses": []}
-    recipe = options.train.model_copy(deep=True)
-    for term in recipe.losses:
-        if isinstance(term.weight, Share):
-            term.weight = Share(share=term.weight.share)
-    return {"losses": recipe.terms()}

@@ -174,6 +174,14 @@ class Train(Strict):
         terms = {term.get("name", term["type"]): term.get("weight", 1.0) for term in self.terms()}
         return {n: float(weight) for n, weight in terms.items() if not isinstance(weight, dict)}
 
+    def as_given(self) -> list[dict[str, Any]]:
+        """Every loss term as it was given: a share without the weight that it was measured as."""
+        recipe = self.model_copy(deep=True)
+        for term in recipe.losses:
+            if isinstance(term.weight, Share):
+                term.weight = Share(share=term.weight.share)
+        return recipe.terms()
+
     def unmeasured_shares(self) -> dict[str, float]:
         """Share of every loss term by its name in the log; of those that have no weight yet."""
         shares = {term.name or term.type: term.weight for term in self.losses}

@@ -149,20 +149,18 @@ def resolve_shares(
 
 
 def adopt_weights(options: Options, folder: Path) -> Options:
-    """Take the weights that an earlier start of the same run measured, where its shares are these.
+    """Take the weights that an earlier start of a run measured, where its loss is the same.
 
     Args:
         options: of the run.
         folder: of the run; without options.yml in it, the options stay as they are.
     """
-    file = folder / "options.yml"
-    if options.train is None or not options.train.unmeasured_shares() or not file.is_file():
+    file, recipe = folder / "options.yml", options.train
+    if recipe is None or not recipe.unmeasured_shares() or not file.is_file():
         return options
-    before = load_options(file).train
-    options = options.model_copy(deep=True)
-    assert options.train is not None
-    for term, earlier in zip(options.train.losses, before.losses if before else [], strict=False):
-        given, known = term.weight, earlier.weight
-        if isinstance(given, Share) and isinstance(known, Share) and given.share == known.share:
-            term.weight = known
-    return options
+    earlier = load_options(file, model=Options).train
+    if earlier is None or earlier.as_given() != recipe.as_given():
+        return options
+    return options.model_copy(
+        update={"train": recipe.model_copy(update={"losses": earlier.losses})}
+    )

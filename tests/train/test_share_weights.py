@@ -106,10 +106,11 @@ def test_a_run_that_goes_on_keeps_its_weights(make_options, tmp_path, caplog):
     assert "changed since: train.total_iter 2 -> 3" in caplog.text
 
 
-def test_another_share_is_measured_anew(make_options, tmp_path):
+def test_another_loss_is_measured_anew(make_options, tmp_path):
     run(make_options(SHARE), tmp_path / "out")
-    other = make_options([SHARE[0], {"type": "MSE", "weight": {"share": 0.5}}])
-    assert weight_of(adopt_weights(other, tmp_path / "out")).value is None
+    for first, share in ((2.0, 0.5), (1.0, 0.3)):
+        terms = [{"type": "MAE", "weight": first}, {"type": "MSE", "weight": {"share": share}}]
+        assert weight_of(adopt_weights(make_options(terms), tmp_path / "out")).value is None
     assert weight_of(adopt_weights(make_options(SHARE), tmp_path / "out")).value is not None
     assert weight_of(adopt_weights(make_options(SHARE), tmp_path / "none")).value is None
 
