@@ -24,6 +24,7 @@ from losses.pixel import (
     EnhancedPSNR,
     EnhancedSSIM,
 )
+from losses.shares import gradient_norms
 from losses.vgg import EVGG, VGG, FeatureLoss
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "build",
     "build_backbone",
     "build_term",
+    "gradient_norms",
     "load_masks",
     "load_scaler",
     "register_loss",

@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast, overload
 
 from torch import Tensor, nn
@@ -209,8 +209,24 @@ class Criterion(nn.Module):
         self.weights = dict(weights)
         self.terms = nn.ModuleList(as_term(term, name) for name, term in terms.items())
 
-    def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def each(self, prediction: Tensor, target: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Evaluate every term; terms on one backbone share one computation of its features.
+
+        Args:
+            prediction: (B, 3, H, W), RGB in [0, 1].
+            target: (B, 3, H, W), RGB in [0, 1].
+
+        Yields:
+            Name and value of each term, unweighted.
+        """
+        features: dict[Backbone | None, Features] = {None: ([], [])}
+        for name, term in zip(self.names, cast(Iterable[Loss], self.terms), strict=True):
+            if term.backbone not in features:
+                features[term.backbone] = term.features(prediction, target)
+            yield name, term(prediction, target, features[term.backbone])
+
+    def forward(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Sum the weighted terms.
 
         Args:
             prediction: (B, 3, H, W), RGB in [0, 1].
@@ -222,11 +238,8 @@ class Criterion(nn.Module):
         """
         total = prediction.new_zeros(())
         values = {}
-        features: dict[Backbone | None, Features] = {None: ([], [])}
-        for name, term in zip(self.names, cast(Iterable[Loss], self.terms), strict=True):
-            if term.backbone not in features:
-                features[term.backbone] = term.features(prediction, target)
-            value = term(prediction, target, features[term.backbone])
+        terms = cast(Iterable[Loss], self.terms)
+        for term, (name, value) in zip(terms, self.each(prediction, target), strict=True):
             sign = -1.0 if term.higher_is_better else 1.0
             total = total + sign * self.weights[name] * value
             values[name] = value.detach()

@@ -21,6 +21,7 @@ READER_GONE = 141  # 128 + SIGPIPE, as a shell reports it
 COMMANDS = {
     "train": "train a network as an option file describes",
     "test": "evaluate a checkpoint as an option file describes",
+    "losses": "measure the terms of an option file's loss: value, gradient, share, weight",
     "compare": "train recipes that differ in their loss, and report which is better",
     "demo": "train and evaluate a small denoiser in a few minutes, offline",
     "score": "compare pictures with a reference",

@@ -180,7 +180,7 @@ def check_unchanged(recipe: ResolvedRecipe, before: Options, folder: Path) -> No
         ValueError: names the keys.
     """
     now, then = (
-        conditions(options) | {"losses": options.train.terms() if options.train else []}
+        conditions(options) | {"losses": options.train.as_given() if options.train else []}
         for options in (recipe.options, before)
     )
     keys = [key for key, _, _ in differing_keys(now, then)]

@@ -1,13 +1,17 @@
 """Keys of a comparison's option file beside those of an ordinary one."""
 
+import warnings
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, PositiveInt, field_validator, model_validator
+from pydantic import Field, PositiveFloat, field_validator, model_validator
 
 from losses.naming import nearest
+from restoration.compare.photographs import SOURCE, check_group
 from restoration.evaluate.measure import NOISY
 from restoration.options.base import Name, Strict
+
+MARGINS: dict[str, float | None] = {"psnr": 0.05, "ssim": 0.001, "lpips": 0.002}
 
 
 class Recipe(Strict):
@@ -59,11 +63,46 @@ class Expectation(Strict):
 class Statistics(Strict):
     """How differences are judged."""
 
-    confidence: float = Field(0.95, gt=0, lt=1, description="Of the bootstrap intervals.")
-    resamples: PositiveInt = Field(9999, description="Bootstrap samples.")
-    seed: int = Field(0, ge=0, description="Seed of the bootstrap.")
+    confidence: float = Field(0.95, gt=0, lt=1, description="Of the intervals.")
     alpha: float = Field(0.05, gt=0, lt=1, description="Level of the corrected tests.")
-    min_images: PositiveInt = Field(6, description="Fewer images get an interval, but no test.")
+    margins: dict[str, PositiveFloat | None] = Field(
+        MARGINS,
+        description="By metric: a difference below it does not matter, and shown to lie below it "
+        "is `equivalent`. Those not named keep their default; `null` takes one away.",
+    )
+    primary: list[str] | None = Field(
+        None,
+        description="Metrics whose tests are corrected together, apart from those of the others; "
+        "all metrics if absent.",
+    )
+    group: str = Field(
+        SOURCE,
+        description="Which test images count as one photograph: those with one name but for the "
+        "mark of a crop, `_y0_x128` or `_s001` (`source`), each for itself (`image`), or those for "
+        "which a regular expression finds the same text.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_bootstrap(cls, given: Any) -> Any:
+        """Accept the keys of the bootstrap that intervals were made with before."""
+        if not isinstance(given, dict):
+            return given
+        for key in ("resamples", "seed", "min_images"):
+            if key in given:
+                text = f"`statistics.{key}` has no effect any more: intervals are not resampled"
+                warnings.warn(text, DeprecationWarning, stacklevel=2)
+        return {k: v for k, v in given.items() if k not in ("resamples", "seed", "min_images")}
+
+    @field_validator("margins")
+    @classmethod
+    def _add_defaults(cls, margins: dict[str, float | None]) -> dict[str, float | None]:
+        return MARGINS | margins
+
+    @field_validator("group")
+    @classmethod
+    def _check_group(cls, group: str) -> str:
+        return check_group(group)
 
 
 class Comparison(Strict):

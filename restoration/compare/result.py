@@ -8,9 +8,10 @@ from typing import Any
 
 from restoration.common.digests import plain_digest
 from restoration.common.folders import write_json
-from restoration.compare import statistics
+from restoration.compare.differences import Difference, families, plain_differences
 from restoration.compare.fairness import Mark
-from restoration.compare.findings import Difference, Findings, plain_differences
+from restoration.compare.findings import Findings
+from restoration.compare.inference import METHOD, METHOD_OF_ONE
 from restoration.compare.plan import Plan, ResolvedRecipe
 from restoration.compare.signs import plain_signs
 from restoration.degradations.conditions import Condition
@@ -37,6 +38,7 @@ class Record:
         checkpoints: SHA-256 of every tested checkpoint, by recipe and seed (None where it has
             none).
         parameters: of every tested network, by recipe.
+        loss_weights: of every loss term, for every training of every trained recipe.
         curves: rows of curves.csv, by trained recipe, averaged over the seeds.
         environment: versions, device, commit.
     """
@@ -49,6 +51,7 @@ class Record:
     marks: list[Mark]
     checkpoints: dict[str, dict[int | None, str]]
     parameters: dict[str, int]
+    loss_weights: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     curves: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
 
@@ -77,8 +80,39 @@ class Record:
     @property
     def method(self) -> str:
         """How differences are judged, in words."""
-        more = f"; {statistics.METHOD_OF_SEEDS}" if self.several else ""
-        return statistics.METHOD + more
+        return METHOD if self.several else METHOD_OF_ONE
+
+    @property
+    def num_tests(self) -> list[int]:
+        """Tests that are corrected together: of the primary metrics, then of the others."""
+        primary = self.plan.settings.statistics.primary
+        both = families(self.findings.differences, primary)
+        return [sum(difference.tested for difference in family) for family in both]
+
+    @property
+    def correction(self) -> str:
+        """How p-values are corrected, in words; empty where nothing is tested."""
+        if not any(self.num_tests):
+            return ""
+        primary = self.plan.settings.statistics.primary
+        if primary is None:
+            return f"Holm's correction over one family, all {self.num_tests[0]} tests"
+        labels = listing([self.columns[name].label for name in primary])
+        return (
+            f"Holm's correction over the {self.num_tests[0]} tests of {labels}, the primary "
+            f"metrics, and apart from them over the {self.num_tests[1]} tests of the others"
+        )
+
+    @property
+    def margins(self) -> str:
+        """Margins of equivalence of the measured metrics, in words."""
+        given = self.plan.settings.statistics.margins
+        said = [
+            f"{given[name]:g} {column.unit}".rstrip() + f" {column.label}"
+            for name, column in self.columns.items()
+            if given.get(name) is not None
+        ]
+        return f"margins of equivalence: {', '.join(said)}" if said else "no margins of equivalence"
 
     @property
     def means(self) -> str:
@@ -109,7 +143,10 @@ def loss_words(recipe: ResolvedRecipe) -> str:
     words = []
     for term in recipe.options.train.terms():
         weight = term.get("weight", 1.0)
-        words.append(term["type"] if weight == 1 else f"{weight:g} {term['type']}")
+        if isinstance(weight, dict):
+            words.append(f"{term['type']} ({weight['share']:.3g} of the gradient)")
+        else:
+            words.append(term["type"] if weight == 1 else f"{weight:g} {term['type']}")
     return " + ".join(words)
 
 
@@ -126,23 +163,24 @@ def difference_rows(record: Record) -> tuple[list[str], list[list[str]]]:
     gaussian = only_gaussian(record.findings.conditions)
     heads = ["metric", "sigma" if gaussian else "condition", "recipe", "against", "n", "mean"]
     heads += [f"seeds {slashes(record.plan.seeds)}"] if record.several else []
-    heads += ["interval", "median", "win rate", "p", "p (Holm)", "verdict"]
+    heads += ["interval", *(["interval, these images"] if record.several else [])]
+    heads += ["win rate", "p", "p (Holm)", "verdict"]
     rows = []
     for difference in record.findings.differences:
-        paired, column = difference.paired, record.columns[difference.metric]
+        column = record.columns[difference.metric]
         rows.append(
             [
                 column.label,
                 condition_text(difference.condition, "{:g}" if gaussian else "sigma {:g}"),
                 difference.recipe,
                 difference.reference,
-                str(paired.n),
-                column.signed(paired.mean),
+                str(difference.num_images),
+                column.signed(difference.estimate.mean),
                 *([seeds_words(difference, column)] if record.several else []),
                 interval_words(difference, column),
-                column.signed(paired.median),
-                f"{paired.win_rate:.0%}",
-                p_words(paired.p),
+                *([fixed_interval_words(difference, column)] if record.several else []),
+                f"{difference.win_rate:.0%}",
+                p_words(difference.estimate.p),
                 p_words(difference.p_holm),
                 difference.verdict,
             ]
@@ -166,10 +204,17 @@ def seeds_words(difference: Difference, column: Column) -> str:
 
 
 def interval_words(difference: Difference, column: Column) -> str:
-    """Print an interval, or a dash."""
-    if difference.paired.low is None:
-        return "-"
-    return f"{column.signed(difference.paired.low)} to {column.signed(difference.paired.high)}"
+    """Print the interval for new photographs (and trainings), or a dash."""
+    return _ends(difference.estimate.low, difference.estimate.high, column)
+
+
+def fixed_interval_words(difference: Difference, column: Column) -> str:
+    """Print the interval for new trainings on these photographs, or a dash."""
+    return _ends(difference.estimate.low_fixed, difference.estimate.high_fixed, column)
+
+
+def _ends(low: float | None, high: float | None, column: Column) -> str:
+    return "-" if low is None else f"{column.signed(low)} to {column.signed(high)}"
 
 
 def p_words(p: float | None) -> str:
@@ -199,6 +244,7 @@ def as_plain(record: Record) -> dict[str, Any]:
                 "loss": loss_words(recipe),
                 "trained_here": recipe.trained,
                 **_checkpoints(record, recipe),
+                "loss_weights": record.loss_weights.get(recipe.name, []),
                 "parameters": record.parameters[recipe.name],
                 "identity": record.identities.get(recipe.name),
                 "options_sha256": plain_digest(plain(recipe.options)),
@@ -212,7 +258,8 @@ def as_plain(record: Record) -> dict[str, Any]:
         "signs": plain_signs(findings.signs),
         "statistics": {
             "method": record.method,
-            "family_of_tests": findings.family,
+            "family_of_tests": record.num_tests[0],
+            **({"other_tests": record.num_tests[1]} if len(record.num_tests) > 1 else {}),
             **plan.settings.statistics.model_dump(),
         },
         "protocol": record.protocol,
@@ -230,12 +277,10 @@ def write_files(record: Record, folder: Path) -> None:
     write_per_image(folder / "per_image.csv", record.findings.trainings)
     notes = [record.protocol, *record.metrics.notes, *record.plan.settings.notes]
     how = record.plan.settings.statistics
-    tests = (
-        f"{record.method}; {how.confidence:.0%} intervals, {how.resamples} resamples; Holm's "
-        f"correction over all {record.findings.family} tests of this file"
-    )
+    said = [record.method, f"{how.confidence:.0%} intervals"]
+    said += [record.correction, record.margins] if record.correction else []
     if record.several:
         notes.append(f"{record.means}.")
     text = markdown_tables([long_table(record.findings.means, record.columns)], notes)
-    text += "\n" + markdown(*difference_rows(record), [tests])
+    text += "\n" + markdown(*difference_rows(record), ["; ".join(said)])
     (folder / "table.md").write_text(text, encoding="utf-8")

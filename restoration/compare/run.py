@@ -2,18 +2,20 @@
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 
+from losses import Criterion
 from restoration.common import distributed
-from restoration.common.digests import weights_digest
+from restoration.common.digests import plain_digest, weights_digest
 from restoration.common.folders import environment
 from restoration.common.log import log_file
 from restoration.compare import fairness, resume, seeds
+from restoration.compare.differences import check_primary
 from restoration.compare.findings import find
 from restoration.compare.measure import load_tested, name_rows
 from restoration.compare.plan import Plan, ResolvedRecipe
@@ -29,10 +31,12 @@ from restoration.evaluate.measure import NOISY, OnProgress
 from restoration.evaluate.sets import open_sets
 from restoration.metrics import Metrics, open_metrics
 from restoration.options.run_folder import OPTIONS_FILE, open_folder
+from restoration.options.training import Share
 from restoration.train import checkpoint
 from restoration.train.criterion import build_criterion
 from restoration.train.prepared import train_prepared
 from restoration.train.run import Run, go_on, prepare
+from restoration.train.shares import adopt_weights
 
 logger = logging.getLogger("restoration")
 RECIPES, LOG = "recipes", "compare.log"
@@ -144,6 +148,7 @@ def prepare_comparison(
     if not metrics.by_name:
         raise ValueError(" ".join(["a comparison needs a metric that can be had.", *metrics.notes]))
     check_expected(plan.settings.expected, specs)
+    check_primary(plan.settings.statistics.primary, metrics.by_name)
     check_metrics(metrics, sets, device)
     recipes = folder / RECIPES
     known = resume.going_on(plan, folder, recipes) if auto_resume else {}
@@ -162,6 +167,8 @@ def _prepare(
 ) -> Candidate:
     """Build what a run needs, and find every mistake before the first one is trained."""
     folder, before = recipes / run.place, known.get(str(run.place), {})
+    if before:
+        run = replace(run, options=adopt_weights(run.options, folder))
     try:
         if not run.trained:
             return Candidate(run, folder, None, load_tested(run, folder, device), {}, "")
@@ -171,13 +178,24 @@ def _prepare(
             identity = before["identity"]
         else:
             training = prepare(run.options, device)
+            run = replace(run, options=training.options)
             criterion, identity = training.trainer.criterion, fairness.identify(training)
     except (ValueError, OSError) as error:
         raise type(error)(f"recipe {run.name}: {error}") from error
     resume.check_identity(run, before, identity)
-    weights = weights_digest(criterion)
+    weights = _digest_weights(criterion, run)
     resume.check_weights(run, before, weights)
     return Candidate(run, folder, training, None, identity, weights)
+
+
+def _digest_weights(criterion: Criterion, run: ResolvedRecipe) -> str:
+    """SHA-256 of the weights of a loss: of its networks, and of its terms where they are shares."""
+    digest = weights_digest(criterion)
+    assert run.options.train is not None
+    given = [term.weight for term in run.options.train.losses]
+    if not any(isinstance(weight, Share) for weight in given):
+        return digest
+    return plain_digest([digest, run.options.train.weights()])
 
 
 def _identities(plan: Plan, candidates: list[Candidate]) -> dict[str, dict[str, Any]]:
@@ -259,6 +277,9 @@ def _describe(record: Record, recipe: str, candidates: list[Candidate]) -> None:
     trainings = [candidate for candidate in candidates if candidate.run.name == recipe]
     tested = {c.run.seed: c.tested for c in trainings if c.tested is not None}
     record.checkpoints[recipe] = {seed: run.identity["sha256"] for seed, run in tested.items()}
+    record.loss_weights[recipe] = [
+        one.run.options.train.weights() for one in trainings if one.run.options.train is not None
+    ]
     network = next(iter(tested.values())).network
     assert network is not None
     record.parameters[recipe] = sum(p.numel() for p in network.parameters())

@@ -11,7 +11,6 @@ from statistics import fmean, stdev
 from typing import Any
 
 from restoration.common.digests import plain_digest
-from restoration.compare.statistics import mean_difference
 from restoration.degradations.conditions import Condition
 from restoration.evaluate.rows import Mean, Row, summarize
 
@@ -48,34 +47,6 @@ def _average(members: Sequence[Row]) -> Row:
         return first
     means = {name: fmean(row.values[name] for row in members) for name in first.values}
     return replace(first, seed=None, values=means)
-
-
-def mean_differences(
-    rows: Sequence[Row], metric: str, condition: Condition, pair: tuple[str, str]
-) -> dict[int, float | None]:
-    """Mean difference of two recipes for every seed, over all test images.
-
-    Args:
-        rows: one per run, seed, set, image and condition.
-        metric: whose values are compared.
-        condition: that the images were tested under.
-        pair: the recipe and the reference; a checkpoint is compared with every seed of the other.
-
-    Returns:
-        Recipe minus reference by seed; None where no image has a finite difference. Empty where
-        neither has seeds.
-    """
-    of_pair = [row for row in rows if row.run in pair and row.condition == condition]
-    differences = {}
-    for seed in seeds_of(of_pair):
-        sides: tuple[dict, dict] = ({}, {})
-        for row in with_seed(of_pair, seed):
-            sides[pair.index(row.run)][row.set, row.image] = row.values[metric]
-        values, reference = sides
-        differences[seed] = mean_difference(
-            list(values.values()), [reference[key] for key in values]
-        )
-    return differences
 
 
 def add_spread(means: Sequence[Mean], rows: Sequence[Row]) -> list[Mean]:

@@ -1,6 +1,6 @@
 """Options of the training recipe: losses, optimiser, learning rate, mixing."""
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
@@ -114,6 +114,20 @@ class MixingAugs(Strict):
     use_identity: bool = Field(True, description="Leave a sample unmixed with probability 1/2.")
 
 
+class Share(Strict):
+    """A weight that gives a term a share of the gradient at the start; see `losses.shares`."""
+
+    share: float = Field(
+        gt=0,
+        lt=1,
+        description="Between 0 and 1, of the sum over all terms of weight times the L2 norm of "
+        "d term / d prediction, mean over the first 32 batches.",
+    )
+    value: float | None = Field(
+        None, description="The weight that was measured; a run writes it into its options.yml."
+    )
+
+
 class LossTerm(BaseModel):
     """One loss term; further keys are the arguments of its type, such as `weights` or `masks`."""
 
@@ -123,7 +137,11 @@ class LossTerm(BaseModel):
         description="MAE, MSE, Charbonnier, PSNR, SSIM, VGG, E-VGG, E-MAE, ..., or a loss of your "
         "own, `package.module:Name`."
     )
-    weight: float = Field(1.0, description="Factor in the total.")
+    weight: float | Share = Field(
+        1.0,
+        description="Factor in the total, or `{share: 0.3}`: such that the term has this share of "
+        "the gradient at the start, beside terms whose weight is a number.",
+    )
     name: str | None = Field(None, description="Name in the log; the type if absent.")
     precision: Literal["float32", "bf16"] | None = Field(
         None,
@@ -133,6 +151,17 @@ class LossTerm(BaseModel):
     compile: bool | None = Field(
         None, description="VGG and E-VGG: run the backbone through torch.compile; no if absent."
     )
+
+    @field_validator("weight", mode="before")
+    @classmethod
+    def _check_weight(cls, given: Any) -> float | Share:
+        try:
+            return Share.model_validate(given) if isinstance(given, dict | Share) else float(given)
+        except (TypeError, ValueError):
+            raise ValueError(
+                "expected a number, or a share between 0 and 1 such as {share: 0.3}, "
+                f"got {given!r}"
+            ) from None
 
 
 class Train(Strict):
@@ -167,13 +196,49 @@ class Train(Strict):
     def _collect_losses(self) -> "Train":
         if not self.terms():
             raise ValueError("no loss: give `losses: [{type: MAE}]` or `pixel_opt`")
+        wanted = [term.weight.share for term in self.losses if isinstance(term.weight, Share)]
+        if wanted and (len(wanted) == len(self.terms()) or sum(wanted) >= 1):
+            raise ValueError(
+                "expected shares that sum to less than 1, beside a term whose weight is a number, "
+                f"got {', '.join(f'{share:g}' for share in wanted)}"
+            )
         return self
 
     def terms(self) -> list[dict[str, Any]]:
-        """Every loss term as the list that `losses.build` takes."""
-        own = [term.model_dump(exclude_none=True) for term in self.losses]
+        """Every loss term as the list that `losses.build` takes, once every share has a value."""
+        own = [
+            term.model_dump(exclude_none=True)
+            | ({"weight": term.weight.value} if _is_measured(term.weight) else {})
+            for term in self.losses
+        ]
         guests = [opt for opt in (self.pixel_opt, self.perceptual_opt) if opt is not None]
         return own + [from_basicsr(opt) for opt in guests]
+
+    def weights(self) -> dict[str, float]:
+        """Weight of every loss term by its name in the log; of terms whose weight is a number."""
+        terms = {term.get("name", term["type"]): term.get("weight", 1.0) for term in self.terms()}
+        return {n: float(weight) for n, weight in terms.items() if not isinstance(weight, dict)}
+
+    def as_given(self) -> list[dict[str, Any]]:
+        """Every loss term as it was given: a share without the weight that it was measured as."""
+        recipe = self.model_copy(deep=True)
+        for term in recipe.losses:
+            if isinstance(term.weight, Share):
+                term.weight = Share(share=term.weight.share)
+        return recipe.terms()
+
+    def unmeasured_shares(self) -> dict[str, float]:
+        """Share of every loss term by its name in the log; of those that have no weight yet."""
+        shares = {term.name or term.type: term.weight for term in self.losses}
+        return {
+            name: weight.share
+            for name, weight in shares.items()
+            if isinstance(weight, Share) and weight.value is None
+        }
+
+
+def _is_measured(weight: float | Share) -> TypeGuard[Share]:
+    return isinstance(weight, Share) and weight.value is not None
 
 
 BASICSR_LOSSES = {

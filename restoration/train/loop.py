@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from losses import Criterion
+from losses import Criterion, gradient_norms
+from losses.shares import shares_of
 from restoration.common import distributed
 from restoration.degradations import BatchDegradation
 
@@ -30,6 +31,7 @@ class StepResult:
     learning_rate: float
     grad_norm: Tensor
     data_seconds: float
+    shares: dict[str, Tensor] = field(default_factory=dict)  # see Trainer, `shares_every`
     skipped: Tensor | None = None  # in fp16: whether the gradient overflowed, and nothing moved
 
 
@@ -53,6 +55,8 @@ class Trainer:
         ema_decay: decay of the averaged weights, or 0 for none.
         parallel: wrap the network in DistributedDataParallel.
         seed: seed of the run, for what the network draws by itself.
+        shares_every: steps between those that measure, on their last batch, what share of the
+            gradient at the prediction each loss term has; None for never.
     """
 
     def __init__(
@@ -68,11 +72,12 @@ class Trainer:
         ema_decay: float = 0.0,
         parallel: bool = False,
         seed: int = 0,
+        shares_every: int | None = None,
     ):
         self.network, self.criterion, self.optimizer = network, criterion, optimizer
         self.learning_rate, self.device, self.clip = learning_rate, device, clip
         self.degrade = degrade
-        self.seed = seed
+        self.seed, self.shares_every = seed, shares_every
         self.dtype = AMP_TYPES[amp]
         self.scaler = torch.amp.GradScaler(device.type, enabled=amp == "fp16")
         self.ema = None
@@ -88,7 +93,8 @@ class Trainer:
         """The network that validation and tests use: the averaged one where there is one."""
         return self.network if self.ema is None else self.ema.module
 
-    def _forward(self, degraded: Tensor) -> Tensor:
+    def predict(self, degraded: Tensor) -> Tensor:
+        """Restore a batch as training does, in its precision."""
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
             return self.module(degraded)
 
@@ -114,7 +120,8 @@ class Trainer:
             last = number == len(batches)
             wait = contextlib.nullcontext() if last else self._no_sync()
             with wait:
-                total, values = self.criterion(self._forward(degraded), clean)
+                prediction = self.predict(degraded)
+                total, values = self.criterion(prediction, clean)
                 self.scaler.scale(total / len(batches)).backward()
             for name, value in {"total": total.detach(), **values}.items():
                 sums[name] = sums.get(name, 0) + value / len(batches)
@@ -127,7 +134,15 @@ class Trainer:
             self.ema.update_parameters(self.network)
         norm = norm.detach()
         skipped = ~norm.isfinite() if self.scaler.is_enabled() else None
-        return StepResult(step, sums, rate, norm, 0.0, skipped)
+        shares = self._shares(step, prediction, clean)
+        return StepResult(step, sums, rate, norm, 0.0, shares, skipped)
+
+    def _shares(self, step: int, prediction: Tensor, clean: Tensor) -> dict[str, Tensor]:
+        """Share that each of several loss terms has of the gradient at a prediction."""
+        due = self.shares_every is not None and (step + 1) % self.shares_every == 0
+        if not due or len(self.criterion.names) < 2:
+            return {}
+        return shares_of(gradient_norms(self.criterion, prediction, clean), self.criterion.weights)
 
     def _no_sync(self) -> contextlib.AbstractContextManager[None]:
         if isinstance(self.module, DistributedDataParallel):

@@ -191,19 +191,20 @@ class Monitor:
     def _log(self, done: int, result: StepResult) -> None:
         self.check()
         skipped = self.means.num_left_out("grad_norm")
-        parts = distributed.gather([self.means.read()])
-        means = {name: fmean(part[name] for part in parts) for name in parts[0]}
+        means = _over_ranks(self.means.read())
+        shares = _over_ranks({name: float(share) for name, share in result.shares.items()})
         task = self.bar.tasks[self.task]
         elapsed = task.elapsed or 0.0
         rate = (done - self.start) / elapsed if elapsed else 0.0
         left = (self.total - done) / rate if rate else 0.0
         wait = self.data_seconds / self.fetched
         logger.info(
-            "[%d/%d] lr %.3g  %s  %.2f it/s  eta %s  data %.3f s",
+            "[%d/%d] lr %.3g  %s%s  %.2f it/s  eta %s  data %.3f s",
             done,
             self.total,
             result.learning_rate,
             describe({k: v for k, v in means.items() if k != "grad_norm"}),
+            describe_shares(shares),
             rate,
             clock(left),
             wait,
@@ -217,6 +218,7 @@ class Monitor:
             )
         self.data_seconds, self.fetched = 0.0, 0
         record(self.curves, self.tb, done, {"lr": result.learning_rate, **means})
+        record(None, self.tb, done, {f"share/{name}": share for name, share in shares.items()})
 
     def validated(self, done: int, values: dict[str, float], images: dict[str, Tensor]) -> None:
         """Report a validation: metric values by name, and (3, H, W) pictures by name."""
@@ -238,6 +240,18 @@ def record(
     if tb is not None:
         for name, value in values.items():
             tb.add_scalar(f"train/{name}", value, step)
+
+
+def _over_ranks(values: dict[str, float]) -> dict[str, float]:
+    """Mean over all ranks of values by name."""
+    parts = distributed.gather([values])
+    return {name: fmean(part[name] for part in parts) for name in values}
+
+
+def describe_shares(shares: dict[str, float]) -> str:
+    """Shares of the gradient at the prediction in a few words; nothing where there are none."""
+    parts = " / ".join(f"{name} {share:.0%}" for name, share in shares.items())
+    return f"  share of the gradient: {parts}" if parts else ""
 
 
 def describe(values: dict[str, float]) -> str:

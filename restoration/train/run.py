@@ -34,11 +34,11 @@ from restoration.options.datasets import TrainSet
 from restoration.options.schema import Options
 from restoration.options.training import SCHEDULE_KEYS, Train
 from restoration.train import checkpoint
-from restoration.train.criterion import build_criterion
 from restoration.train.learning_rate import Schedule, build_own_schedule, build_schedule
 from restoration.train.loop import Trainer, train
 from restoration.train.monitor import Monitor
 from restoration.train.optimizer import build_optimizer
+from restoration.train.shares import adopt_weights, provisional_criterion, resolve_shares
 from restoration.train.stream import build_degradation_of, open_stream
 
 logger = logging.getLogger("restoration")
@@ -84,7 +84,7 @@ def build_trainer(
     arrange(network, recipe.compile, recipe.channels_last, recipe.checkpointing)
     return Trainer(
         network,
-        build_criterion(recipe.terms()).to(device),
+        provisional_criterion(recipe).to(device),
         build_optimizer(network, recipe.optim_g),
         build_learning_rate(recipe),
         device,
@@ -94,6 +94,7 @@ def build_trainer(
         ema_decay=recipe.ema_decay,
         parallel=distributed.world_size() > 1,
         seed=options.manual_seed,
+        shares_every=options.logger.print_freq,
     )
 
 
@@ -121,6 +122,8 @@ def prepare(options: Options, device: torch.device, resume_from: Path | None = N
         ValueError: the options miss a part, or a file does not fit.
         FileNotFoundError: images or weights are missing.
     """
+    if resume_from is not None:
+        options = adopt_weights(options, resume_from.resolve().parents[1])
     recipe, images, patches, dataset = open_stream(options)
     sets = open_sets(options.datasets.test)
     metrics = open_metrics(options.val.metric_specs)
@@ -130,8 +133,9 @@ def prepare(options: Options, device: torch.device, resume_from: Path | None = N
     check_fit(trainer, images)
     for one in options.datasets.test.values():
         check_network(trainer.network, one.in_ch, PROBE_SIDE, device, True, one.noise_map)
+    options = resolve_shares(options, trainer, dataset, patches)
     beginning = checkpoint.Progress()
-    run = Run(options, recipe, trainer, dataset, patches, sets, metrics, beginning)
+    run = Run(options, options.train or recipe, trainer, dataset, patches, sets, metrics, beginning)
     if resume_from is not None:
         go_on(run, resume_from)
     return run

@@ -48,32 +48,6 @@ def test_average_keeps_infinite_values():
     assert seeds.average(pair) == [Row(*place, {"psnr": np.inf})]
 
 
-def test_mean_differences_against_numpy(rows):
-    found = seeds.mean_differences(rows, "psnr", SIGMA_25, ("b", "a"))
-    expected = (VALUES[1] - VALUES[0]).mean((1, 2))
-    assert list(found) == list(SEEDS)
-    np.testing.assert_allclose(list(found.values()), expected, rtol=1e-12)
-
-
-def test_a_checkpoint_is_compared_with_every_seed(rows):
-    found = seeds.mean_differences(rows, "psnr", SIGMA_25, ("checkpoint", "b"))
-    expected = (VALUES[0, 0] - VALUES[1]).mean((1, 2))
-    np.testing.assert_allclose(list(found.values()), expected, rtol=1e-12)
-    lone = [row for row in rows if row.run == "checkpoint"]
-    twice = lone + [replace(row, run="other") for row in lone]
-    assert seeds.mean_differences(twice, "psnr", SIGMA_25, ("checkpoint", "other")) == {}
-
-
-def test_a_seed_without_finite_differences_has_none(rows):
-    perfect = [
-        replace(row, values={"psnr": np.inf}) if (row.run, row.seed) == ("b", 0) else row
-        for row in rows
-    ]
-    found = seeds.mean_differences(perfect, "psnr", SIGMA_25, ("b", "a"))
-    assert found[0] is None
-    assert None not in (found[5], found[9])
-
-
 def test_spread_against_numpy(rows):
     found = seeds.add_spread(summarize(seeds.average(rows)), rows)
     by_place = {(mean.run, mean.set): mean for mean in found}

@@ -863,6 +863,6 @@ def test_steps_that_fp16_skips_are_not_in_the_mean(tmp_path, caplog):
     with monitor:
         for step, norm in enumerate([2.0, float("inf"), 4.0, float("nan")]):
             norm = torch.tensor(norm)
-            monitor.step(StepResult(step, one, 0.1, norm, 0.0, ~norm.isfinite()))
+            monitor.step(StepResult(step, one, 0.1, norm, 0.0, skipped=~norm.isfinite()))
     assert curve(tmp_path / "run", "grad_norm") == [3.0]
     assert "fp16 overflowed in 2 steps" in caplog.text

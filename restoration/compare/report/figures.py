@@ -15,8 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
-from restoration.compare.findings import BETTER, WORSE, Difference, images_of
+from restoration.compare.differences import Difference
+from restoration.compare.findings import images_of
 from restoration.compare.result import Record
+from restoration.compare.verdicts import BETTER, WORSE
 from restoration.degradations.conditions import Condition
 from restoration.evaluate.rows import condition_text
 
@@ -99,7 +101,7 @@ def forest(record: Record, metric: str) -> str:
         for number, name in enumerate(names):
             colour, marker = colour_of(record, name)
             for difference in record.findings.of(name, metric):
-                condition, mean = difference.condition, difference.paired.mean
+                condition, mean = difference.condition, difference.estimate.mean
                 place = conditions.index(condition) * (len(names) + 0.5) + number
                 _interval(axis, difference, place, colour, marker)
                 said.append(f"{name} at {condition_text(condition)}: {mean:+.4f}")
@@ -121,20 +123,24 @@ def forest(record: Record, metric: str) -> str:
 
 
 def _interval(axis: Axes, difference: Difference, place: float, colour: str, marker: str) -> None:
-    told = difference.verdict in (BETTER, WORSE)
-    low, high = difference.paired.low, difference.paired.high
-    if low is not None and high is not None:
-        axis.plot([low, high], [place, place], color=colour, linewidth=1.8)
-    seeds = [value for value in difference.by_seed.values() if value is not None]
+    won = difference.verdict in (BETTER, WORSE)
+    if difference.estimate.low is not None and difference.estimate.high is not None:
+        axis.plot(
+            [difference.estimate.low, difference.estimate.high],
+            [place, place],
+            color=colour,
+            linewidth=1.8,
+        )
+    seeds = list(difference.by_seed.values())
     if len(seeds) > 1:
         axis.plot(seeds, [place] * len(seeds), marker="|", markersize=9, color=colour, linestyle="")
     axis.plot(
-        difference.paired.mean,
+        difference.estimate.mean,
         place,
         marker=marker,
         markersize=6,
         color=colour,
-        markerfacecolor=colour if told else "none",
+        markerfacecolor=colour if won else "none",
         markeredgewidth=1.4,
         linestyle="none",
     )
@@ -168,8 +174,8 @@ def scatter(record: Record, recipe: str, metric: str, condition: Condition) -> s
     for difference in record.findings.of(recipe, metric):
         if difference.condition == condition:
             side = "Above" if difference.higher_is_better else "Below"
-            alt += f" {side} the diagonal {recipe} is better: {difference.paired.wins} images; "
-            alt += f"{difference.paired.ties} ties."
+            alt += f" {side} the diagonal {recipe} is better: {difference.wins} images; "
+            alt += f"{difference.ties} ties."
     return to_svg(figure, alt, f"scatter-{_safe(recipe)}-{_safe(metric)}")
 
 

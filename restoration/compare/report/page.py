@@ -6,19 +6,14 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from restoration.compare.findings import (
-    BETTER,
-    IDENTICAL,
-    SPLIT,
-    TOO_FEW,
-    UNDECIDED,
-    WORSE,
-    Difference,
-)
+from restoration.compare.differences import Difference
 from restoration.compare.report import figures, words
+from restoration.compare.report.marks import CLASSES, GLYPHS, NOT_COMPARED, NOTHING, sigma_text
+from restoration.compare.report.means import tables_of_means
 from restoration.compare.report.pictures import Gallery, colour_stops
 from restoration.compare.result import (
     Record,
+    fixed_interval_words,
     interval_words,
     loss_words,
     p_words,
@@ -29,69 +24,13 @@ from restoration.compare.signs import (
     AGREES,
     DISAGREES,
     Sign,
-    difference_of_means,
     expected_conditions,
 )
-from restoration.degradations.conditions import Condition
 from restoration.evaluate.rows import condition_text, only_gaussian
-from restoration.evaluate.tables import Cell, Table, wide_tables
 from restoration.metrics import Column
 from restoration.options.load import dump_yaml
 
-NOTHING = "\N{EN DASH}"
-NOT_COMPARED = "no finite difference"
-GLYPHS = {
-    BETTER: "\N{BLACK UP-POINTING TRIANGLE}",
-    WORSE: "\N{BLACK DOWN-POINTING TRIANGLE}",
-    UNDECIDED: "\N{ALMOST EQUAL TO}",
-    SPLIT: "\N{PLUS-MINUS SIGN}",
-    IDENTICAL: "=",
-    TOO_FEW: "?",
-    NOT_COMPARED: NOTHING,
-}
-CLASSES = {BETTER: "better", WORSE: "worse"}
 SIGN_GLYPHS = {AGREES: "\N{CHECK MARK}", DISAGREES: "\N{MULTIPLICATION SIGN}"}
-
-
-def _sigma(condition: Condition) -> str:
-    return condition_text(condition, "σ = {:g}")
-
-
-def _cell(cell: Cell, reference: Cell | None, column: Column) -> dict[str, Any]:
-    """One cell of the table: value, whether it is the best, difference to the reference."""
-    shown = {"value": cell.text, "spread": cell.spread, "best": cell.best}
-    shown |= {"gap": "", "kind": "", "word": "", "glyph": ""}
-    gap = None if reference is None else difference_of_means(cell.value, reference.value)
-    if gap is None:
-        return shown
-    better = (gap > 0) == column.higher_is_better
-    word = IDENTICAL if gap == 0 else BETTER if better else WORSE
-    kind = CLASSES.get(word, "")
-    return shown | {"gap": column.signed(gap), "kind": kind, "word": word, "glyph": GLYPHS[word]}
-
-
-def _table(record: Record, table: Table) -> dict[str, Any]:
-    """One table for the template: a line per recipe, groups of columns per condition."""
-    losses = {recipe.name: loss_words(recipe) for recipe in record.plan.recipes}
-    by_name = {line.head[0]: line.cells for line in table.lines}
-    reference = record.plan.reference.name
-    columns = table.columns * len(table.groups)
-    rows = []
-    for name, cells in by_name.items():
-        others = [None] * len(cells) if name == reference else by_name[reference]
-        parts = zip(cells, others, columns, strict=True)
-        rows.append({"name": name, "loss": losses[name], "cells": [_cell(*part) for part in parts]})
-    heads = [
-        column.heading.replace("x100", "\N{MULTIPLICATION SIGN}100") for column in table.columns
-    ]
-    groups = [_sigma(group) for group in table.groups]
-    return {"title": table.title, "groups": groups, "heads": heads, "rows": rows}
-
-
-def _tables(record: Record) -> list[dict[str, Any]]:
-    names = [recipe.name for recipe in record.plan.recipes]
-    means = [mean for mean in record.findings.means if mean.run in names]
-    return [_table(record, table) for table in wide_tables(means, record.columns)]
 
 
 def _verdict(difference: Difference | None) -> dict[str, str]:
@@ -108,22 +47,19 @@ def _verdicts(record: Record) -> dict[str, Any]:
             by_condition = {d.condition: d for d in record.findings.of(recipe.name, metric)}
             cells = [_verdict(by_condition.get(condition)) for condition in conditions]
             rows.append({"recipe": recipe.name, "metric": column.label, "cells": cells})
-    return {"groups": [_sigma(condition) for condition in conditions], "rows": rows}
+    return {"groups": [sigma_text(condition) for condition in conditions], "rows": rows}
 
 
 def _difference_row(difference: Difference, column: Column) -> dict[str, Any]:
-    p = difference.paired
     return {
         "recipe": difference.recipe,
         "condition": condition_text(difference.condition, "{:g}"),
-        "n": p.n,
-        "mean": column.signed(p.mean),
-        "seeds": seeds_words(difference, column),
+        "mean": column.signed(difference.estimate.mean),
         "interval": interval_words(difference, column),
-        "median": column.signed(p.median),
-        "win_rate": f"{p.win_rate:.0%}",
-        "ties": p.ties,
-        "p": p_words(p.p),
+        "seeds": seeds_words(difference, column),
+        "fixed": fixed_interval_words(difference, column),
+        "win_rate": f"{difference.win_rate:.0%}",
+        "p": p_words(difference.estimate.p),
         "p_holm": p_words(difference.p_holm),
         "verdict": _verdict(difference),
     }
@@ -174,7 +110,7 @@ def _signs(record: Record) -> list[dict[str, Any]]:
                 "recipe": expectation.recipe,
                 "against": expectation.against or record.plan.reference.name,
                 "source": expectation.source,
-                "groups": [_sigma(condition) for condition in conditions],
+                "groups": [sigma_text(condition) for condition in conditions],
                 "rows": [_sign_row(record, signs, *item) for item in expectation.signs.items()],
             }
         )
@@ -244,7 +180,7 @@ def context(record: Record, gallery: Gallery) -> dict[str, Any]:
         ],
         "caveats": words.caveats(record),
         "verdicts": _verdicts(record),
-        "tables": _tables(record),
+        "tables": tables_of_means(record),
         "signs": _signs(record),
         "metrics": _metrics(record),
         "scatters": _scatters(record),
@@ -267,7 +203,8 @@ def context(record: Record, gallery: Gallery) -> dict[str, Any]:
         "method": record.method,
         "confidence": f"{how.confidence:.0%}",
         "how": how,
-        "family": record.findings.family,
+        "correction": record.correction,
+        "margins": record.margins,
         "protocol": record.protocol,
         "e_mae": any(column.label.startswith("E-MAE") for column in record.columns.values()),
     }
