@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import torch
 
 from losses.shares import shares_of, weights_for
+from restoration.data import PairedDataset
 from restoration.options.schema import Options
 from restoration.train.run import build_trainer, check_fit
 from restoration.train.shares import NUM_BATCHES, measure, set_weights
-from restoration.train.stream import open_stream
+from restoration.train.stream import build_degradation_of, open_stream
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ def loss_table(
         FileNotFoundError: images or weights are missing.
     """
     recipe, images, patches, dataset = open_stream(options)
-    trainer = build_trainer(options, recipe, images, device)
+    degrade = build_degradation_of(images, isinstance(dataset, PairedDataset))
+    trainer = build_trainer(options, recipe, degrade, device)
     check_fit(trainer, images)
     measured = measure(trainer, dataset, patches, recipe.accumulate, num_batches)
     weights = set_weights(recipe, measured).weights()

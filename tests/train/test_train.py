@@ -4,7 +4,6 @@ import os
 import re
 import signal
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,7 +22,7 @@ from restoration.train import prepared as prepared_module
 from restoration.train import run as train_recipe
 from restoration.train.api import for_debugging, train
 from restoration.train.criterion import build_criterion
-from restoration.train.loop import Trainer, interrupts_deferred, step_seed
+from restoration.train.loop import StepResult, Trainer, interrupts_deferred, step_seed
 from restoration.train.loop import train as train_steps
 from restoration.train.monitor import Monitor, RunningMeans, clock
 from restoration.train.prepared import opening
@@ -444,7 +443,7 @@ def one_batch(seed=0, sigma=25.0):
 @pytest.mark.parametrize("kind", ["AdamW", "Adam", "SGD"])
 def test_optimizers_in_one_kernel(kind):
     options = Optimizer(type=kind, lr=1e-2, weight_decay=0.1)
-    extra = {} if kind == "SGD" else {"betas": options.betas}
+    extra = {} if kind == "SGD" else {"betas": (0.9, 0.999)}
     ours, plain = (nn.Linear(5, 3).double() for _ in range(2))
     plain.load_state_dict(ours.state_dict())
     pairs = [
@@ -824,15 +823,7 @@ def test_slow_data_is_said(caplog, monkeypatch):
     caplog.set_level("INFO", "restoration")
     with monitor:
         for step in range(4):
-            monitor.step(
-                SimpleNamespace(
-                    step=step,
-                    values={"total": value, "MAE": value},
-                    grad_norm=value,
-                    learning_rate=0.1,
-                    data_seconds=10.0,
-                )
-            )
+            monitor.step(StepResult(step, {"total": value, "MAE": value}, 0.1, value, 10.0))
     assert "the loader is the bottleneck" in caplog.text
 
 
@@ -853,7 +844,6 @@ def test_steps_that_fp16_skips_are_not_in_the_mean(tmp_path, caplog):
     """An overflow changes no weights: its infinite norm says nothing of the gradients."""
     from rich.console import Console
 
-    from restoration.train.loop import StepResult
     from restoration.train.monitor import Monitor
 
     caplog.set_level("INFO", logger="restoration")
