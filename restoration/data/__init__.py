@@ -1,5 +1,6 @@
 """Images and the reproducible sample stream."""
 
+from restoration.data.dataroot import open_source
 from restoration.data.dataset import CropDataset, DenoisingDataset, PairedDataset
 from restoration.data.grey import GreySource, open_images
 from restoration.data.images import (
@@ -11,20 +12,13 @@ from restoration.data.images import (
     to_uint8,
     write_png,
 )
+from restoration.data.lmdb_source import LmdbSource, make_lmdb
 from restoration.data.loader import BatchPlan, make_loader
 from restoration.data.paired import PairedSource, open_pairs
 from restoration.data.patch_schedule import PatchSchedule
+from restoration.data.photographs import PHOTOGRAPHS, SkimageSource
 from restoration.data.sampling import Draw, Mixing, draw, epoch_order, symmetric
-from restoration.data.sources import (
-    PHOTOGRAPHS,
-    CachedSource,
-    FolderSource,
-    LmdbSource,
-    SkimageSource,
-    Source,
-    make_lmdb,
-    open_source,
-)
+from restoration.data.sources import CachedSource, FolderSource, Source
 
 __all__ = [
     "EXTENSIONS",

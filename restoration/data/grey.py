@@ -3,7 +3,8 @@
 import cv2
 import numpy as np
 
-from restoration.data.sources import Source, open_source
+from restoration.data.dataroot import open_source
+from restoration.data.sources import Source
 
 
 class GreySource(Source):

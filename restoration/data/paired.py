@@ -5,7 +5,8 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from restoration.data.sources import Source, open_source
+from restoration.data.dataroot import open_source
+from restoration.data.sources import Source
 
 logger = logging.getLogger(__name__)
 SHOWN = 3  # names in an error

@@ -8,7 +8,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from restoration.data import sources
+from restoration.data import dataroot, lmdb_source, photographs, sources
 from restoration.data.images import write_png
 
 
@@ -75,18 +75,18 @@ def test_formats_that_are_not_read_are_named(folder, caplog):
 
 def test_folder_missing_or_empty(tmp_path):
     with pytest.raises(FileNotFoundError, match="expected a folder.*nowhere"):
-        sources.open_source(tmp_path / "nowhere")
+        dataroot.open_source(tmp_path / "nowhere")
     (tmp_path / "readme.txt").write_text("")
     with pytest.raises(ValueError, match="got none in"):
-        sources.open_source(str(tmp_path))
+        dataroot.open_source(str(tmp_path))
 
 
 def test_lmdb_equals_folder(folder, tmp_path):
-    source = sources.open_source(_lmdb(folder, tmp_path / "set.lmdb"))
-    assert isinstance(source, sources.LmdbSource)
+    source = dataroot.open_source(_lmdb(folder, tmp_path / "set.lmdb"))
+    assert isinstance(source, lmdb_source.LmdbSource)
     files = sources.FolderSource(folder)
     assert sorted(source.names) == sorted(files.names)
-    again = sources.LmdbSource(tmp_path / "set.lmdb")  # a second opening in one process
+    again = lmdb_source.LmdbSource(tmp_path / "set.lmdb")  # a second opening in one process
     for index, name in enumerate(source.names):
         other = files.names.index(name)
         np.testing.assert_array_equal(source.decode(index), files.decode(other))
@@ -98,61 +98,61 @@ def test_lmdb_equals_folder(folder, tmp_path):
 
 def test_lmdb_errors(folder, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"data\.mdb.*none\.lmdb"):
-        sources.open_source(tmp_path / "none.lmdb")
+        dataroot.open_source(tmp_path / "none.lmdb")
     root = _lmdb(folder, tmp_path / "set.lmdb")
     meta = root / "meta_info.txt"
     meta.write_text("missing.png (1,2,3) 1\n")
     with pytest.raises(ValueError, match=r"expected missing\.png in .*set\.lmdb"):
-        sources.LmdbSource(root).read(0)
+        lmdb_source.LmdbSource(root).read(0)
     meta.write_text("im1.png 9x12\n")
     with pytest.raises(ValueError, match="got 'im1.png 9x12'"):
-        sources.LmdbSource(root)
+        lmdb_source.LmdbSource(root)
     meta.write_text("\n")
     with pytest.raises(ValueError, match="empty meta_info"):
-        sources.LmdbSource(root)
+        lmdb_source.LmdbSource(root)
 
 
 @pytest.mark.skipif(find_spec("basicsr") is None, reason="BasicSR is not installed")
 def test_make_lmdb_with_the_tool_of_basicsr(folder, tmp_path):
-    source = sources.make_lmdb(folder, tmp_path / "new" / "made.lmdb")
+    source = lmdb_source.make_lmdb(folder, tmp_path / "new" / "made.lmdb")
     files = sources.FolderSource(folder)
     assert source.names == files.names
     for index in range(len(files)):
         np.testing.assert_array_equal(source.decode(index), files.decode(index))
         assert source.size(index) == files.size(index)
     with pytest.raises(ValueError, match="expected a new folder"):
-        sources.make_lmdb(folder, tmp_path / "new" / "made.lmdb")
+        lmdb_source.make_lmdb(folder, tmp_path / "new" / "made.lmdb")
 
 
 @pytest.mark.parametrize("extra", ["im1.bmp", "größe.png"])
 def test_make_lmdb_refuses_keys(folder, tmp_path, extra):
     Image.fromarray(_random(1)).save(folder / extra)
     with pytest.raises(ValueError, match=f"differ without extension, got .*{extra[:-4]}"):
-        sources.make_lmdb(folder, tmp_path / "made.lmdb")
+        lmdb_source.make_lmdb(folder, tmp_path / "made.lmdb")
     assert not (tmp_path / "made.lmdb").exists()
 
 
-@pytest.mark.parametrize("name", sorted(sources.PHOTOGRAPHS))
+@pytest.mark.parametrize("name", sorted(photographs.PHOTOGRAPHS))
 def test_photographs_equal_those_of_skimage(name):
     if name.startswith("motorcycle"):
         expected = skimage.data.stereo_motorcycle()[name == "motorcycle_right"]
     else:
         expected = getattr(skimage.data, name)()
     expected = expected if expected.ndim == 3 else np.stack([expected] * 3, 2)
-    source = sources.open_source(f"skimage:{name}")
+    source = dataroot.open_source(f"skimage:{name}")
     assert source.names == [name] and source.size(0) == expected.shape[:2]
     difference = np.abs(source.read(0).astype(int) - expected)
-    assert difference.max() <= (8 if sources.PHOTOGRAPHS[name].endswith("jpg") else 0)
+    assert difference.max() <= (8 if photographs.PHOTOGRAPHS[name].endswith("jpg") else 0)
     assert difference.mean() < 0.5
 
 
 def test_photographs_unknown_or_absent(monkeypatch, tmp_path):
-    assert len(sources.open_source("skimage:coffee, astronaut")) == 2
+    assert len(dataroot.open_source("skimage:coffee, astronaut")) == 2
     with pytest.raises(ValueError, match="got 'astronot'; did you mean astronaut"):
-        sources.open_source("skimage:astronot")
-    monkeypatch.setitem(sources.PHOTOGRAPHS, "coffee", "absent.png")
+        dataroot.open_source("skimage:astronot")
+    monkeypatch.setitem(photographs.PHOTOGRAPHS, "coffee", "absent.png")
     with pytest.raises(ValueError, match="expected coffee inside scikit-image"):
-        sources.open_source("skimage:coffee")
+        dataroot.open_source("skimage:coffee")
 
 
 def test_cache_keeps_what_fits(folder, monkeypatch):
@@ -177,8 +177,8 @@ def test_cache_keeps_what_fits(folder, monkeypatch):
 
 
 def test_crops_of_a_photograph():
-    whole = sources.open_source("skimage:chelsea").read(0)  # (300, 451, 3)
-    crops = sources.open_source("skimage:chelsea@128,rocket")
+    whole = dataroot.open_source("skimage:chelsea").read(0)  # (300, 451, 3)
+    crops = dataroot.open_source("skimage:chelsea@128,rocket")
     assert crops.names == [
         *(f"chelsea_y{top}_x{left}" for top in (0, 128) for left in (0, 128, 256)),
         "rocket",
@@ -189,10 +189,10 @@ def test_crops_of_a_photograph():
         )
         assert crops.size(index) == (128, 128)
     assert crops.size(6) == (427, 640)
-    assert sources.open_source("skimage:chelsea@300").names == ["chelsea_y0_x0"]
+    assert dataroot.open_source("skimage:chelsea@300").names == ["chelsea_y0_x0"]
 
 
 @pytest.mark.parametrize("given", ["chelsea@301", "chelsea@0", "chelsea@", "chelsea@x"])
 def test_crops_that_do_not_fit(given):
     with pytest.raises(ValueError, match="chelsea@SIDE of 1 to 300 pixels"):
-        sources.open_source(f"skimage:{given}")
+        dataroot.open_source(f"skimage:{given}")

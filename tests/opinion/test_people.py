@@ -7,7 +7,6 @@ from restoration.data import write_png
 from restoration.degradations.distortions import DISTORTIONS
 from restoration.opinion.people import (
     OpinionData,
-    check_splits,
     image_problems,
     open_opinions,
     read_csiq,
@@ -15,7 +14,6 @@ from restoration.opinion.people import (
     read_kadid10k,
     read_pipal,
     read_tid2013,
-    split_by_reference,
     turn,
 )
 
@@ -312,43 +310,3 @@ def table(num_references=10, order=None):
     scores = np.linspace(0, 1, len(rows))
     return OpinionData("t", Path("/t"), references, distorted,
                        ("noise",) * len(rows), scores, (0.0, 1.0))  # fmt: skip
-
-
-def test_split_is_by_reference_and_complete():
-    data = table()
-    parts = split_by_reference(data, {"train": 0.6, "val": 0.2, "test": 0.2}, seed=0)
-    assert [len(set(part.references)) for part in parts.values()] == [6, 2, 2]
-    assert [len(part) for part in parts.values()] == [18, 6, 6]
-    assert sorted(d for part in parts.values() for d in part.distorted) == sorted(data.distorted)
-    for part in parts.values():
-        for row, name in enumerate(part.distorted):
-            assert part.scores[row] == data.scores[data.distorted.index(name)]
-
-
-def test_split_depends_on_the_seed_and_not_on_the_order_of_rows():
-    shuffled = table(order=np.random.default_rng(0).permutation(30))
-    halves = {"train": 0.5, "test": 0.5}
-    first = split_by_reference(table(), halves, 1)["train"].references
-    assert set(first) == set(split_by_reference(shuffled, halves, 1)["train"].references)
-    assert any(set(first) != set(split_by_reference(table(), halves, s)["train"].references)
-               for s in (2, 3))  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("fractions", "match"),
-    [
-        ({"train": 0.8}, "sum to 1"),
-        ({}, "sum to 1"),
-        ({"train": 1.2, "test": -0.2}, "positive"),
-        ({"train": 0.99, "test": 0.01}, "a reference in every part"),
-    ],
-)
-def test_bad_fractions(fractions, match):
-    with pytest.raises(ValueError, match=match):
-        split_by_reference(table(), fractions, 0)
-
-
-def test_a_reference_in_two_splits_is_an_error():
-    data = table()
-    with pytest.raises(ValueError, match=r"r3.png in train and test"):
-        check_splits({"train": data.subset(range(10)), "test": data.subset(range(10, 30))})

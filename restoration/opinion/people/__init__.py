@@ -1,4 +1,4 @@
-"""Data sets of people's ratings as one typed table, and splits of them by reference image."""
+"""Data sets of people's ratings as one typed table."""
 
 import difflib
 from collections.abc import Callable
@@ -11,14 +11,12 @@ from restoration.opinion.people.readers import (
     read_pipal,
     read_tid2013,
 )
-from restoration.opinion.people.split import check_splits, split_by_reference
 from restoration.opinion.people.table import OpinionData, Pairs, image_problems, listed, turn
 
 __all__ = [
     "READERS",
     "OpinionData",
     "Pairs",
-    "check_splits",
     "image_problems",
     "listed",
     "open_opinions",
@@ -27,7 +25,6 @@ __all__ = [
     "read_kadid10k",
     "read_pipal",
     "read_tid2013",
-    "split_by_reference",
     "turn",
 ]
 

@@ -1,0 +1,23 @@
+"""What a `dataroot` of an option file names: a folder, an LMDB, or scikit-image's photographs."""
+
+import os
+
+from restoration.data.lmdb_source import LmdbSource
+from restoration.data.photographs import SkimageSource
+from restoration.data.sources import FolderSource, Source
+
+
+def open_source(dataroot: str | os.PathLike[str]) -> Source:
+    """The source that a `dataroot` names.
+
+    Args:
+        dataroot: `skimage:astronaut,coffee` (`coffee@128` for its crops of 128 x 128 pixels), an
+            LMDB folder `*.lmdb`, or a folder of pictures.
+
+    Returns:
+        A source of pictures.
+    """
+    text = os.fspath(dataroot)
+    if text.startswith("skimage:"):
+        return SkimageSource(text.removeprefix("skimage:").split(","))
+    return LmdbSource(text) if text.rstrip("/\\").endswith(".lmdb") else FolderSource(text)
