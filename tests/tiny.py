@@ -37,6 +37,5 @@ def tiny_comparison(images: Path, **keys: Any) -> dict[str, Any]:
         "train": {"total_iter": 2, "optim_g": {"lr": 0.01}},
         "val": {"metrics": ["psnr", "e_mae"], "val_freq": 1000},
         "logger": {"print_freq": 1, "use_tb_logger": False},
-        "statistics": {"resamples": 99},
     }
     return tiny_options(images) | own | keys

@@ -12,6 +12,7 @@ from restoration.compare.differences import Difference, families, plain_differen
 from restoration.compare.fairness import Mark
 from restoration.compare.findings import Findings
 from restoration.compare.inference import METHOD, METHOD_OF_ONE
+from restoration.compare.photographs import photograph_of
 from restoration.compare.plan import Plan, ResolvedRecipe
 from restoration.compare.signs import plain_signs
 from restoration.degradations.conditions import Condition
@@ -99,8 +100,8 @@ class Record:
             return f"Holm's correction over one family, all {self.num_tests[0]} tests"
         labels = listing([self.columns[name].label for name in primary])
         return (
-            f"Holm's correction over the {self.num_tests[0]} tests of {labels}, the primary "
-            f"metrics, and apart from them over the {self.num_tests[1]} tests of the others"
+            f"Holm's correction over two families, all {self.num_tests[0]} tests of the primary "
+            f"metrics ({labels}) and all {self.num_tests[1]} of the others"
         )
 
     @property
@@ -134,6 +135,12 @@ class Record:
     def num_images(self) -> int:
         """Test images of all sets together."""
         return len({(row.set, row.image) for row in self.findings.rows})
+
+    @property
+    def num_photographs(self) -> int:
+        """Photographs that the test images are of, crops of one counted once."""
+        group = self.plan.settings.statistics.group
+        return len({(row.set, photograph_of(row.image, group)) for row in self.findings.rows})
 
 
 def loss_words(recipe: ResolvedRecipe) -> str:

@@ -47,6 +47,7 @@ def record_of(shifts, noise=0.005, num_images=N, **statistics):
         identities={name: {"steps": 1000} for name in ("a", "b")},
         several=len(shifts) > 1,
         num_images=num_images,
+        num_photographs=differences[0].estimate.num_photographs,
     )
 
 

@@ -200,6 +200,7 @@ def context(record: Record, gallery: Gallery) -> dict[str, Any]:
         "several": record.several,
         "means_words": record.means,
         "num_images": record.num_images,
+        "grouped": record.num_photographs < record.num_images,
         "method": record.method,
         "confidence": f"{how.confidence:.0%}",
         "how": how,

@@ -169,7 +169,7 @@ def _trainings(record: Record, length: str) -> str:
         return (
             f"Every recipe was trained {len(seeds)} times, with seeds {named}, for {length}. "
             "Values are means over the trainings. Verdicts and intervals are for new trainings on "
-            "new photographs of this kind; the narrower interval beside them is for new trainings "
+            "new photographs of this kind; the second interval is for new trainings "
             "on exactly these images."
         )
     return (
@@ -183,10 +183,9 @@ def _trainings(record: Record, length: str) -> str:
 
 def _photographs(record: Record) -> str:
     """Say how many images were tested, and how many photographs they are of."""
-    images = record.num_images
+    images, photographs = record.num_images, record.num_photographs
     text = f"{images} test image{'s' if images != 1 else ''}"
-    photographs = max((d.estimate.num_photographs for d in record.findings.differences), default=0)
-    if photographs and photographs < max(d.num_images for d in record.findings.differences):
+    if photographs < images:
         plural = "s" if photographs != 1 else ""
         return f"{text} from {photographs} photograph{plural}, each of which counts once."
     return f"{text}."
