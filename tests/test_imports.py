@@ -34,7 +34,7 @@ EDGE = {
     "argparse": ("restoration/cli", "restoration/masks/distill.py"),
 }
 HEAVY = (
-    *("basicsr", "timm", "lpips", "torchvision", "huggingface_hub", "matplotlib"),
+    *("basicsr", "spandrel", "timm", "lpips", "torchvision", "huggingface_hub", "matplotlib"),
     *("jinja2", "scipy"),
 )
 
@@ -117,6 +117,13 @@ def test_basicsr_is_a_guest(path):
             Path("restoration/common/basicsr.py"),
             Path("restoration/basicsr_plugin.py"),
         )
+
+
+@every_file
+def test_spandrel_is_a_guest(path):
+    """Only the file made for it imports it, when it is asked for something."""
+    found = [name for name, _ in imports(path) if name.split(".")[0] == "spandrel"]
+    assert not found or path == Path("restoration/archs/spandrel.py")
 
 
 def test_a_fresh_import_is_light():

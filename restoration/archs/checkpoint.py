@@ -42,9 +42,7 @@ def load_network(
         ValueError: the file is no checkpoint, lacks the key or does not fit the network.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"expected a file of network weights, got no file at {path}")
-    state, used = _select(_read(path), key, path)
+    state, used = select_state(read_content(path), key, path)
     expected = network.state_dict()
     state = {
         name if name in expected else name.removeprefix("module."): tensor
@@ -68,8 +66,18 @@ def load_network(
     return used
 
 
-def _read(path: Path) -> object:
-    """What the file holds; tensors only, no code is run."""
+def read_content(path: Path) -> object:
+    """Read what a file of weights holds; tensors only, no code is run.
+
+    Args:
+        path: a `.safetensors` file, or a file of `torch.save`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is no checkpoint of tensors.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"expected a file of network weights, got no file at {path}")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -92,8 +100,20 @@ def _why(error: Exception) -> str:
     return text.splitlines()[0] if text else type(error).__name__
 
 
-def _select(content: object, key: str, path: Path) -> tuple[Mapping[str, Tensor], str | None]:
-    """The state dict of a file, and the key it lay under."""
+def select_state(content: object, key: str, path: Path) -> tuple[Mapping[str, Tensor], str | None]:
+    """Select the state dict of a file.
+
+    Args:
+        content: of the file.
+        key: where it should lie.
+        path: of the file, for the error.
+
+    Returns:
+        The state dict, and its key, or None where the content is a bare state dict.
+
+    Raises:
+        ValueError: there is none.
+    """
     if not isinstance(content, Mapping) or not content:
         raise ValueError(f"expected a state dict in {path}, got {type(content).__name__}")
     if key in content and _is_state_dict(content[key]):

@@ -1,11 +1,14 @@
 """Trying a network on a flat image before any work starts."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from restoration.archs.inference import restore
+from restoration.archs.inference import evaluating, restore
+from restoration.archs.protocol import image_channels
 
 PROBE_SIDE = 64  # pixels of the flat image that a network is tried on
+# what networks raise at images that they are not made for
+FOREIGN_ERRORS = (RuntimeError, AssertionError, LookupError, TypeError, AttributeError)
 
 
 def check_network(
@@ -30,28 +33,32 @@ def check_network(
         ValueError: the network is made for other images, or changes their shape.
     """
     shown = channels + noise_map
-    takes = getattr(network, "inp_channels", shown)
+    takes = image_channels(network, default=shown)
     if takes != shown and not (padded and shown == 1):
         raise ValueError(
             f"expected a network for images of {channels} channels (`in_ch` of the data set), "
             f"got one for {takes} (`network_g.inp_channels`)"
         )
     image = torch.full((1, shown, side, side), 0.5, device=device)
-    training = network.training
-    network.eval()
+    answer = _answer(network, image, padded)
+    if answer.shape != image[:, :channels].shape:
+        raise ValueError(
+            f"expected a network that keeps {tuple(image.shape)}, got {tuple(answer.shape)}"
+        )
+
+
+def _answer(network: nn.Module, image: Tensor, padded: bool) -> Tensor:
+    """What a network makes of an image in evaluation mode; foreign errors are ValueErrors."""
     try:
-        with torch.no_grad():
-            out = restore(network, image) if padded else network(image)
+        with torch.no_grad(), evaluating(network):
+            answer = restore(network, image) if padded else network(image)
     except torch.cuda.OutOfMemoryError:
         raise
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[0]
+    except FOREIGN_ERRORS as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ValueError(
-            f"expected a network for images {tuple(image.shape)}, got one that fails: {reason}"
+            f"expected a network for images {tuple(image.shape)}, got one that fails: {reason[0]}"
         ) from error
-    finally:
-        network.train(training)
-    if out.shape != image[:, :channels].shape:
-        raise ValueError(
-            f"expected a network that keeps {tuple(image.shape)}, got {tuple(out.shape)}"
-        )
+    if not isinstance(answer, Tensor):
+        raise ValueError(f"expected a network that answers images, got {type(answer).__name__}")
+    return answer

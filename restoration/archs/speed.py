@@ -1,7 +1,11 @@
 """Ways to run a network faster or in less memory; none changes its weights or their names."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
+
+from restoration.archs import protocol
 
 
 def _to_channels_last(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -26,20 +30,23 @@ def arrange(
     Raises:
         ValueError: the network cannot be checkpointed.
     """
-    if hasattr(network, "checkpoint"):
-        network.checkpoint(checkpointing)
+    keep_less = protocol.checkpointing(network)
+    if keep_less is not None:
+        keep_less(checkpointing)
     elif checkpointing != "none":
         raise ValueError(
             f"expected train.checkpointing none for {type(network).__name__}, which has no "
             f"blocks to compute again, got {checkpointing}"
         )
     if channels_last is not None:
-        if hasattr(network, "channels_last"):
-            network.channels_last = channels_last
-        elif channels_last:
-            network.to(memory_format=torch.channels_last)
-            network.register_forward_pre_hook(_to_channels_last)
-    if compile and hasattr(network, "compile_parts"):
-        network.compile_parts()
-    elif compile:
-        network.compile()
+        _arrange_memory(network, channels_last)
+    if compile:
+        protocol.compiling(network)()
+
+
+def _arrange_memory(network: nn.Module, channels_last: bool) -> None:
+    if protocol.arranges_memory(network):
+        cast(protocol.Network, network).channels_last = channels_last
+    elif channels_last:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.register_forward_pre_hook(_to_channels_last)

@@ -7,7 +7,6 @@ BasicSR's packages import whole folders, so that one stale import takes every re
 Nothing else of this project imports basicsr, and this module only when asked for something.
 """
 
-import difflib
 import importlib
 import importlib.util
 import sys
@@ -18,6 +17,8 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
+
+from losses.naming import nearest
 
 SHIM = "torchvision.transforms.functional_tensor"
 PACKAGES = ("basicsr", *(f"basicsr.{name}" for name in ("archs", "losses", "data", "metrics")))
@@ -96,34 +97,28 @@ def find_loss(name: str) -> type | None:
     return _find(_registries().losses, name)
 
 
-def get_arch(name: str) -> type:
-    """Look up an architecture of BasicSR.
-
-    Raises:
-        ValueError: no such architecture; names the known, the nearest and the failed imports.
-    """
-    registries = _registries()
-    return _get("architecture", registries.archs, registries.failed, name)
-
-
 def get_loss(name: str) -> type:
     """Look up a loss of BasicSR.
 
     Raises:
         ValueError: no such loss; names the known, the nearest and the failed imports.
     """
-    registries = _registries()
-    return _get("loss", registries.losses, registries.failed, name)
+    _, known, failed = _registries()
+    loss = _find(known, name)
+    if loss is not None:
+        return loss
+    message = f"expected the name of a BasicSR loss, got {name!r}{nearest(name, known)}"
+    if known:
+        message += f"; known: {', '.join(sorted(known))}"
+    if failed:
+        reasons = "; ".join(f"{module} ({reason})" for module, reason in failed.items())
+        message += f"; not imported: {reasons}"
+    raise ValueError(message)
 
 
 def known_archs() -> list[str]:
     """Names of BasicSR's architectures; empty if BasicSR is not installed."""
     return sorted(_registries().archs)
-
-
-def known_losses() -> list[str]:
-    """Names of BasicSR's losses; empty if BasicSR is not installed."""
-    return sorted(_registries().losses)
 
 
 def failed_imports() -> dict[str, str]:
@@ -134,22 +129,6 @@ def failed_imports() -> dict[str, str]:
 def _find(known: dict[str, type], name: str) -> type | None:
     # BasicSR registers a few of its own names with this suffix
     return known.get(name, known.get(f"{name}_basicsr"))
-
-
-def _get(kind: str, known: dict[str, type], failed: dict[str, str], name: str) -> type:
-    found = _find(known, name)
-    if found is not None:
-        return found
-    message = f"expected the name of a BasicSR {kind}, got {name!r}"
-    nearest = difflib.get_close_matches(name, known, n=1)
-    if nearest:
-        message += f", did you mean {nearest[0]!r}?"
-    if known:
-        message += f"; known: {', '.join(sorted(known))}"
-    if failed:
-        reasons = "; ".join(f"{module} ({reason})" for module, reason in failed.items())
-        message += f"; not imported: {reasons}"
-    raise ValueError(message)
 
 
 def _registries() -> _Registries:

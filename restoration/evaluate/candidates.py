@@ -14,7 +14,7 @@ from restoration.common.digests import file_digest, weights_digest
 from restoration.evaluate.baselines import BASELINES, NLM, NLM_PROTOCOL
 from restoration.evaluate.measure import PROTOCOL, Denoise, denoiser_of
 from restoration.metrics import Metric
-from restoration.options.schema import Options, TestRun
+from restoration.options.schema import Options, TestRun, checkpoint_of
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ def load_run(checkpoint: TestRun, options: Options, device: torch.device) -> Tes
     path, key = checkpoint.pretrain_network_g, checkpoint.param_key_g
     assert key is not None and checkpoint.strict_load_g is not None
     network = build_network(checkpoint.network_g)
-    load_network(network, path, key, checkpoint.strict_load_g)
+    if path != checkpoint_of(checkpoint.network_g):  # else it brings its weights
+        load_network(network, path, key, checkpoint.strict_load_g)
     network.to(device)
     for channels in sorted({test_set.in_ch for test_set in options.datasets.test.values()}):
         check_network(network, channels, PROBE_SIDE, device, True, options.datasets.noise_map)

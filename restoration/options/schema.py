@@ -40,12 +40,21 @@ class Paths(Strict):
     tb_root: Path = Field(Path("tb_logger"), description="Folder of TensorBoard events.")
 
 
+def checkpoint_of(network_g: dict[str, Any] | None) -> Path | None:
+    """Return the checkpoint that a network is made from, weights and all: a `spandrel`'s `file`."""
+    network = network_g or {}
+    file = network.get("file") if network.get("type") == "spandrel" else None
+    return Path(file) if isinstance(file, str | Path) else None
+
+
 class TestRun(Strict):
     """One checkpoint of a benchmark; what it does not say, `network_g` and `path` say."""
 
     __test__ = False  # not a test case, whatever its name suggests to pytest
 
-    pretrain_network_g: Path = Field(description="Checkpoint to test.")
+    pretrain_network_g: Path = Field(
+        description="Checkpoint to test; that of a `network_g` of type `spandrel` is its `file`."
+    )
     param_key_g: str | None = Field(None, description="As `path.param_key_g`, which it inherits.")
     strict_load_g: bool | None = Field(
         None, description="As `path.strict_load_g`, which it inherits."
@@ -55,6 +64,14 @@ class TestRun(Strict):
         description="Another network where it names a `type`; else arguments to change in the "
         "common one.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _find_checkpoint(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "pretrain_network_g" not in given:
+            path = checkpoint_of(given.get("network_g"))
+            return given if path is None else {**given, "pretrain_network_g": path}
+        return given
 
 
 class Runs(BaseModel):
@@ -166,17 +183,22 @@ class Options(Strict):
         """
         paths, runs = self.path, self.runs.by_name
         if not runs and self.network_g is not None:
-            if paths.pretrain_network_g is None:
+            path = paths.pretrain_network_g or checkpoint_of(self.network_g)
+            if path is None:
                 raise ValueError("a test needs a checkpoint: give `path.pretrain_network_g`")
-            runs = {name: TestRun(pretrain_network_g=paths.pretrain_network_g)}
+            runs = {name: TestRun(pretrain_network_g=path)}
         return {name: self._complete(run) for name, run in runs.items()}
 
     def _complete(self, run: TestRun) -> TestRun:
         own, paths = run.network_g or {}, self.path
         strict = paths.strict_load_g if run.strict_load_g is None else run.strict_load_g
+        key = run.param_key_g or paths.param_key_g
+        network = own if "type" in own else {**(self.network_g or {}), **own}
+        if checkpoint_of(network) == run.pretrain_network_g and key != "params":
+            network = {"key": key, **network}
         return TestRun(
             pretrain_network_g=run.pretrain_network_g,
-            param_key_g=run.param_key_g or paths.param_key_g,
+            param_key_g=key,
             strict_load_g=strict,
-            network_g=own if "type" in own else {**(self.network_g or {}), **own},
+            network_g=network,
         )

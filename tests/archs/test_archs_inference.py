@@ -42,6 +42,22 @@ def test_padding_matches_numpy(size, multiple):
     assert np.array_equal(pad_reflect(image, multiple).numpy(), expected)
 
 
+@pytest.mark.parametrize(
+    ("needs", "expected"),
+    [
+        ({"minimum": 20}, (24, 32)),
+        ({"square": True}, (32, 32)),
+        ({"minimum": 40, "square": True}, (40, 40)),
+        ({"multiple": 1, "minimum": 1}, (11, 27)),
+        ({"window_size": 7}, (56, 56)),
+    ],
+)
+def test_padding_is_what_the_network_needs(needs, expected):
+    recorder, image = Recorder(**needs), images(1, 3, 11, 27)
+    assert torch.equal(restore(recorder, image), image)
+    assert recorder.calls[0][0] == (1, 3, *expected)
+
+
 @pytest.mark.parametrize("size", [(16, 16), (5, 7), (1, 1), (17, 24), (23, 9)])
 def test_shape_and_range(network, size):
     restored = restore(network, images(2, 3, *size) * 3 - 1)
@@ -119,6 +135,15 @@ def test_grey_images_stay_grey_for_a_grey_network():
     assert own.calls[0][0] == told.calls[0][0] == (1, 1, 8, 8)
 
 
+def test_grey_images_stay_grey_for_a_grey_guest():
+    """It says nothing of channels: its first convolution does."""
+    torch.manual_seed(0)
+    network, image = nn.Sequential(nn.Conv2d(1, 4, 1), nn.Conv2d(4, 1, 1)), images(1, 1, 8, 8)
+    with torch.no_grad():
+        expected = network(image).clamp(0, 1)
+    assert torch.equal(restore(network, image), expected)
+
+
 @pytest.mark.parametrize(("tile", "overlap"), [(8, 0), (16, 4), (16, 15), (13, 5), (64, 8)])
 def test_tiles_of_an_identity_give_the_image_back(tile, overlap):
     image, recorder = images(1, 3, 29, 41), Recorder()
@@ -173,3 +198,12 @@ def test_bad_arguments(image, arguments, message):
 def test_a_network_that_changes_the_size():
     with pytest.raises(ValueError, match=r"keeps the size \(8, 8\), got \(16, 16\)"):
         restore(nn.Upsample(scale_factor=2), images(1, 3, 5, 7))
+
+
+def test_a_network_that_answers_no_image():
+    class Pair(nn.Module):
+        def forward(self, x):
+            return x, x
+
+    with pytest.raises(ValueError, match="answers images, got tuple"):
+        restore(Pair(), images(1, 3, 8, 8))

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 import torch.nn.utils.prune
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.func import functional_call, grad, jvp, vmap
 
 from restoration.archs import Restormer
 from restoration.archs.restormer.blocks import TransformerBlock, channel_attention, channel_norm
@@ -156,8 +157,8 @@ def test_checkpointing_changes_no_gradient(which):
     network.checkpoint(which)
     assert sum(b.checkpointed for b in network.blocks()) == (3 if which == "level1" else 8)
     network(x).square().mean().backward()
-    for parameter, grad in zip(network.parameters(), expected, strict=True):
-        torch.testing.assert_close(parameter.grad, grad)
+    for parameter, gradient in zip(network.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient)
     with pytest.raises(ValueError, match="one of .*'level1'.*got 'some'"):
         network.checkpoint("some")
 
@@ -226,6 +227,66 @@ def test_replaced_and_pruned_layers_are_used():
     with torch.no_grad():
         pruned.ffn.project_out.weight_orig.mul_(2)  # the weight is masked anew by a hook
     torch.testing.assert_close(pruned(x), plain_block(pruned, x))
+
+
+@pytest.mark.parametrize("name", ["attn", "attn.qkv", "norm1", "norm2.body", "ffn", "ffn.dwconv"])
+def test_a_layer_whose_instance_has_its_own_forward_runs_it(name):
+    """As accelerate's hooks are put: the instance's `forward` wraps the one of the class."""
+    torch.manual_seed(0)
+    block, x = TransformerBlock(8, 2), torch.rand(1, 8, 5, 6)
+    original = block(x)
+    layer = block.get_submodule(name)
+    forward = layer.forward
+    layer.forward = lambda *inputs: 2 * forward(*inputs)
+    torch.testing.assert_close(block(x), plain_block(block, x))
+    assert not torch.allclose(block(x), original)
+    del layer.forward
+    assert torch.equal(block(x), original)
+
+
+def test_hooks_of_all_modules_run():
+    block, x, seen = TransformerBlock(8, 2), torch.rand(1, 8, 5, 6), []
+    handle = torch.nn.modules.module.register_module_forward_hook(
+        lambda module, *_: seen.append(type(module).__name__)
+    )
+    block(x)
+    handle.remove()
+    assert {"Attention", "FeedForward", "ChannelNorm", "Conv2d"} <= set(seen)
+
+
+@pytest.mark.parametrize("checkpointing", ["none", "all"])
+def test_gradients_by_torch_func(checkpointing):
+    torch.manual_seed(0)
+    network, images = Restormer(**TINY), torch.rand(2, 3, 16, 16)
+    weights = {name: p.detach() for name, p in network.named_parameters()}
+
+    def loss(weights, image):
+        return functional_call(network, weights, (image[None],)).square().mean()
+
+    expected = []
+    for image in images:
+        network.zero_grad()
+        network(image[None]).square().mean().backward()
+        expected.append({name: p.grad for name, p in network.named_parameters()})
+        network.zero_grad(set_to_none=True)
+    network.checkpoint(checkpointing)
+    single = grad(loss)(weights, images[0])
+    each = vmap(grad(loss), in_dims=(None, 0))(weights, images)
+    for name in weights:
+        torch.testing.assert_close(single[name], expected[0][name], rtol=1e-3, atol=1e-6)
+        for found, gradients in zip(each[name], expected, strict=True):
+            torch.testing.assert_close(found, gradients[name], rtol=1e-3, atol=1e-6)
+
+
+def test_derivatives_taken_forwards():
+    torch.manual_seed(0)
+    network, image = Restormer(**TINY).double(), torch.rand(1, 3, 8, 8, dtype=torch.float64)
+    direction = torch.rand_like(image)
+    _, found = jvp(network, (image,), (direction,))
+    with torch.no_grad():
+        step = 1e-6 * direction
+        expected = (network(image + step) - network(image - step)) / 2e-6
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_tracing_keeps_no_python(tmp_path):

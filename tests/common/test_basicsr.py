@@ -166,8 +166,8 @@ def test_lookup_miss():
     assert basicsr_door.find_loss("L3Loss") is None
     assert basicsr_door.failed_imports() == {}
     assert {"SwinIR", "RRDBNet"} < set(basicsr_door.known_archs())
-    with pytest.raises(ValueError, match="architecture, got 'SwinR', did you mean 'SwinIR'"):
-        basicsr_door.get_arch("SwinR")
+    with pytest.raises(ValueError, match="got 'L2Los'; did you mean"):
+        basicsr_door.get_loss("L2Los")
     with pytest.raises(ValueError, match="loss, got 'zzzz'; known: .*L1Loss"):
         basicsr_door.get_loss("zzzz")
 
@@ -178,9 +178,9 @@ def test_not_installed(elsewhere):
         with pytest.raises(error, match="Python 3.10 to 3.12"):
             basicsr_door.import_basicsr()
     assert basicsr_door.find_arch("SwinIR") is None
-    assert basicsr_door.known_losses() == []
-    with pytest.raises(ValueError, match="got 'SwinIR'.*BasicSR is not installed"):
-        basicsr_door.get_arch("SwinIR")
+    assert basicsr_door.known_archs() == []
+    with pytest.raises(ValueError, match="got 'L1Loss'.*BasicSR is not installed"):
+        basicsr_door.get_loss("L1Loss")
 
 
 def test_one_stale_import_spares_the_others(elsewhere, tmp_path):
@@ -204,7 +204,9 @@ def test_one_stale_import_spares_the_others(elsewhere, tmp_path):
     assert basicsr_door.find_arch("Good").__name__ == "Good"
     assert basicsr_door.find_arch("Suffixed").__name__ == "Suffixed_basicsr"
     with pytest.raises(ValueError, match=r"not imported: basicsr.archs.stale_arch \(ModuleNotFo"):
-        basicsr_door.get_arch("Stale")
+        basicsr_door.get_loss("Stale")
+    with pytest.raises(ValueError, match="basicsr.archs.stale_arch: ModuleNotFoundError"):
+        build_network({"type": "Stale"})
     assert not any(map(_is_basicsr, sys.modules))  # no half package stays behind
 
 
@@ -213,7 +215,7 @@ def test_another_package_of_that_name(elsewhere, tmp_path):
     elsewhere.syspath_prepend(str(tmp_path))
     assert basicsr_door.find_arch("SwinIR") is None
     with pytest.raises(ValueError, match="basicsr.utils.registry"):
-        basicsr_door.get_arch("SwinIR")
+        basicsr_door.get_loss("L1Loss")
 
 
 def test_everything_is_registered_once(plugin):

@@ -13,6 +13,8 @@ from collections import OrderedDict
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.nn.modules.module import _has_any_global_hook
 from torch.utils.checkpoint import checkpoint
 
 from restoration.archs.restormer.fused_attention import attend
@@ -189,12 +191,12 @@ class TransformerBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Refine features (B, C, H, W); same shape."""
-        if self.checkpointed and torch.is_grad_enabled():
+        if self.checkpointed and torch.is_grad_enabled() and not is_transformed():
             return checkpoint(self._refine, x, use_reentrant=False, preserve_rng_state=False)
         return self._refine(x)
 
     def _refine(self, x: Tensor) -> Tensor:
-        if x.is_meta or torch.compiler.is_compiling() or torch.jit.is_tracing() or self._touched():
+        if _is_seen_into(x) or self._touched():
             x = x + self.attn(self.norm1(x))
             return x + self.ffn(self.norm2(x))
         kind, attn = x.device.type, self.attn
@@ -212,18 +214,33 @@ class TransformerBlock(nn.Module):
             return feed_forward(x, _parts(self.norm2.body), *branches, kernels=self.kernels)
 
     def _touched(self) -> bool:
-        """Whether a layer has a hook or was replaced or parametrised: its own forward must run."""
+        """Whether a layer has a hook or another forward than its class had: that must run."""
         attn, ffn = self.attn, self.ffn
         layers = (
             *(self.norm1, self.norm1.body, attn, attn.qkv, attn.qkv_dwconv, attn.project_out),
             *(self.norm2, self.norm2.body, ffn, ffn.project_in, ffn.dwconv, ffn.project_out),
         )
-        return any(type(layer) not in FUSED or _has_hooks(layer) for layer in layers)
+        return any(
+            type(layer) not in FUSED or "forward" in vars(layer) or _has_hooks(layer)
+            for layer in layers
+        )
+
+
+def _is_seen_into(x: Tensor) -> bool:
+    """Whether something follows every operation, and could not follow a Function of ours."""
+    compiled = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    return x.is_meta or compiled or is_transformed()
+
+
+def is_transformed() -> bool:
+    """Whether `torch.func` transforms what runs, or derivatives are taken forwards."""
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
 def _has_hooks(module: nn.Module) -> bool:
     return bool(
-        module._forward_hooks
+        _has_any_global_hook()
+        or module._forward_hooks
         or module._forward_pre_hooks
         or module._backward_hooks
         or module._backward_pre_hooks

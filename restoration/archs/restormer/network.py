@@ -15,7 +15,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from restoration.archs.restormer.blocks import NORMS, TransformerBlock, named
+from restoration.archs.restormer.blocks import NORMS, TransformerBlock, is_transformed, named
 from restoration.archs.restormer.kernels import compiled
 
 CHECKPOINTED = ("none", "level1", "all")
@@ -160,13 +160,15 @@ class Restormer(nn.Module):
             raise ValueError(f"expected checkpointing to be one of {CHECKPOINTED}, got {which!r}")
         chosen = [] if which == "none" else self.blocks(only_full_size=which == "level1")
         for block in self.blocks():
-            block.checkpointed = any(block is one for one in chosen)
+            block.checkpointed = any(block is other for other in chosen)
 
     def _joined(self, x: Tensor, skipped: Tensor) -> Tensor:
         return torch.cat([self._arranged(x), skipped], dim=1)
 
     def _arranged(self, x: Tensor) -> Tensor:
         """The same numbers in the memory format that the blocks are to work in."""
+        if is_transformed():  # `vmap` knows no formats
+            return x
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         return x.contiguous(memory_format=layout)
 
