@@ -64,8 +64,6 @@ def decode_deep(data: bytes) -> tuple[np.ndarray, int] | None:
     Raises:
         Refused: its depth, colours or compression are not read here.
     """
-    from restoration.data.decode import Refused
-
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page = file.pages.first
         photometric = getattr(page.photometric, "name", str(page.photometric))
