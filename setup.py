@@ -33,6 +33,9 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10",
+    # said, so that an editable install adds the root to the path: the finder that it would install
+    # otherwise comes second to any folder named losses where `python -m` is started
+    package_dir={"": "."},
     packages=find_packages(include=["restoration*", "losses*"]),
     package_data={
         "losses": ["py.typed", "pretrained/*"],

@@ -41,7 +41,7 @@ class MultiScaleMask(VisualMasks):
     value of the authors' example.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__((3,))
         self.mask_finder_1 = nn.ModuleDict({"netBasic": _refiner()})
 

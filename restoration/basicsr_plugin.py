@@ -34,7 +34,7 @@ from restoration.metrics import Metric, build_metrics, known_metrics
 
 import_basicsr()
 _registries = import_basicsr("utils.registry")
-_sr_model = import_basicsr("models.sr_model")
+_SRModel: Any = import_basicsr("models.sr_model").SRModel
 
 LOSS_NAMES = {
     "SSIM": "SSIMLoss",
@@ -124,9 +124,7 @@ class GaussianDenoisingDataset(Dataset):
         self.sigma = _sigma(opt) if self.train else float(opt.get("sigma_test", 25))
         self.chain = Chain({"type": "gaussian", "sigma": self.sigma})
         self.degrade = BatchDegradation(self.chain)
-        self.size = opt.get("gt_size")
-        if self.train and (not isinstance(self.size, int) or self.size < 1):
-            raise ValueError(f"expected gt_size, the side of a crop, got {self.size!r}")
+        self.size = _crop_size(opt) if self.train else 0
         self.visits: dict[int, int] = {}
 
     def __len__(self) -> int:
@@ -166,7 +164,7 @@ class GaussianDenoisingDataset(Dataset):
         return _to_chw(noisy), _to_chw(clean)
 
 
-class DenoisingModel(_sr_model.SRModel):
+class DenoisingModel(_SRModel):
     """BasicSR's SRModel for networks that want sides of certain multiples: pads and crops."""
 
     def test(self) -> None:
@@ -181,6 +179,13 @@ def _to_chw(image: np.ndarray) -> Tensor:
 
 def _no_more(link: int) -> list[float]:
     raise AssertionError("Gaussian noise alone needs no more numbers")
+
+
+def _crop_size(opt: Mapping[str, Any]) -> int:
+    size = opt.get("gt_size")
+    if not isinstance(size, int) or size < 1:
+        raise ValueError(f"expected gt_size, the side of a crop, got {size!r}")
+    return size
 
 
 def _sigma(opt: Mapping[str, Any]) -> Any:
@@ -261,7 +266,7 @@ def register() -> list[str]:
         for term, name in LOSS_NAMES.items()
     ]
     metrics = [_metric_function(name) for name in known_metrics() if name not in BASICSR_METRICS]
-    offered = [
+    offered: list[tuple[Any, list[Any]]] = [
         (_registries.ARCH_REGISTRY, archs),
         (_registries.LOSS_REGISTRY, loss_classes),
         (_registries.METRIC_REGISTRY, metrics),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from restoration.compare.plan import Comparison
+from restoration.compare.options import Comparison
 from restoration.masks.options import Ablation, MaskOptions
 from restoration.options.load import models_in
 from restoration.options.schema import Options

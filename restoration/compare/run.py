@@ -12,7 +12,7 @@ from rich.console import Console
 from losses import Criterion
 from restoration.common import distributed
 from restoration.common.digests import plain_digest, weights_digest
-from restoration.common.folders import environment
+from restoration.common.folders import OPTIONS_FILE, environment
 from restoration.common.log import log_file
 from restoration.compare import fairness, resume, seeds
 from restoration.compare.differences import check_primary
@@ -30,7 +30,7 @@ from restoration.evaluate.checks import check_metrics
 from restoration.evaluate.measure import NOISY, OnProgress
 from restoration.evaluate.sets import open_sets
 from restoration.metrics import Metrics, open_metrics
-from restoration.options.run_folder import OPTIONS_FILE, open_folder
+from restoration.options.run_folder import open_folder
 from restoration.options.training import Share
 from restoration.train import checkpoint
 from restoration.train.criterion import build_criterion

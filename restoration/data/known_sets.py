@@ -105,7 +105,8 @@ def pixel_digest(image: np.ndarray) -> str:
     """
     height, width, channels = image.shape
     digest = hashlib.sha256(f"{height} {width} {channels} {image.dtype} ".encode())
-    digest.update(np.ascontiguousarray(image.astype(image.dtype.newbyteorder("<"), copy=False)))
+    little = image.astype(image.dtype.newbyteorder("<"), copy=False)
+    digest.update(np.ascontiguousarray(little).data)
     return digest.hexdigest()[:DIGEST_LENGTH]
 
 

@@ -16,7 +16,7 @@ import cv2
 import torch
 from torch.utils.data import DataLoader
 
-from restoration.data.dataset import DenoisingDataset
+from restoration.data.dataset import CropDataset
 from restoration.data.patch_schedule import PatchSchedule
 
 
@@ -67,7 +67,7 @@ class BatchPlan:
 
 
 def make_loader(
-    dataset: DenoisingDataset, plan: BatchPlan, num_workers: int = 0, pin_memory: bool = False
+    dataset: CropDataset, plan: BatchPlan, num_workers: int = 0, pin_memory: bool = False
 ) -> DataLoader:
     """A loader that goes through a plan once, in order.
 
@@ -124,5 +124,7 @@ def _end_with_trainer() -> None:
     torch's own watch looks at the server that workers are forked from, which lives as long as
     they do.
     """
-    multiprocessing.parent_process().join()
+    trainer = multiprocessing.parent_process()
+    assert trainer is not None  # this is a worker
+    trainer.join()
     os._exit(1)

@@ -73,6 +73,7 @@ def conditions_of_test(specs: Spec | Sequence[Spec]) -> list[FixedDegradation]:
     place = varying[0]
     levels = _level_of(listed[place])
     name = find_degradation(listed[place]["type"]).level
+    assert name is not None  # it has levels
     return [
         _fixed([*listed[:place], {**listed[place], name: level}, *listed[place + 1 :]], place)
         for level in levels

@@ -7,6 +7,7 @@ The strength of each is one number; the table of five levels stands in `distorti
 """
 
 import io
+from typing import Any
 
 import cv2
 import numpy as np
@@ -57,7 +58,7 @@ def jpeg2000(image: Image, ratio: float, rng: np.random.Generator) -> Image:
     )
 
 
-def _recode(image: Image, **options: object) -> Image:
+def _recode(image: Image, **options: Any) -> Image:
     """Write the image to memory in a file format and read it back."""
     buffer = io.BytesIO()
     pixels = (image.clip(0, 1) * 255).round().astype(np.uint8)

@@ -69,7 +69,7 @@ def _nearest(pixels: Image, centers: Image) -> np.ndarray:
 def saturation_hsv(image: Image, factor: float, rng: np.random.Generator) -> Image:
     """Multiply the saturation of HSV by `factor` (1 leaves it, 0 is grey)."""
     hsv = cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2HSV)
-    hsv[..., 1] *= factor
+    hsv[..., 1] = hsv[..., 1] * factor
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB).astype(np.float64)
 
 

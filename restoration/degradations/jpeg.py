@@ -48,4 +48,5 @@ def _compressed(image: np.ndarray, quality: int) -> np.ndarray:
     _, data = cv2.imencode(".jpg", np.ascontiguousarray(image[:, :, ::-1]), settings)
     colour = cv2.IMREAD_COLOR if image.shape[2] == 3 else cv2.IMREAD_GRAYSCALE
     decoded = cv2.imdecode(data, colour)
+    assert decoded is not None  # encoded in this function
     return decoded.reshape(image.shape)[:, :, ::-1]

@@ -33,10 +33,11 @@ def check_set(name: str, test_set: EvaluationSet, digests: Mapping[str, str | No
         return []
     findings = compare(entry, digests)
     partial = test_set.max_images is not None
-    if len(test_set.source) < entry.count or (findings.missing and not partial):
+    recorded = len(entry.files)
+    if len(test_set.source) < recorded or (findings.missing and not partial):
         gone = f", without {_some(findings.missing)}" if not partial else ""
         raise ValueError(
-            f"{name}: expected its {entry.count} images, got {len(test_set.source)}{gone}; a set "
+            f"{name}: expected its {recorded} images, got {len(test_set.source)}{gone}; a set "
             "of your own needs another name under `datasets`"
         )
     other = findings.altered + findings.extra

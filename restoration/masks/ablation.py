@@ -15,6 +15,7 @@ import torch
 
 import losses
 from restoration.common import distributed
+from restoration.common.folders import OPTIONS_FILE
 from restoration.common.progress import Progress, no_progress
 from restoration.data import open_source
 from restoration.degradations.distortions import distort
@@ -27,7 +28,7 @@ from restoration.masks.trainable import EnhancedMetric
 from restoration.opinion.pairs import to_tensor
 from restoration.opinion.table import OpinionTable
 from restoration.options.load import dump_yaml
-from restoration.options.run_folder import OPTIONS_FILE, open_folder
+from restoration.options.run_folder import open_folder
 
 logger = logging.getLogger("restoration")
 VARIANTS = "variants"

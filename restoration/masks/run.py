@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from restoration.common import distributed
-from restoration.common.folders import write_json
+from restoration.common.folders import OPTIONS_FILE, write_json
 from restoration.common.log import log_file
 from restoration.common.progress import Progress, no_progress
 from restoration.masks import trainable
@@ -23,12 +23,7 @@ from restoration.masks.trainer import MaskTrainer, train_masks
 from restoration.opinion.table import OpinionTable, check_apart
 from restoration.options.given import resolve
 from restoration.options.load import load_options
-from restoration.options.run_folder import (
-    OPTIONS_FILE,
-    TENSORBOARD_SIGNS,
-    open_folder,
-    write_run_files,
-)
+from restoration.options.run_folder import TENSORBOARD_SIGNS, open_folder, write_run_files
 
 logger = logging.getLogger("restoration")
 MASKS, SCORES, STATES = "masks.safetensors", "scores.json", "training_states"

@@ -7,10 +7,11 @@ import types
 import typing
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from restoration.common import plugins
 from restoration.options.schema import Options
@@ -154,7 +155,7 @@ def _own_part(
 
 def _explain(
     location: tuple[str | int, ...],
-    errors: Sequence[dict[str, Any]],
+    errors: Sequence[ErrorDetails],
     root: type[BaseModel] = Options,
 ) -> str:
     """Say in one phrase what is wrong with one key."""
@@ -175,7 +176,11 @@ def _explain(
     return f"option `{path}`: {message}" if path else message
 
 
-def validate(mapping: dict[str, Any], model: type[Checked] = Options) -> Checked:
+@overload
+def validate(mapping: dict[str, Any]) -> Options: ...
+@overload
+def validate(mapping: dict[str, Any], model: type[Checked]) -> Checked: ...
+def validate(mapping: dict[str, Any], model: type[BaseModel] = Options) -> BaseModel:
     """Check a mapping and return typed options.
 
     Args:
@@ -189,9 +194,9 @@ def validate(mapping: dict[str, Any], model: type[Checked] = Options) -> Checked
     try:
         return model.model_validate(mapping)
     except ValidationError as error:
-        by_key: dict[tuple[str | int, ...], list[dict[str, Any]]] = {}
-        for one in error.errors():
-            by_key.setdefault(_own_part(one["loc"], model), []).append(one)
+        by_key: dict[tuple[str | int, ...], list[ErrorDetails]] = {}
+        for mistake in error.errors():
+            by_key.setdefault(_own_part(mistake["loc"], model), []).append(mistake)
         mistakes = [_explain(location, errors, model) for location, errors in by_key.items()]
         raise ValueError("; ".join(mistakes)) from None
 
@@ -209,9 +214,17 @@ def _with_imports(mapping: dict[str, Any]) -> dict[str, Any]:
     return {**mapping, "imports": entries}
 
 
+@overload
+def load_options(path: str | Path, assignments: list[str] | None = None) -> Options: ...
+@overload
 def load_options(
-    path: str | Path, assignments: list[str] | None = None, model: type[Checked] = Options
-) -> Checked:
+    path: str | Path, assignments: list[str] | None, model: type[Checked]
+) -> Checked: ...
+@overload
+def load_options(path: str | Path, *, model: type[Checked]) -> Checked: ...
+def load_options(
+    path: str | Path, assignments: list[str] | None = None, model: type[BaseModel] = Options
+) -> BaseModel:
     """Read, merge, override and check an option file.
 
     Args:
@@ -235,7 +248,8 @@ def load_options(
 
 def _without_effect(options: BaseModel, name: str) -> bool:
     field = type(options).model_fields.get(name)
-    return field is not None and "ignored" in (field.json_schema_extra or {})
+    extra = None if field is None else field.json_schema_extra
+    return isinstance(extra, dict) and "ignored" in extra
 
 
 def _keys(options: BaseModel) -> list[str]:
@@ -277,16 +291,17 @@ def dump_yaml(options: BaseModel) -> str:
 
 
 def differing_keys(
-    one: Any, other: Any, path: str = "", absent: Any = "absent"
+    first: Any, second: Any, path: str = "", absent: Any = "absent"
 ) -> Iterator[tuple[str, Any, Any]]:
-    """Yield (key, value of one, value of the other) where two nested mappings differ."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        for key in dict.fromkeys([*one, *other]):
+    """Yield (key, value of the first, value of the second) where two nested mappings differ."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        for key in dict.fromkeys([*first, *second]):
             below = f"{path}.{key}" if path else str(key)
-            values = (mapping.get(key, absent) for mapping in (one, other))
-            yield from differing_keys(*values, below, absent)
-    elif one != other:
-        yield path, one, other
+            yield from differing_keys(
+                first.get(key, absent), second.get(key, absent), below, absent
+            )
+    elif first != second:
+        yield path, first, second
 
 
 def shipped_options() -> Path:

@@ -6,13 +6,15 @@ from pydantic import Field, PositiveInt, model_validator
 
 from restoration.options.base import Strict, ignored
 
+USUAL_METRICS: list[str | dict[str, Any]] = ["psnr", "ssim"]
+
 
 class Validation(Strict):
     """Which metrics, and how often while training."""
 
     val_freq: PositiveInt = Field(5000, description="Steps between validations.")
     metrics: dict[str, dict[str, Any]] | list[str | dict[str, Any]] = Field(
-        ["psnr", "ssim"],
+        USUAL_METRICS,
         description="Names (psnr, ssim, lpips, e_mae, or a loss type) or mappings with `type`, "
         "`optional: true` where it may be missing, and arguments; BasicSR's mapping works too.",
     )

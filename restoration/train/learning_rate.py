@@ -107,10 +107,10 @@ def build_schedule(
         rate = cosine_cycles(base, [T_max], [1.0], [eta_min])
     elif type in ("CosineAnnealingRestartCyclicLR", "CosineAnnealingRestartLR") and periods:
         weights = restart_weights or [1.0] * len(periods)
-        cyclic = type.endswith("CyclicLR") and eta_mins is not None
-        rate = cosine_cycles(
-            base, periods, weights, eta_mins if cyclic else [eta_min] * len(periods)
-        )
+        lowest: Sequence[float] = [eta_min] * len(periods)
+        if type.endswith("CyclicLR") and eta_mins is not None:
+            lowest = eta_mins
+        rate = cosine_cycles(base, periods, weights, lowest)
     else:
         raise ValueError(f"unknown schedule {type!r}, or one without periods")
     return with_warmup(rate, base, warmup)

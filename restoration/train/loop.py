@@ -4,7 +4,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -184,7 +184,7 @@ def train(
     start: int,
     total: int,
     accumulate: int = 1,
-) -> Iterator[StepResult]:
+) -> Generator[StepResult, None, None]:
     """Run the steps from `start` to `total`, yielding after each, so that the caller keeps order.
 
     Ctrl-C takes effect between two steps, after the caller is done with the first.

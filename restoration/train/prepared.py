@@ -8,10 +8,10 @@ import torch
 from rich.console import Console
 
 from restoration.common import distributed
+from restoration.common.folders import OPTIONS_FILE
 from restoration.common.installation import tensorboard_conflict
 from restoration.common.log import log_file
 from restoration.options.run_folder import (
-    OPTIONS_FILE,
     TENSORBOARD_SIGNS,
     changed_since,
     note_ignored,

@@ -70,8 +70,8 @@ def initial_network(options: Options) -> nn.Module:
     """Build the network that training starts from; its weights follow from the seed alone."""
     torch.manual_seed(options.manual_seed)
     network = build_network(options.network_g)
-    if options.path.pretrain_network_g is not None:
-        paths = options.path
+    paths = options.path
+    if paths.pretrain_network_g is not None:
         load_network(network, paths.pretrain_network_g, paths.param_key_g, paths.strict_load_g)
     return network
 
@@ -166,7 +166,9 @@ def _loader(run: Run, start: int) -> DataLoader:
         distributed.world_size(),
         run.recipe.accumulate,
     )
-    workers = run.options.datasets.train.num_worker_per_gpu
+    images = run.options.datasets.train
+    assert images is not None  # `prepare` has seen to it
+    workers = images.num_worker_per_gpu
     return make_loader(run.dataset, plan, workers, pin_memory=run.trainer.device.type == "cuda")
 
 
