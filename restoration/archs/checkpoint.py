@@ -158,6 +158,6 @@ def _check_fit(
 
 
 def _some(names: Iterable[object]) -> str:
-    names = [str(name) for name in names]
-    more = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+    texts = [str(name) for name in names]
+    more = len(texts) - SHOWN
+    return ", ".join(texts[:SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -48,5 +48,5 @@ def _arrange_memory(network: nn.Module, channels_last: bool) -> None:
     if protocol.arranges_memory(network):
         cast(protocol.Network, network).channels_last = channels_last
     elif channels_last:
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.to(memory_format=torch.channels_last)
         network.register_forward_pre_hook(_to_channels_last)

@@ -50,7 +50,7 @@ def install_shim() -> bool:
     from torchvision.transforms.functional import rgb_to_grayscale
 
     module = ModuleType(SHIM, "Stand-in for the module removed in torchvision 0.17.")
-    module.rgb_to_grayscale = rgb_to_grayscale
+    vars(module)["rgb_to_grayscale"] = rgb_to_grayscale
     sys.modules[SHIM] = module
     return True
 
@@ -194,6 +194,7 @@ def _installed() -> bool:
 
 def _location() -> str:
     spec = importlib.util.find_spec("basicsr")
+    assert spec is not None
     return str(next(iter(spec.submodule_search_locations or []), spec.origin))
 
 

@@ -9,6 +9,7 @@ Letters: B images, C channels, H x W pixels; N heads, D channels per head.
 """
 
 from collections import OrderedDict
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +28,7 @@ from restoration.archs.restormer.fused_feed_forward import (
 from restoration.archs.restormer.kernels import EAGER, Kernels
 
 NORMS = ("BiasFree", "WithBias")
+Branches = tuple[Convolution, Convolution, Convolution, Convolution, Convolution]
 ALIGNED = 16  # hidden channels are filled up with zeros to a multiple: libraries are fast on those
 
 
@@ -140,7 +142,7 @@ class FeedForward(nn.Module):
         gate, content = self.dwconv(self.project_in(x)).chunk(2, dim=1)
         return self.project_out(F.gelu(gate) * content)
 
-    def branches(self, dtype: torch.dtype) -> tuple[Convolution, ...]:
+    def branches(self, dtype: torch.dtype) -> Branches:
         """The weights as `fused.feed_forward` takes them: gate and content apart.
 
         Zeros fill the hidden channels up to a multiple of ALIGNED; they stay zero to the end.
@@ -153,13 +155,11 @@ class FeedForward(nn.Module):
         """
         hidden = self.project_out.in_channels
         missing = -hidden % ALIGNED if hidden > ALIGNED else 0
-        apart = [
-            tuple(_filled(t, missing) for t in half)
-            for layer in (self.project_in, self.dwconv)
-            for half in _halves(layer, dtype)
-        ]
+        gate, content = (_filled_layer(h, missing) for h in _halves(self.project_in, dtype))
+        kernels = (_filled_layer(h, missing) for h in _halves(self.dwconv, dtype))
+        gate_kernel, content_kernel = kernels
         weight, bias = _parts(self.project_out, dtype)
-        return (*apart, (_filled(weight, missing, dim=1), bias))
+        return gate, content, gate_kernel, content_kernel, (_filled(weight, missing, dim=1), bias)
 
 
 class TransformerBlock(nn.Module):
@@ -204,21 +204,21 @@ class TransformerBlock(nn.Module):
         dtype = torch.get_autocast_dtype(kind) if lowered else attn.qkv.weight.dtype
         with torch.autocast(kind, enabled=False):
             mixed = norm_project(
-                x, _parts(self.norm1.body), _parts(attn.qkv, dtype), kernels=self.kernels
+                x, _parts(_body(self.norm1)), _parts(attn.qkv, dtype), kernels=self.kernels
             )[0]  # (B, 3C, H, W)
             mixed = depthwise(mixed, *_parts(attn.qkv_dwconv, dtype))
             projection = _parts(attn.project_out, dtype)
             x = attend(x, mixed, attn.temperature, projection, self.kernels)
             del mixed
-            branches = self.ffn.branches(dtype)
-            return feed_forward(x, _parts(self.norm2.body), *branches, kernels=self.kernels)
+            norm = _parts(_body(self.norm2))
+            return feed_forward(x, norm, *self.ffn.branches(dtype), kernels=self.kernels)
 
     def _touched(self) -> bool:
         """Whether a layer has a hook or another forward than its class had: that must run."""
         attn, ffn = self.attn, self.ffn
-        layers = (
-            *(self.norm1, self.norm1.body, attn, attn.qkv, attn.qkv_dwconv, attn.project_out),
-            *(self.norm2, self.norm2.body, ffn, ffn.project_in, ffn.dwconv, ffn.project_out),
+        layers: tuple[nn.Module, ...] = (
+            *(self.norm1, _body(self.norm1), attn, attn.qkv, attn.qkv_dwconv, attn.project_out),
+            *(self.norm2, _body(self.norm2), ffn, ffn.project_in, ffn.dwconv, ffn.project_out),
         )
         return any(
             type(layer) not in FUSED or "forward" in vars(layer) or _has_hooks(layer)
@@ -237,6 +237,11 @@ def is_transformed() -> bool:
     return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
+def _body(norm: nn.Sequential) -> ChannelNorm:
+    """The norm behind the name that the released weights have."""
+    return cast(ChannelNorm, norm.body)
+
+
 def _has_hooks(module: nn.Module) -> bool:
     return bool(
         _has_any_global_hook()
@@ -247,9 +252,10 @@ def _has_hooks(module: nn.Module) -> bool:
     )
 
 
-def _parts(module: nn.Module, dtype: torch.dtype | None = None) -> Convolution:
+def _parts(module: nn.Conv2d | ChannelNorm, dtype: torch.dtype | None = None) -> Convolution:
     """Weight and bias of a layer, of another type where one is given."""
-    weight, bias = module.weight, module.bias
+    weight: Tensor = module.weight
+    bias: Tensor | None = module.bias
     if weight.shape[1:2] == (1,):
         # the same numbers, but gradients in the weight's own strides: DDP copies others
         weight = weight.flatten(1).unflatten(1, weight.shape[1:])
@@ -258,17 +264,27 @@ def _parts(module: nn.Module, dtype: torch.dtype | None = None) -> Convolution:
     return weight.to(dtype), None if bias is None else bias.to(dtype)
 
 
-def _halves(module: nn.Module, dtype: torch.dtype) -> list[Convolution]:
+def _halves(module: nn.Conv2d, dtype: torch.dtype) -> tuple[Convolution, Convolution]:
     """Weight and bias of the first and of the second half of a layer's output channels."""
-    parts = ((None, None) if t is None else t.chunk(2) for t in _parts(module, dtype))
-    return list(zip(*parts, strict=True))
+    weight, bias = _parts(module, dtype)
+    first, second = weight.chunk(2)
+    if bias is None:
+        return (first, None), (second, None)
+    first_bias, second_bias = bias.chunk(2)
+    return (first, first_bias), (second, second_bias)
 
 
-def _filled(tensor: Tensor | None, missing: int, dim: int = 0) -> Tensor | None:
+def _filled(tensor: Tensor, missing: int, dim: int = 0) -> Tensor:
     """Append zeros to a dimension."""
-    if tensor is None or not missing:
+    if not missing:
         return tensor
     return F.pad(tensor, (0, 0) * (tensor.dim() - 1 - dim) + (0, missing))
+
+
+def _filled_layer(layer: Convolution, missing: int) -> Convolution:
+    """Append output channels of zeros to a layer."""
+    weight, bias = layer
+    return _filled(weight, missing), None if bias is None else _filled(bias, missing)
 
 
 FUSED = (nn.Sequential, nn.Conv2d, ChannelNorm, Attention, FeedForward)  # whose forward is known

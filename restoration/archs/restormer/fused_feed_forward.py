@@ -75,7 +75,7 @@ class _NormProject(Function):
         x: Tensor,
         norm_weight: Tensor,
         norm_bias: Tensor | None,
-        *projections: Tensor | None,
+        *projections: Any,  # a Tensor for every weight, and for every bias a Tensor or None
     ) -> tuple[Tensor, ...]:
         weights, biases = projections[::2], projections[1::2]
         features, mean, scale = kernels.norm(x, eps, norm_weight, norm_bias, weights[0].dtype)
@@ -90,7 +90,8 @@ class _NormProject(Function):
         if x.is_cpu:  # a view: kernels are compiled anew for every size of a parameter itself
             norm_weight = norm_weight.view_as(norm_weight)
         features = ctx.kernels.normalise(x, mean, scale, norm_weight, norm_bias, weights[0].dtype)
-        total, by_projections = None, []
+        total: Any = None
+        by_projections: list[Tensor | None] = []
         for grad, weight in zip(grads, weights, strict=True):
             part, *by_projection = _conv_backward(grad, features, weight, ctx.biased)
             total = part if total is None else total.add_(part)
@@ -133,7 +134,7 @@ class _GatedProject(Function):
         residual: Tensor,
         gate: Tensor,
         content: Tensor,
-        *convolutions: Tensor | None,
+        *convolutions: Any,  # as in _NormProject
     ) -> Tensor:
         gate_weight, gate_bias, content_weight, content_bias, weight, bias = convolutions
         gated = depthwise(gate, gate_weight, gate_bias)
@@ -229,16 +230,17 @@ def feed_forward(
         Features (B, C, H, W), of the projection's type.
     """
     if torch.is_grad_enabled():
-        maps = norm_project(x, norm, gate, content, eps=eps, kernels=kernels)
-        return gated_project(x, *maps, gate_kernel, content_kernel, projection, kernels)
+        first, second = norm_project(x, norm, gate, content, eps=eps, kernels=kernels)
+        layers = (gate_kernel, content_kernel, projection)
+        return gated_project(x, first, second, *layers, kernels)
     features = kernels.norm(x, eps, *norm, gate[0].dtype)[0]
     weight, bias = projection
     out = x.to(weight.dtype, copy=True)
     if bias is not None:
         out += bias[:, None, None]
     size = max(GROUP // max(x[:, 0].numel(), 1), SMALLEST_GROUP)
-    for first in range(0, weight.shape[1], size):
-        some = slice(first, first + size)
+    for start in range(0, weight.shape[1], size):
+        some = slice(start, start + size)
         branches = [
             depthwise(F.conv2d(features, *_some(one, some)), *_some(kernel, some))
             for one, kernel in ((gate, gate_kernel), (content, content_kernel))

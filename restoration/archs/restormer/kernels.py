@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cache
 from inspect import signature
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -197,7 +198,7 @@ def compiled() -> Kernels:
     A torch without `recompile_limit` runs kinds of input beyond its own limit eagerly.
     """
     known = signature(torch.compile).parameters
-    limit = {"recompile_limit": NUM_VARIANTS} if "recompile_limit" in known else {}
+    limit: dict[str, Any] = {"recompile_limit": NUM_VARIANTS} if "recompile_limit" in known else {}
     return Kernels(
         **{
             one.name: torch.compile(getattr(EAGER, one.name), dynamic=True, **limit)
