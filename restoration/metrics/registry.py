@@ -66,7 +66,7 @@ class Metric:
 def _psnr(
     name: str, data_range: float = 1.0, crop_border: int = 0, test_y_channel: bool = False
 ) -> Metric:
-    function = partial(psnr, data_range=data_range, crop_border=crop_border)
+    function: Distance = partial(psnr, data_range=data_range, crop_border=crop_border)
     channels = "Y" if test_y_channel else "RGB"
     scale = _protocol(f"dB on {channels}", data_range, crop_border)
     function = _on_luma(function, data_range) if test_y_channel else function
@@ -77,7 +77,7 @@ def _psnr(
 def _ssim(
     name: str, data_range: float = 1.0, crop_border: int = 0, test_y_channel: bool = False
 ) -> Metric:
-    function = partial(ssim, data_range=data_range, crop_border=crop_border)
+    function: Distance = partial(ssim, data_range=data_range, crop_border=crop_border)
     channels = "Y" if test_y_channel else "RGB"
     scale = _protocol(f"11x11 Gaussian, valid region, {channels}", data_range, crop_border)
     function = _on_luma(function, data_range) if test_y_channel else function

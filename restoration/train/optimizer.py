@@ -51,7 +51,7 @@ def build_optimizer(network: nn.Module, options: Optimizer) -> torch.optim.Optim
         return _called(kind, factory, network.parameters(), **arguments)
     from timm.optim import create_optimizer_v2, get_optimizer_class, list_optimizers
 
-    known = list_optimizers()
+    known = [str(name) for name in list_optimizers()]
     if kind.lower() not in known:
         near = nearest(kind, [*known, *OPTIMIZERS])
         raise ValueError(
