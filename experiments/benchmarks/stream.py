@@ -33,7 +33,7 @@ from restoration.data import (
     open_source,
     write_png,
 )
-from restoration.data.prepare import Cutting, prepare
+from restoration.data.cutting import Cutting, cut_folders
 from restoration.degradations import BatchDegradation, Chain
 
 LARGEST_CROP = 384  # of the last stage; what the other design cuts at every stage
@@ -140,7 +140,7 @@ def build_arms(folder: Path, decoded: Path) -> dict[str, Callable[..., Batches]]
         decoded: where the decoded ones are put; nothing may be there.
     """
     files = open_source(folder)
-    prepare([folder], decoded, Cutting(512, 96, 10**6, decoded=True), workers=0)
+    cut_folders([folder], decoded, Cutting(512, 96, 10**6, decoded=True), workers=0)
     cached = CachedSource(files, GIGABYTE)
     for index in range(len(cached)):
         cached.read(index)

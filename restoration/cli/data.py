@@ -145,13 +145,13 @@ def some(names: list[str]) -> str:
 
 
 def _prepare(arguments: argparse.Namespace, console: "Console") -> None:
-    from restoration.data.prepare import Cutting, prepare
+    from restoration.data.cutting import Cutting, cut_folders
 
     cutting = Cutting(arguments.size, arguments.overlap, arguments.whole, decoded=arguments.decoded)
     folders = [_folder_of(name, arguments.root) for name in arguments.sets]
     try:
         with Work(console, "cutting") as work:
-            result = prepare(
+            result = cut_folders(
                 folders,
                 arguments.out,
                 cutting,

@@ -25,7 +25,8 @@ PACKAGES = ("basicsr", *(f"basicsr.{name}" for name in ("archs", "losses", "data
 ADVICE = (
     "BasicSR is not installed: it is needed for networks, losses and LMDB folders that are named "
     "after BasicSR's. Use Python 3.10 to 3.12 (its build fails on 3.13) and "
-    "`pip install basicsr==1.4.2`"
+    "`pip install requests tqdm cython`, then `pip install --no-deps --no-build-isolation "
+    "basicsr==1.4.2`"
 )
 
 

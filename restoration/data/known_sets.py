@@ -200,11 +200,11 @@ def digests_of(
         except (ValueError, OSError):
             return None
 
-    found: dict[str, str | None] = {}
+    digests: dict[str, str | None] = {}
     indices = range(len(source) if count is None else count)
     with ThreadPoolExecutor() as pool:  # decoding and hashing both let other threads run
-        for index, one in zip(indices, pool.map(digest, indices), strict=True):
-            found[source.names[index]] = one
+        for index, checksum in zip(indices, pool.map(digest, indices), strict=True):
+            digests[source.names[index]] = checksum
             if on_progress is not None:
-                on_progress(len(found), len(indices), source.names[index])
-    return found
+                on_progress(len(digests), len(indices), source.names[index])
+    return digests

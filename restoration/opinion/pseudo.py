@@ -68,7 +68,6 @@ class PseudoPairs:
                     f"expected sides of {size} or more, got {self._source.size(index)} in "
                     f"{self._source.names[index]}"
                 )
-        self._kinds, self._levels = kinds, tuple(levels)
         self._size, self._seed = size, seed
         self._rows = [
             (number, kind, level) for number in range(count) for kind in kinds for level in levels

@@ -17,8 +17,8 @@ from restoration.data import (
     patch_store,
     write_png,
 )
-from restoration.data import prepare as module
-from restoration.data.prepare import Cutting, cut, prepare
+from restoration.data import cutting as module
+from restoration.data.cutting import Cutting, cut, cut_folders
 from restoration.degradations import Chain
 
 SMALL = Cutting(size=16, overlap=3, whole=24)
@@ -65,7 +65,7 @@ def test_cutting_raises(wrong):
 
 def test_folder(folder, tmp_path):
     seen = []
-    result = prepare(
+    result = cut_folders(
         [folder], tmp_path / "out", SMALL, workers=0, on_progress=lambda *a: seen.append(a)
     )
     source, made = FolderSource(folder), FolderSource(tmp_path / "out")
@@ -80,7 +80,7 @@ def test_folder(folder, tmp_path):
     assert (result.pictures, result.patches, result.reused) == (4, len(expected), 0)
     assert seen[-1] == (4, 4, "SET/deep/a")
     assert not (tmp_path / "out.part").exists()
-    again = prepare([folder], tmp_path / "out", SMALL, workers=0)
+    again = cut_folders([folder], tmp_path / "out", SMALL, workers=0)
     assert again.reused == again.pictures == 4
     assert again.patches == result.patches
 
@@ -103,20 +103,20 @@ def test_decoded_patches_are_the_same_pixels(folder, tmp_path, capsys):
         a, b = (stream[index, 8]["crop"] for stream in streams)
         assert torch.equal(a, b)
     with pytest.raises(ValueError, match="an LMDB or decoded pictures, got both"):
-        prepare([folder], tmp_path / "x.lmdb", Cutting(16, 3, 24, decoded=True), as_lmdb=True)
+        cut_folders([folder], tmp_path / "x.lmdb", Cutting(16, 3, 24, decoded=True), as_lmdb=True)
 
 
 def test_processes_make_the_same(folder, tmp_path):
-    prepare([folder], tmp_path / "alone", SMALL, workers=0)
-    prepare([folder], tmp_path / "together", SMALL, workers=2)
+    cut_folders([folder], tmp_path / "alone", SMALL, workers=0)
+    cut_folders([folder], tmp_path / "together", SMALL, workers=2)
     assert files_of(tmp_path / "together") == files_of(tmp_path / "alone")
 
 
 @pytest.mark.skipif(find_spec("basicsr") is None, reason="BasicSR is not installed")
 def test_lmdb_equals_that_of_basicsr(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(patch_store, "FIRST_MAP", 2**14)  # too small: it has to grow
-    prepare([folder], tmp_path / "ours.lmdb", SMALL, as_lmdb=True, workers=0)
-    prepare([folder], tmp_path / "files", SMALL, workers=0)
+    cut_folders([folder], tmp_path / "ours.lmdb", SMALL, as_lmdb=True, workers=0)
+    cut_folders([folder], tmp_path / "files", SMALL, workers=0)
     ours = LmdbSource(tmp_path / "ours.lmdb")
     theirs = make_lmdb(tmp_path / "files", tmp_path / "theirs.lmdb")
     meta = [
@@ -132,14 +132,14 @@ def test_lmdb_equals_that_of_basicsr(folder, tmp_path, monkeypatch):
 @pytest.mark.parametrize("target", ["out", "out.lmdb"])
 def test_interrupted_run_continues(folder, tmp_path, monkeypatch, target):
     lmdb, whole = target.endswith("lmdb"), tmp_path / f"whole{Path(target).suffix}"
-    prepare([folder], whole, SMALL, as_lmdb=lmdb, workers=0)
+    cut_folders([folder], whole, SMALL, as_lmdb=lmdb, workers=0)
 
     def stop(done, total, name):
         if done == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prepare([folder], tmp_path / target, SMALL, as_lmdb=lmdb, workers=0, on_progress=stop)
+        cut_folders([folder], tmp_path / target, SMALL, as_lmdb=lmdb, workers=0, on_progress=stop)
     assert not (tmp_path / target).exists()
     record = tmp_path / f"{target}.part" / module.RECORD
     record.write_text(record.read_text() + '{"key": "SET/c", "by')  # killed while writing
@@ -148,7 +148,7 @@ def test_interrupted_run_continues(folder, tmp_path, monkeypatch, target):
     monkeypatch.setattr(
         module, "_cut_file", lambda path, how: cut_again.append(path.name) or original(path, how)
     )
-    result = prepare([folder], tmp_path / target, SMALL, as_lmdb=lmdb, workers=0)
+    result = cut_folders([folder], tmp_path / target, SMALL, as_lmdb=lmdb, workers=0)
     assert (result.reused, len(cut_again)) == (2, 2)
     if lmdb:
         a, b = LmdbSource(tmp_path / target), LmdbSource(whole)
@@ -164,9 +164,9 @@ def test_changed_picture_is_cut_again(folder, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prepare([folder], tmp_path / "out", SMALL, workers=0, on_progress=stop)
+        cut_folders([folder], tmp_path / "out", SMALL, workers=0, on_progress=stop)
     write_png(folder / "a.png", np.zeros((40, 31, 3), np.uint8))
-    assert prepare([folder], tmp_path / "out", SMALL, workers=0).reused == 1
+    assert cut_folders([folder], tmp_path / "out", SMALL, workers=0).reused == 1
     assert FolderSource(tmp_path / "out").read(0).max() == 0
 
 
@@ -192,9 +192,9 @@ def test_part_of_other_settings(folder, tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prepare([folder], tmp_path / "out", SMALL, workers=0, on_progress=stop)
+        cut_folders([folder], tmp_path / "out", SMALL, workers=0, on_progress=stop)
     with pytest.raises(ValueError, match="was begun with .*'size': 16"):
-        prepare([folder], tmp_path / "out", Cutting(17, 3, 24), workers=0)
+        cut_folders([folder], tmp_path / "out", Cutting(17, 3, 24), workers=0)
 
 
 def test_unreadable(folder, tmp_path, capsys):

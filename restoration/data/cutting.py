@@ -58,7 +58,7 @@ class Cutting:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class CutPictures:
     """What was made.
 
     Args:
@@ -104,7 +104,7 @@ def cut(image: np.ndarray, cutting: Cutting) -> list[np.ndarray]:
     ]
 
 
-def prepare(
+def cut_folders(
     folders: Sequence[Path],
     target: Path,
     cutting: Cutting,
@@ -112,7 +112,7 @@ def prepare(
     workers: int | None = None,
     skip_unreadable: bool = False,
     on_progress: Callable[[int, int, str], None] | None = None,
-) -> Prepared:
+) -> CutPictures:
     """Cut all pictures of some folders into one folder of files, or into one LMDB.
 
     Args:
@@ -169,7 +169,7 @@ def prepare(
     part.rename(target)
     reused = len(pictures) - len(todo)
     patches = sum(map(len, done.values()))
-    return Prepared(len(done), patches, reused, [str(one.path) for one in unreadable])
+    return CutPictures(len(done), patches, reused, [str(one.path) for one in unreadable])
 
 
 def _starts(length: int, cutting: Cutting) -> list[int]:
@@ -234,14 +234,14 @@ def _finished(
 
 def _already_there(
     target: Path, settings: dict[str, Any], pictures: Sequence[_Picture]
-) -> Prepared:
+) -> CutPictures:
     found, lines = _read_record(target / RECORD)
     same = found == settings and lines.keys() == {picture.key for picture in pictures}
     if not same or any(lines[one.key]["bytes"] != one.bytes for one in pictures):
         raise ValueError(f"{target} exists and was made of other pictures or in another way")
     whole = [line["patches"] for line in lines.values() if line["patches"] is not None]
     missing = [str(one.path) for one in pictures if lines[one.key]["patches"] is None]
-    return Prepared(len(whole), sum(map(len, whole)), len(whole), missing)
+    return CutPictures(len(whole), sum(map(len, whole)), len(whole), missing)
 
 
 def _keep(
