@@ -105,8 +105,8 @@ class ImageSet(Strict):
             )
         if not self.pairs and self.filename_tmpl != "{}":
             raise ValueError(f"filename_tmpl has no effect on type {self.type}")
-        without = {"degradation", "noise_map", "sigma_type", "sigma_range", "sigma_test"}
-        idle = sorted(without & self.model_fields_set) if self.pairs else []
+        without = ("degradation", "noise_map", "sigma_range", "sigma_test", "sigma_type")
+        idle = [key for key in without if self.pairs and getattr(self, key, None)]
         if idle:
             raise ValueError(f"{idle[0]} has no effect on pairs of images")
         for key in ("dataroot_gt", "dataroot_lq"):
@@ -116,7 +116,7 @@ class ImageSet(Strict):
         return self
 
     def _refuse_both(self, *keys: str) -> None:
-        both = [key for key in keys if key in self.model_fields_set]
+        both = [key for key in keys if getattr(self, key) is not None]
         if self.degradation is not None and both:
             raise ValueError(f"give `degradation` or `{both[0]}`, not both")
 
@@ -125,14 +125,15 @@ class TrainSet(ImageSet):
     """Training images and how they become samples."""
 
     name: str = Field("train", description="Name in the log.")
-    sigma_type: Literal["random", "constant", "choice"] = Field(
-        "random",
-        description="`random`: uniform in sigma_range (blind); `constant`: its one value; "
-        "`choice`: one of its values.",
+    sigma_type: Literal["random", "constant", "choice"] | None = Field(
+        None,
+        description="`random` (if absent): uniform in sigma_range (blind); `constant`: its one "
+        "value; `choice`: one of its values.",
     )
-    sigma_range: list[float] | float = Field(
-        [0.0, 50.0],
-        description="Noise level, [low, high], or the levels to choose from, in 0..255 units.",
+    sigma_range: list[float] | float | None = Field(
+        None,
+        description="Noise level, [low, high], or the levels to choose from, in 0..255 units; "
+        "[0, 50] if absent.",
     )
     geometric_augs: bool = Field(True, description="Random flips and quarter turns.")
     use_hflip: bool | None = Field(None, description="BasicSR's half of geometric_augs.")
@@ -163,6 +164,12 @@ class TrainSet(ImageSet):
         if given and (len(given) != 3 or len({len(v) for v in given}) != 1):
             raise ValueError("mini_batch_sizes, iters and gt_sizes go together, one length for all")
         self._refuse_both("sigma_type", "sigma_range")
+        self._check_symmetries()
+        if self.pairs or self.custom or self.degradation is not None:
+            return self
+        if self.sigma_range is None:
+            self.__dict__["sigma_range"] = self.sigmas
+        self.__dict__["sigma_type"] = self.sigma_type or "random"
         levels, count = self.sigmas, len(self.sigmas)
         if self.sigma_type == "constant" and count != 1:
             raise ValueError(f"sigma_range needs one number for `constant`, got {levels}")
@@ -172,21 +179,22 @@ class TrainSet(ImageSet):
             raise ValueError(f"sigma_range must lie in [0, 255], got {self.sigma_range}")
         if self.sigma_type == "random" and levels[0] > levels[-1]:
             raise ValueError(f"sigma_range needs [low, high], got {levels}")
-        halves = {v for v in (self.use_hflip, self.use_flip, self.use_rot) if v is not None}
-        if len(halves) > 1 or (halves and "geometric_augs" in self.model_fields_set):
-            raise ValueError("use_hflip and use_rot go together here, as `geometric_augs`: give it")
         return self
 
-    @property
-    def symmetries(self) -> bool:
-        """Whether crops are turned and mirrored."""
-        halves = [v for v in (self.use_hflip, self.use_flip, self.use_rot) if v is not None]
-        return halves[0] if halves else self.geometric_augs
+    def _check_symmetries(self) -> None:
+        halves = {v for v in (self.use_hflip, self.use_flip, self.use_rot) if v is not None}
+        given = halves | (
+            {self.geometric_augs} if "geometric_augs" in self.model_fields_set else set()
+        )
+        if len(given) > 1:
+            raise ValueError("use_hflip and use_rot go together here, as `geometric_augs`: give it")
+        self.__dict__["geometric_augs"] = given.pop() if given else self.geometric_augs
 
     @property
     def sigmas(self) -> list[float]:
         """The numbers of sigma_range, 0..255 units."""
-        return self.sigma_range if isinstance(self.sigma_range, list) else [self.sigma_range]
+        given = [0.0, 50.0] if self.sigma_range is None else self.sigma_range
+        return given if isinstance(given, list) else [given]
 
     @property
     def degradations(self) -> Degradations:
@@ -210,14 +218,17 @@ class TestSet(ImageSet):
     __test__ = False  # not a test case, whatever its name suggests to pytest
 
     name: str | None = Field(None, description="Name in the tables; the key of the set if absent.")
-    sigma_test: list[float] | float = Field(
-        [15.0, 25.0, 50.0, 60.0], description="Noise levels of the evaluation, 0..255 units."
+    sigma_test: list[float] | float | None = Field(
+        None,
+        description="Noise levels of the evaluation, 0..255 units; [15, 25, 50, 60] if absent.",
     )
     max_images: PositiveInt | None = Field(None, description="Use only the first N images.")
 
     @field_validator("sigma_test")
     @classmethod
-    def _in_range(cls, value: list[float] | float) -> list[float]:
+    def _in_range(cls, value: list[float] | float | None) -> list[float] | None:
+        if value is None:
+            return None
         sigmas = value if isinstance(value, list) else [value]
         for sigma in sigmas:
             if not 0 <= sigma <= SIGMA_LIMIT:
@@ -231,6 +242,8 @@ class TestSet(ImageSet):
     @model_validator(mode="after")
     def _check(self) -> "TestSet":
         self._refuse_both("sigma_test")
+        if not (self.pairs or self.custom or self.degradation is not None or self.sigma_test):
+            self.__dict__["sigma_test"] = [15.0, 25.0, 50.0, 60.0]
         return self
 
     @property

@@ -64,15 +64,17 @@ class Scheduler(BaseModel):
     periods: list[PositiveInt] | None = Field(None, description="Cosine: steps of each cycle.")
     restart_weights: list[float] | None = Field(None, description="Cosine: factor of each cycle.")
     eta_mins: list[float] | None = Field(None, description="Cyclic: lowest rate of each cycle.")
-    eta_min: float = Field(0.0, description="Cosine: lowest rate of all cycles.")
+    eta_min: float | None = Field(None, description="Cosine: lowest rate of all cycles, or 0.")
     T_max: PositiveInt | None = Field(None, description="TrueCosineAnnealingLR: steps to eta_min.")
-    milestones: list[PositiveInt] = Field([], description="MultiStepLR: steps where it drops.")
-    gamma: float = Field(0.1, description="MultiStepLR: factor of a drop.")
+    milestones: list[PositiveInt] | None = Field(
+        None, description="MultiStepLR: steps where it drops."
+    )
+    gamma: float | None = Field(None, description="MultiStepLR: factor of a drop, or 0.1.")
 
     @property
     def arguments(self) -> dict[str, Any]:
         """What the schedule is built with: the keys that were given."""
-        return {name: getattr(self, name) for name in self.model_fields_set - {"type"}}
+        return self.model_dump(exclude={"type"}, exclude_none=True)
 
     @model_validator(mode="after")
     def _check(self) -> "Scheduler":
@@ -82,10 +84,10 @@ class Scheduler(BaseModel):
         if extra:
             hint = nearest(extra[0], type(self).model_fields)
             raise ValueError(f"unknown option `{extra[0]}`{hint}")
-        for name, field in type(self).model_fields.items():
+        for name in type(self).model_fields:
             idle = name not in {"type", *SCHEDULE_KEYS[self.type]}
             idle |= name == "eta_min" and self.eta_mins is not None
-            if idle and getattr(self, name) != field.default:
+            if idle and getattr(self, name) is not None:
                 raise ValueError(f"{name} has no effect on this {self.type}")
         if self.type == "MultiStepLR" and not self.milestones:
             raise ValueError("MultiStepLR needs milestones")

@@ -63,7 +63,7 @@ def build_learning_rate(recipe: Train) -> Schedule:
     scheduler, base, warmup = recipe.scheduler, recipe.optim_g.lr, recipe.warmup_iter
     if scheduler.type not in SCHEDULE_KEYS:
         return build_own_schedule(scheduler.type, base, warmup, **scheduler.arguments)
-    return build_schedule(**scheduler.model_dump(), base=base, warmup=warmup)
+    return build_schedule(scheduler.type, base, **scheduler.arguments, warmup=warmup)
 
 
 def initial_network(options: Options) -> nn.Module:

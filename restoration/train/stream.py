@@ -41,7 +41,7 @@ def build_dataset(options: TrainSet, recipe: Train, seed: int) -> CropDataset:
         ValueError: an image without its partner, or degradations that make no sense.
         FileNotFoundError: images are missing.
     """
-    turn, mixing = options.symmetries, mixing_of(recipe.mixing_augs)
+    turn, mixing = options.geometric_augs, mixing_of(recipe.mixing_augs)
     if options.pairs:
         assert options.dataroot_lq is not None
         sources = open_pairs(options.dataroot_gt, options.dataroot_lq, options.filename_tmpl)

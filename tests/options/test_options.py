@@ -17,6 +17,7 @@ from restoration.options.load import (
     models_in,
     override,
     parse_yaml,
+    plain,
     read_mapping,
     shipped_options,
     validate,
@@ -665,3 +666,28 @@ def test_schema_is_json():
     schema = json.loads(json.dumps(Options.model_json_schema()))
     assert schema["additionalProperties"] is False
     assert set(Options.model_fields) == set(schema["properties"])
+
+
+@pytest.mark.parametrize(
+    "train",
+    [
+        {},
+        {"sigma_type": "choice", "sigma_range": [15, 25]},
+        {"degradation": {"type": "jpeg", "quality": [30, 90]}},
+        {"type": "PairedImage", "dataroot_lq": "noisy"},
+        {"use_hflip": False, "use_rot": False},
+    ],
+)
+def test_resolved_options_read_back_the_same(train):
+    """A run's options.yml is what it can go on from."""
+    mapping = smallest()
+    mapping["datasets"]["train"] = {"dataroot_gt": "clean"} | train
+    mapping["datasets"]["val"] = {"dataroot_gt": "clean"} | {
+        key: value for key, value in train.items() if key in ("type", "dataroot_lq")
+    }
+    mapping["train"]["scheduler"] = {"type": "my_module:Halving", "every": 10}
+    options = validate(mapping)
+    again = validate(parse_yaml(dump_yaml(options)))
+    assert plain(again) == plain(options)
+    assert again.train.scheduler.arguments == {"every": 10}
+    assert again.datasets.train.geometric_augs == ("use_hflip" not in train)

@@ -122,7 +122,7 @@ def test_true_cosine_is_torchs():
         optim_g={"lr": 1e-3},
         scheduler={"type": "TrueCosineAnnealingLR", "T_max": 30, "eta_min": 1e-6},
     )
-    rate = build_schedule(**options.scheduler.model_dump(), base=options.optim_g.lr)
+    rate = build_schedule(options.scheduler.type, options.optim_g.lr, **options.scheduler.arguments)
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], 1e-3)
     theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 30, 1e-6)
     for step in range(30):
