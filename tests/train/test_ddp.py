@@ -110,6 +110,28 @@ def test_curves_are_means_over_processes(trained, place):
     np.testing.assert_allclose(*curves, rtol=1e-4)
 
 
+def test_shares_of_the_gradient_are_those_of_all_processes(place, images):
+    losses = "train:losses=[{type: MAE}, {type: MSE, weight: {share: 0.3}}]"
+    values = []
+    for name, batch in (("shares_two", 2), ("shares_one", 4)):
+        options = write_options(place, images, batch, name)
+        arguments = ["-opt", options, "--force_yml", losses]
+        if batch == 2:
+            done = torchrun("-m", "restoration.train", *arguments, cwd=place)
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.count("share of the gradient: MAE") == 2
+        else:
+            from restoration.cli import main
+
+            roots = [f"path:{key}={place}/{key}" for key in ("experiments_root", "tb_root")]
+            assert main(["train", *map(str, arguments), *roots]) == 0
+        root = "experiments" if batch == 2 else "experiments_root"
+        written = yaml.safe_load((place / root / name / "options.yml").read_text())
+        values.append(written["train"]["losses"][1]["weight"])
+    assert [value["share"] for value in values] == [0.3, 0.3]
+    assert values[0]["value"] == pytest.approx(values[1]["value"], rel=0.05)
+
+
 def test_only_the_first_process_writes(trained, place):
     log = (place / "experiments/two/train.log").read_text()
     assert log.count("[4/4] lr") == 1
