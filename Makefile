@@ -1,12 +1,13 @@
-# make demo [OUT=DIR]   install into .venv and run the main job
-# make bench [BENCH=DIR] time every part beside what it is measured against; 20 minutes at most
-# make test             install the test extra, then ruff, mypy and all of pytest but what is slow
+# make demo [OUT=DIR]     install into .venv and run the main job
+# make bench [BENCH=DIR]  time every part beside what it is measured against; 20 minutes at most
+# make test [PROCESSES=2] install the test extra, then ruff, mypy and the tests but the slow ones
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= experiments/demo
 BENCH ?= experiments/results/speed
 THREADS ?= 1
+PROCESSES ?= 2
 UPSTREAM ?=
 
 .PHONY: demo bench test test-slow docs clean
@@ -45,7 +46,7 @@ test: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(PROCESSES) --dist loadfile
 
 test-slow: $(VENV)/installed-test
 	$(BIN)/pytest -m slow
