@@ -4,11 +4,20 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, and for subprocesses
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 import torch
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def needs_basicsr():
+    """Skip what compares with BasicSR, or uses it, where it cannot be installed (Python 3.13)."""
+    if find_spec("basicsr") is None:
+        pytest.skip("BasicSR is not installed")
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ EMBEDDED = {"backbone": "embedded", "weights": "random"}
 
 
 @pytest.fixture(scope="module")
-def plugin():
+def plugin(needs_basicsr):
     from restoration import basicsr_plugin
 
     return basicsr_plugin
@@ -106,6 +106,7 @@ def test_shim_only_fills_a_gap(monkeypatch):
     assert sys.modules[basicsr_door.SHIM] is module
 
 
+@pytest.mark.usefixtures("needs_basicsr")
 def test_import_basicsr():
     assert basicsr_door.import_basicsr().__version__ == "1.4.2"
     assert basicsr_door.import_basicsr("utils.registry").ARCH_REGISTRY is not None
@@ -113,6 +114,7 @@ def test_import_basicsr():
         basicsr_door.import_basicsr("nothing")
 
 
+@pytest.mark.usefixtures("needs_basicsr")
 @pytest.mark.parametrize(
     ("name", "arguments", "scale"),
     [
@@ -154,6 +156,7 @@ def test_a_network_that_cannot_be_built_is_a_mistake_of_the_options():
         build_network(options)
 
 
+@pytest.mark.usefixtures("needs_basicsr")
 def test_losses_are_found():
     loss = basicsr_door.find_loss("CharbonnierLoss")(loss_weight=2.0, eps=1e-6)
     x, y = torch.rand(2, 1, 3, 8, 8)
@@ -161,6 +164,7 @@ def test_losses_are_found():
     assert basicsr_door.get_loss("L1Loss") is basicsr_door.find_loss("L1Loss")
 
 
+@pytest.mark.usefixtures("needs_basicsr")
 def test_lookup_miss():
     assert basicsr_door.find_arch("SwinR") is None
     assert basicsr_door.find_loss("L3Loss") is None

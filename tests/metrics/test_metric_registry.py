@@ -136,6 +136,7 @@ def test_metric_is_checked():
         metric(torch.rand(2, 3, 4, 4), torch.rand(2, 3, 4, 4))
 
 
+@pytest.mark.usefixtures("needs_basicsr")
 @pytest.mark.parametrize("kind", ["psnr", "ssim"])
 def test_luma_against_basicsr(kind):
     basicsr = pytest.importorskip("restoration.common.basicsr").import_basicsr("metrics")

@@ -37,6 +37,7 @@ def ssim_truth(x: np.ndarray, y: np.ndarray) -> float:
     return float((above / below).mean())
 
 
+@pytest.mark.usefixtures("needs_basicsr")
 @pytest.mark.parametrize("name", ["psnr", "ssim"])
 @pytest.mark.parametrize("border", [0, 3])
 def test_parity_with_basicsr(name, border):
