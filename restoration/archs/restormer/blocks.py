@@ -13,6 +13,7 @@ from typing import cast
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.modules.module import _has_any_global_hook
@@ -74,11 +75,13 @@ def channel_attention(query: Tensor, key: Tensor, value: Tensor, temperature: Te
     Source:
         arXiv:2111.09881, equation 1.
     """
-    shape, num_heads = value.shape, temperature.shape[0]
-    size = (shape[0], num_heads, shape[1] // num_heads, shape[2] * shape[3])
-    query, key, value = (t.reshape(size) for t in (query, key, value))  # (B, N, D, HW)
-    cosine = F.normalize(query, dim=-1) @ F.normalize(key, dim=-1).transpose(-2, -1)  # (B, N, D, D)
-    return ((cosine * temperature).softmax(dim=-1) @ value).reshape(shape)
+    heads, width = temperature.shape[0], value.shape[-1]
+    query, key, value = (
+        rearrange(maps, "b (n d) h w -> b n d (h w)", n=heads) for maps in (query, key, value)
+    )
+    cosine = F.normalize(query, dim=-1) @ F.normalize(key, dim=-1).mT  # (B, N, D, D)
+    mixed = (cosine * temperature).softmax(dim=-1) @ value  # (B, N, D, HW)
+    return rearrange(mixed, "b n d (h w) -> b (n d) h w", w=width)
 
 
 class ChannelNorm(nn.Module):
@@ -220,10 +223,7 @@ class TransformerBlock(nn.Module):
             *(self.norm1, _body(self.norm1), attn, attn.qkv, attn.qkv_dwconv, attn.project_out),
             *(self.norm2, _body(self.norm2), ffn, ffn.project_in, ffn.dwconv, ffn.project_out),
         )
-        return any(
-            type(layer) not in FUSED or "forward" in vars(layer) or _has_hooks(layer)
-            for layer in layers
-        )
+        return _has_any_global_hook() or any(map(_is_changed, layers))
 
 
 def _is_seen_into(x: Tensor) -> bool:
@@ -242,13 +242,15 @@ def _body(norm: nn.Sequential) -> ChannelNorm:
     return cast(ChannelNorm, norm.body)
 
 
-def _has_hooks(module: nn.Module) -> bool:
+def _is_changed(layer: nn.Module) -> bool:
+    """Whether calling a layer does something else than the forward of a known class."""
     return bool(
-        _has_any_global_hook()
-        or module._forward_hooks
-        or module._forward_pre_hooks
-        or module._backward_hooks
-        or module._backward_pre_hooks
+        type(layer) not in FUSED
+        or "forward" in vars(layer)
+        or layer._forward_hooks
+        or layer._forward_pre_hooks
+        or layer._backward_hooks
+        or layer._backward_pre_hooks
     )
 
 

@@ -7,6 +7,7 @@ Letters: B images, C channels, H x W pixels; N heads, D channels per head.
 """
 
 import torch
+from einops import rearrange
 from torch import Tensor
 from torch.autograd import Function
 
@@ -18,7 +19,7 @@ SHORTEST = 1e-12  # what a length is raised to, as in torch.nn.functional.normal
 
 def _as_rows(image: Tensor) -> Tensor:
     """(B, C, H, W) in channels-last as (B, HW, C), a view."""
-    return image.permute(0, 2, 3, 1).flatten(1, 2)
+    return rearrange(image, "b c h w -> b (h w) c")
 
 
 def _as_image(rows: Tensor, size: torch.Size) -> Tensor:
@@ -41,12 +42,12 @@ def mix(image: Tensor, matrix: Tensor) -> Tensor:
         rows = _as_rows(image)
         if num == 1:
             return _as_image(torch.bmm(rows, matrix[:, 0].mT), size)
-        heads = rows.unflatten(2, (num, -1)).transpose(1, 2) @ matrix.mT  # (B, N, HW, D')
-        return _as_image(heads.transpose(1, 2).flatten(2), size)
+        heads = rearrange(rows, "b p (n d) -> b n p d", n=num) @ matrix.mT  # (B, N, HW, D')
+        return _as_image(rearrange(heads, "b n p d -> b p (n d)"), size)
     if num == 1:
         return torch.bmm(matrix[:, 0], image.flatten(2)).unflatten(2, size)
-    heads = image.flatten(2).unflatten(1, (num, -1))  # (B, N, D, HW)
-    return (matrix @ heads).flatten(1, 2).unflatten(2, size)
+    heads = matrix @ rearrange(image, "b (n d) h w -> b n d (h w)", n=num)  # (B, N, D', HW)
+    return rearrange(heads, "b n d (h w) -> b (n d) h w", w=size[1])
 
 
 def gram(first: Tensor, second: Tensor, num_heads: int) -> Tensor:
@@ -65,8 +66,8 @@ def gram(first: Tensor, second: Tensor, num_heads: int) -> Tensor:
 
 def fold(weight: Tensor, attention: Tensor) -> Tensor:
     """Projection (C', N*D) times the block-diagonal attention (B, N, D, D): (B, C', N*D)."""
-    blocks = weight.unflatten(1, attention.shape[1:3]).transpose(0, 1)  # (N, C', D)
-    return (blocks @ attention).transpose(1, 2).flatten(2)
+    blocks = rearrange(weight, "o (n d) -> n o d", n=attention.shape[1])  # (N, C', D)
+    return rearrange(blocks @ attention, "b n o d -> b o (n d)")
 
 
 class _Attend(Function):
@@ -100,13 +101,13 @@ class _Attend(Function):
         mixed, temperature, weight, lengths, cosine, attention, matrix = ctx.saved_tensors
         narrow, wide = mixed.dtype, attention.dtype
         query, key, value = mixed.chunk(3, 1)
-        heads = attention.shape[1:3]  # (N, D)
+        num_heads = attention.shape[1]
         projection = weight[:, :, 0, 0].to(wide)
         by_value = mix(grad, matrix.mT[:, None])
         by_matrix = gram(grad, value, 1)[:, 0].to(wide)  # (B, C', C)
-        by_blocks = by_matrix.unflatten(2, heads).transpose(1, 2)  # (B, N, C', D)
-        by_weight = (by_blocks @ attention.mT).sum(0).transpose(0, 1).flatten(1)
-        by_attention = projection.unflatten(1, heads).permute(1, 2, 0) @ by_blocks  # (B, N, D, D)
+        by_blocks = rearrange(by_matrix, "b o (n d) -> b n o d", n=num_heads)  # (B, N, C', D)
+        by_weight = rearrange((by_blocks @ attention.mT).sum(0), "n o d -> o (n d)")
+        by_attention = rearrange(projection, "o (n d) -> n d o", n=num_heads) @ by_blocks
         inner = by_attention * attention
         by_logits = inner - attention * inner.sum(-1, keepdim=True)
         by_temperature = (by_logits * cosine).sum((0, 2, 3))[:, None, None]
