@@ -6,64 +6,36 @@ an import path, `package.module:Name`, is imported.
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, overload
+from typing import Any
 
 from torch import nn
 
-from losses.naming import import_object, is_import_path, nearest
+from losses.naming import is_import_path, nearest
 from restoration.archs.protocol import offer_arguments
 from restoration.archs.restormer.network import Restormer, restormer_s, restormer_xs
+from restoration.common.names import Registry
 
-Factory = TypeVar("Factory", bound=Callable[..., nn.Module])
+ArchFactory = Callable[..., nn.Module]
 
-ARCHS: dict[str, Callable[..., nn.Module]] = {
-    "Restormer": Restormer,
-    "restormer_s": restormer_s,
-    "restormer_xs": restormer_xs,
-}
-
-
-@overload
-def register_arch(name: str) -> Callable[[Factory], Factory]: ...
+ARCHS: Registry[ArchFactory] = Registry(
+    "an architecture",
+    {"Restormer": Restormer, "restormer_s": restormer_s, "restormer_xs": restormer_xs},
+)
 
 
-@overload
-def register_arch(name: str, factory: Factory) -> Factory: ...
+def register_arch(name: str) -> Callable[[ArchFactory], ArchFactory]:
+    """Give an architecture a short name for `network_g`; a decorator of a class or function.
 
-
-def register_arch(name: str, factory: Any = None) -> Any:
-    """Give an architecture of your own a short name, for option files.
+    What is registered returns a network that maps images (B, C, H, W) to images of the same size.
+    What that may offer beside, `restoration.archs.protocol.Network` says.
 
     Args:
-        name: the name; it may not be taken.
-        factory: a class or function that returns a network (B, C, H, W) -> images of the same
-            size; None to use this as a decorator. What the network may offer beside that is
-            described by `restoration.archs.protocol.Network`.
-
-    Returns:
-        The factory.
+        name: the name; it must be free.
 
     Raises:
         ValueError: the name is taken.
-
-    Example:
-        >>> @register_arch("OneLayer")
-        ... class OneLayer(nn.Conv2d):
-        ...     def __init__(self, channels=3):
-        ...         super().__init__(channels, channels, 3, padding=1)
     """
-    if factory is None:
-        return lambda given: register_arch(name, given)
-    known = ARCHS.get(name)
-    if known is not None and _origin(known) != _origin(factory):
-        raise ValueError(f"expected a new name of an architecture, got {name!r}, which is {known}")
-    ARCHS[name] = factory
-    return factory
-
-
-def _origin(factory: Any) -> tuple[object, object]:
-    """Where a class or function is defined: a module that is imported again defines it again."""
-    return getattr(factory, "__module__", None), getattr(factory, "__qualname__", factory)
+    return ARCHS.register(name)
 
 
 def build(type: str, **kwargs: object) -> nn.Module:
@@ -109,15 +81,13 @@ def build_network(arguments: Mapping[str, Any] | None) -> nn.Module:
         raise ValueError(f"network_g: {error or type(error).__name__}") from error
 
 
-def _find_arch(name: str) -> Callable[..., nn.Module]:
+def _find_arch(name: str) -> ArchFactory:
     """What makes networks of that name."""
-    if is_import_path(name):
-        factory = import_object(name)
+    if name in ARCHS or is_import_path(name):
+        factory = ARCHS.find(name)
         if not callable(factory):
             raise ValueError(f"{name}: expected a class or function, got {factory!r}")
         return factory
-    if name in ARCHS:
-        return ARCHS[name]
     from restoration.archs import spandrel  # only here: ours need neither of the guests
     from restoration.common import basicsr
 
@@ -134,7 +104,7 @@ def _find_arch(name: str) -> Callable[..., nn.Module]:
 
 
 def _check_arguments(
-    name: str, factory: Callable[..., nn.Module], kwargs: Mapping[str, object]
+    name: str, factory: ArchFactory, kwargs: Mapping[str, object]
 ) -> dict[str, Any]:
     """All arguments, defaults included, of a call that the signature allows."""
     signature = inspect.signature(factory)

@@ -125,9 +125,9 @@ class OneLayer(torch.nn.Conv2d):
 def test_register(archs):
     assert register_arch("OneLayer")(OneLayer) is OneLayer
     assert isinstance(build("OneLayer"), OneLayer)
-    assert register_arch("OneLayer", OneLayer) is OneLayer  # a module that is imported again
+    assert register_arch("OneLayer")(OneLayer) is OneLayer  # a module that is imported again
     with pytest.raises(ValueError, match="new name of an architecture, got 'Restormer'"):
-        register_arch("Restormer", OneLayer)
+        register_arch("Restormer")(OneLayer)
 
 
 def test_import_path(monkeypatch, tmp_path):

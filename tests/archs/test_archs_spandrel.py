@@ -126,11 +126,44 @@ def test_options_of_nafnet_train(pictures, tmp_path, monkeypatch):
         restoration.train(options, train={"checkpointing": "all"}, name="other")
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("DRUNet", {"in_nc": 4}), ("DnCNN", {"in_nc": 4, "mode": "FDnCNN"})],
+)
+def test_trains_with_the_noise_level_as_input(name, arguments, pictures, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = tiny_options(pictures(2, side=24)) | {"name": "told"}
+    for images in options["datasets"].values():
+        images["noise_map"] = True
+    options["network_g"] = {"type": name, **ARCHS[name], **arguments}
+    options["train"] = {"total_iter": 3, "losses": [{"type": "MAE"}]}
+    trained = restoration.train(options)
+    options["network_g"] = {"type": "spandrel", "file": str(trained)}
+    report = restoration.test(options, folder="tested")
+    assert {row.run for row in report.rows} == {"noisy", "told"}
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_channels_come_from_the_constructor(channels, checkpoint):
     network = build("NAFNet", img_channel=channels, width=4, **STAGES)
     loaded = build("spandrel", file=checkpoint(network))
     assert protocol.image_channels(network) == protocol.image_channels(loaded) == channels
+
+
+def test_a_grey_network_trains_and_is_tested(pictures, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = tiny_options(pictures(2, side=24)) | {"name": "grey"}
+    for images in options["datasets"].values():
+        images["in_ch"] = 1
+    options["network_g"] = {"type": "NAFNet", "img_channel": 1, "width": 4, **STAGES}
+    options["train"] = {"total_iter": 3, "losses": [{"type": "MAE"}]}
+    options["val"] = {"metrics": ["psnr"]}
+    trained = restoration.train(options)
+    options["network_g"] = {"type": "spandrel", "file": str(trained)}
+    assert len(restoration.test(options, folder="tested").rows) == 4
+    options["datasets"]["val"]["in_ch"] = 3
+    with pytest.raises(ValueError, match="for images of 3 channels.*got one for 1"):
+        restoration.test(options, folder="colour")
 
 
 def test_a_channel_of_the_noise_level_counts(checkpoint):
