@@ -90,7 +90,7 @@ class TermLoss(nn.Module):
         return (total, None) if self.answers_pair else total
 
 
-class GaussianDenoisingDataset(Dataset):
+class GaussianDenoisingDataset(Dataset[dict[str, Any]]):
     """Clean pictures and the same with Gaussian noise, RGB, as BasicSR's models expect them.
 
     In training, every visit draws a crop, a symmetry, sigma and noise anew, from `seed`, from the

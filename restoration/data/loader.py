@@ -16,7 +16,7 @@ import cv2
 import torch
 from torch.utils.data import DataLoader
 
-from restoration.data.dataset import CropDataset
+from restoration.data.dataset import CropDataset, Sample
 from restoration.data.patch_schedule import PatchSchedule
 
 
@@ -68,7 +68,7 @@ class BatchPlan:
 
 def make_loader(
     dataset: CropDataset, plan: BatchPlan, num_workers: int = 0, pin_memory: bool = False
-) -> DataLoader:
+) -> DataLoader[Sample]:
     """A loader that goes through a plan once, in order.
 
     Workers are forked from a small server that never touched a GPU or started a thread (spawned

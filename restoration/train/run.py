@@ -17,6 +17,7 @@ from restoration.archs.probe import PROBE_SIDE, check_network
 from restoration.archs.speed import arrange
 from restoration.common import distributed
 from restoration.data import BatchPlan, CropDataset, PairedDataset, PatchSchedule, make_loader
+from restoration.data.dataset import Sample
 from restoration.degradations import BatchDegradation
 from restoration.degradations.conditions import Condition
 from restoration.evaluate.measure import evaluate
@@ -157,7 +158,7 @@ def go_on(run: Run, state: Path) -> None:
         run.start.best = None
 
 
-def _loader(run: Run, start: int) -> DataLoader:
+def _loader(run: Run, start: int) -> DataLoader[Sample]:
     plan = BatchPlan(
         run.patches,
         start,
