@@ -1,12 +1,12 @@
 """From values per image to differences of recipes, each with what can be said about it."""
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from losses.naming import nearest
 from restoration.compare.crossed import Crossed, cross
 from restoration.compare.inference import Estimate, average_groups, estimate
 from restoration.compare.options import Statistics
@@ -137,11 +137,9 @@ def check_primary(primary: Iterable[str] | None, metrics: Iterable[str]) -> None
     known = list(metrics)
     for name in primary or []:
         if name not in known:
-            near = difflib.get_close_matches(name.lower(), known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ValueError(
                 f"`statistics.primary`: expected metrics that are measured ({', '.join(known)}), "
-                f"got {name!r}{hint}"
+                f"got {name!r}{nearest(name, known)}"
             )
 
 

@@ -5,7 +5,6 @@ name and what it changes, normally `train.losses` only. Its `base:` is an option
 below the shared options; its `pretrain_network_g` is a checkpoint, which is only benchmarked.
 """
 
-import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from restoration.compare.options import Comparison, Recipe
 from restoration.degradations.conditions import GAUSSIAN, Condition
 from restoration.evaluate.rows import in_order
 from restoration.evaluate.sets import conditions_of_set
-from restoration.options.base import check_name
+from restoration.options.base import check_name, unknown_option
 from restoration.options.load import merge, override, read_mapping, validate
 from restoration.options.schema import Options
 
@@ -200,9 +199,7 @@ def _check_top_level(mapping: dict[str, Any], keys: list[str]) -> None:
     known = [*keys, *Options.model_fields]
     for key in mapping:
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"; did you mean `{near[0]}`?" if near else f"; known here: {', '.join(known)}"
-            raise ValueError(f"unknown option `{key}`{hint}")
+            raise ValueError(unknown_option(str(key), str(key), known))
     if "recipes" not in mapping:
         raise ValueError("option `recipes` is missing: a comparison lists what it compares")
 

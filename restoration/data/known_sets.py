@@ -4,7 +4,6 @@ Checksums are of decoded pixels, not of files: hosts re-encode PNG and rename fi
 changes what a network sees: `1.tif` of one host is `01.png` of another.
 """
 
-import difflib
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from losses.naming import nearest
 from restoration.data.sources import Source
 
 DIGEST_LENGTH = 16  # hex digits of SHA-256: enough against accidents, not against forgery
@@ -66,8 +66,7 @@ def find_entry(name: str) -> DataSet:
         ValueError: an unknown name.
     """
     if name not in manifest():
-        near = difflib.get_close_matches(name, manifest(), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = nearest(name, manifest())
         raise ValueError(f"expected a set of {', '.join(manifest())}, got {name!r}{hint}")
     return manifest()[name]
 

@@ -1,6 +1,5 @@
 """Photographs that ship inside the installed scikit-image package."""
 
-import difflib
 import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from losses.naming import nearest
 from restoration.data.sources import FileSource
 
 PHOTOGRAPHS = {
@@ -69,8 +69,7 @@ class SkimageSource(FileSource):
 
 def _photograph(name: str) -> str:
     if name not in PHOTOGRAPHS:
-        near = difflib.get_close_matches(name, PHOTOGRAPHS, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = nearest(name, PHOTOGRAPHS)
         raise ValueError(f"expected one of {', '.join(PHOTOGRAPHS)}, got {name!r}{hint}")
     return PHOTOGRAPHS[name]
 

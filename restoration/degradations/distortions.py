@@ -6,13 +6,13 @@ levels go from just visible to very annoying. Level 0 is the reference itself; l
 whole numbers are interpolated.
 """
 
-import difflib
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from losses.naming import nearest
 from restoration.degradations import distortion_structure as structure
 from restoration.degradations import distortion_tone as tone
 
@@ -68,6 +68,24 @@ HELD_OUT: dict[str, Distortion] = {
 }
 
 
+def known_distortions() -> dict[str, Distortion]:
+    """Those of `DISTORTIONS` and of `HELD_OUT`, by name."""
+    return {**DISTORTIONS, **HELD_OUT}
+
+
+def find_distortion(name: str) -> Distortion:
+    """Find a distortion by its name.
+
+    Raises:
+        ValueError: an unknown name, with the nearest known one.
+    """
+    known = known_distortions()
+    if name not in known:
+        hint = nearest(name, known)
+        raise ValueError(f"expected a distortion of {sorted(known)}, got {name!r}{hint}")
+    return known[name]
+
+
 def distort(
     image: np.ndarray, name: str, level: float, seed: int | tuple[int, ...] = 0
 ) -> np.ndarray:
@@ -89,16 +107,11 @@ def distort(
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"expected (H, W, 3) uint8, got {image.shape} {image.dtype}")
-    known = {**DISTORTIONS, **HELD_OUT}
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"expected a distortion of {sorted(known)}, got {name!r}{hint}")
+    entry = find_distortion(name)
     if level != 0 and not 1 <= level <= 5:
         raise ValueError(f"expected level 0 or 1 <= level <= 5, got {level}")
     if level == 0:
         return image.copy()
-    entry = known[name]
     strength = float(np.interp(level, range(1, 6), entry.strengths))
     parts = seed if isinstance(seed, tuple) else (seed,)
     rng = np.random.default_rng([*parts, zlib.crc32(name.encode())])

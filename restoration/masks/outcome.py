@@ -9,7 +9,7 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from restoration.degradations.distortions import DISTORTIONS, HELD_OUT
+from restoration.degradations.distortions import known_distortions
 from restoration.masks.scaler import fit_scaler
 from restoration.masks.trainable import EnhancedMetric
 from restoration.opinion.pairs import to_tensor
@@ -52,7 +52,7 @@ def distances(
 
 def family_of(kind: str) -> str:
     """Family of a distortion that is known here, or the kind itself."""
-    entry = {**DISTORTIONS, **HELD_OUT}.get(kind)
+    entry = known_distortions().get(kind)
     return kind if entry is None else entry.family
 
 

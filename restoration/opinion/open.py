@@ -16,7 +16,7 @@ from PIL import Image
 from losses.naming import nearest
 from restoration.data import open_source
 from restoration.data.images import read_rgb8
-from restoration.degradations.distortions import DISTORTIONS, HELD_OUT
+from restoration.degradations.distortions import DISTORTIONS, known_distortions
 from restoration.metrics.fingerprint import Function, fingerprint
 from restoration.opinion.people import OpinionData
 from restoration.opinion.people.table import listed
@@ -65,7 +65,7 @@ def choose_kinds(asked: Sequence[str] | None, available: Sequence[str]) -> list[
     """
     if asked is None:
         return list(available)
-    known = {**DISTORTIONS, **HELD_OUT}
+    known = known_distortions()
     families = {kind: known[kind].family for kind in available if kind in known}
     chosen = {_known(name, (*available, *sorted(set(families.values())))) for name in asked}
     return [kind for kind in available if kind in chosen or families.get(kind) in chosen]

@@ -11,10 +11,9 @@ from functools import cache, lru_cache
 
 import numpy as np
 
-from losses.naming import nearest
 from restoration.data import open_source
 from restoration.data.images import to_float
-from restoration.degradations.distortions import DISTORTIONS, HELD_OUT, distort
+from restoration.degradations.distortions import DISTORTIONS, distort, find_distortion
 
 LEVELS = (1.0, 2.0, 3.0, 4.0, 5.0)
 PROBE_SIDE = 48
@@ -48,12 +47,8 @@ class PseudoPairs:
         seed: int = 0,
         by_family: bool = False,
     ):
-        known = {**DISTORTIONS, **HELD_OUT}
         kinds = tuple(distortions or DISTORTIONS)
-        for kind in kinds:
-            if kind not in known:
-                hint = nearest(kind, known)
-                raise ValueError(f"expected distortions of {sorted(known)}, got {kind!r}{hint}")
+        families = {kind: find_distortion(kind).family for kind in kinds}
         if not levels or not all(1 <= level <= 5 for level in levels):
             raise ValueError(f"expected levels from 1 to 5, got {list(levels) or 'none'}")
         self._source = open_source(dataroot)
@@ -75,9 +70,7 @@ class PseudoPairs:
         names = self._source.names
         self.references = tuple(names[number] for number, _, _ in self._rows)
         self.distorted = tuple(f"{names[n]}:{kind}:{level:g}" for n, kind, level in self._rows)
-        self.categories = tuple(
-            known[kind].family if by_family else kind for _, kind, _ in self._rows
-        )
+        self.categories = tuple(families[kind] if by_family else kind for _, kind, _ in self._rows)
         self._reference = lru_cache(1)(self._cut)  # rows of one reference follow each other
         self._photograph = cache(self._digest_of_photograph)
 

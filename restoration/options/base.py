@@ -1,6 +1,8 @@
 """What every section of an option file shares: strict keys, names, and keys without effect."""
 
+import difflib
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -37,3 +39,16 @@ class Strict(BaseModel):
     """A section whose unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=(), validate_default=True)
+
+
+def unknown_option(path: str, key: str, known: Sequence[str]) -> str:
+    """Say that there is no such option, with the nearest one, or all that there are.
+
+    Args:
+        path: the key after those that it is in, as in "train.total_itr".
+        key: the last key alone.
+        known: the keys that may stand there.
+    """
+    near = difflib.get_close_matches(key, known, n=1)
+    hint = f"; did you mean `{near[0]}`?" if near else f"; known here: {', '.join(known)}"
+    return f"unknown option `{path}`{hint}"

@@ -1,6 +1,5 @@
 """Reading option files: safe YAML, `base:` inheritance, overrides, and errors that name the key."""
 
-import difflib
 import re
 import sys
 import types
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from restoration.common import plugins
+from restoration.options.base import unknown_option
 from restoration.options.schema import Options
 
 Checked = TypeVar("Checked", bound=BaseModel)
@@ -163,10 +163,7 @@ def _explain(
     kind = errors[0]["type"]
     if kind == "extra_forbidden":
         model = _model_at(location[:-1], root)
-        known = list(model.model_fields) if model else []
-        near = difflib.get_close_matches(str(location[-1]), known, n=1)
-        hint = f"; did you mean `{near[0]}`?" if near else f"; known here: {', '.join(known)}"
-        return f"unknown option `{path}`{hint}"
+        return unknown_option(path, str(location[-1]), list(model.model_fields) if model else [])
     if kind == "missing":
         return f"option `{path}` is missing"
     messages = dict.fromkeys(error["msg"].removeprefix("Value error, ") for error in errors)

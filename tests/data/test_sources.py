@@ -148,7 +148,7 @@ def test_photographs_equal_those_of_skimage(name):
 
 def test_photographs_unknown_or_absent(monkeypatch, tmp_path):
     assert len(dataroot.open_source("skimage:coffee, astronaut")) == 2
-    with pytest.raises(ValueError, match="got 'astronot'; did you mean astronaut"):
+    with pytest.raises(ValueError, match="got 'astronot'; did you mean 'astronaut'"):
         dataroot.open_source("skimage:astronot")
     monkeypatch.setitem(photographs.PHOTOGRAPHS, "coffee", "absent.png")
     with pytest.raises(ValueError, match="expected coffee inside scikit-image"):
