@@ -14,7 +14,7 @@ from losses.flip import FLIP, EnhancedFLIP
 from losses.guest import as_term
 from losses.lpips import ELPIPS, LPIPS
 from losses.milo import MILO
-from losses.naming import import_object, is_import_path, nearest
+from losses.naming import check_new_name, import_object, is_import_path, nearest
 from losses.pixel import (
     MAE,
     MSE,
@@ -83,16 +83,9 @@ def register_loss(name: str, factory: Any = None) -> Any:
     """
     if factory is None:
         return lambda given: register_loss(name, given)
-    known = TERMS.get(name)
-    if known is not None and _origin(known) != _origin(factory):
-        raise ValueError(f"expected a new name of a loss, got {name!r}, which is {known!r}")
+    check_new_name("a loss", name, factory, TERMS)
     TERMS[name] = factory
     return factory
-
-
-def _origin(factory: Any) -> tuple[object, object]:
-    """Where a class or function is defined: a module that is imported again defines it again."""
-    return getattr(factory, "__module__", None), getattr(factory, "__qualname__", factory)
 
 
 def find_loss(type: str) -> Callable[..., nn.Module]:

@@ -2,7 +2,7 @@
 
 import difflib
 import importlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -32,6 +32,25 @@ def check_name(kind: str, name: str, known: Sequence[str]) -> None:
         raise ValueError(
             f"unknown {kind} {name!r}; known: {', '.join(known)}{nearest(name, known)}"
         )
+
+
+def check_new_name(kind: str, name: str, item: object, known: Mapping[str, object]) -> None:
+    """Raise ValueError if something else has a name; the same thing may be registered again.
+
+    Args:
+        kind: what is named, with an article, such as "a loss".
+        name: the name.
+        item: the class or function that is to have it.
+        known: what has a name already.
+    """
+    holder = known.get(name)
+    if holder is not None and _origin(holder) != _origin(item):
+        raise ValueError(f"expected a new name of {kind}, got {name!r}, which is taken: {holder!r}")
+
+
+def _origin(item: object) -> tuple[object, object]:
+    """Where a class or function is defined: a module that is imported again defines it again."""
+    return getattr(item, "__module__", None), getattr(item, "__qualname__", item)
 
 
 def is_import_path(name: str) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
-from losses.naming import import_object, is_import_path, nearest
+from losses.naming import check_new_name, import_object, is_import_path, nearest
 
 Item = TypeVar("Item")
 
@@ -28,9 +28,7 @@ class Registry(dict[str, Item], Generic[Item]):
         """
 
         def add(item: Item) -> Item:
-            known = self.get(name)
-            if known is not None and _origin(known) != _origin(item):
-                raise ValueError(f"expected a new name of {self.kind}, got {name!r}: it is taken")
+            check_new_name(self.kind, name, item, self)
             self[name] = item
             return item
 
@@ -49,11 +47,6 @@ class Registry(dict[str, Item], Generic[Item]):
             hint = nearest(type, self)
             raise ValueError(f"expected {self.kind} of {', '.join(self)}, got {type!r}{hint}")
         return self[type]
-
-
-def _origin(item: Any) -> tuple[object, object]:
-    """Where a class or function is defined: a module that is imported again defines it again."""
-    return getattr(item, "__module__", None), getattr(item, "__qualname__", item)
 
 
 DATASETS: Registry[Callable[..., Any]] = Registry("a data set", {})

@@ -220,7 +220,7 @@ def test_ones_own_degradation(monkeypatch):
     chain = Chain({"type": "darker", "factor": 2})
     degraded, clean = BatchDegradation(chain)(batch_of(chain), "cpu")
     torch.testing.assert_close(degraded, clean / 2)
-    with pytest.raises(ValueError, match="got 'jpeg': it is taken"):
+    with pytest.raises(ValueError, match="got 'jpeg', which is taken"):
         register_degradation("jpeg")(Darker)
 
 

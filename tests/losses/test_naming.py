@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from losses.naming import import_object, is_import_path, nearest
+from losses.naming import check_new_name, import_object, is_import_path, nearest
 
 
 @pytest.fixture
@@ -26,6 +26,15 @@ def test_nearest():
     assert nearest("charbonier", ["MAE", "Charbonnier"]) == "; did you mean 'Charbonnier'?"
     assert nearest("evgg", ["E-VGG", "VGG"]) == "; did you mean 'E-VGG'?"
     assert nearest("zzzz", ["MAE"]) == nearest("mae", []) == ""
+
+
+def test_check_new_name():
+    first, twin, other = (type(name, (), {"__module__": "a"}) for name in ("Own", "Own", "Other"))
+    known = {"own": first}
+    check_new_name("a loss", "new", other, known)
+    check_new_name("a loss", "own", twin, known)  # its module was imported again
+    with pytest.raises(ValueError, match="new name of a loss, got 'own', which is taken"):
+        check_new_name("a loss", "own", other, known)
 
 
 def test_is_import_path():
