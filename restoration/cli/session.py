@@ -16,8 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from restoration.common import progress
-
-logger = logging.getLogger("restoration")
+from restoration.common.handlers import attached, logger
 
 # names of files may hold brackets and colons, which rich would read as markup and emoji
 AS_IT_IS: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
@@ -120,16 +119,10 @@ def show_log(console: Console) -> Iterator[None]:
     else:
         handler = _LogHandler(console.file)
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    before = logger.level, logger.propagate
-    logger.setLevel(logging.INFO if is_main() else logging.ERROR)
-    logger.propagate = False
-    logger.addHandler(handler)
-    try:
+    with attached(handler):
+        logger.setLevel(logging.INFO if is_main() else logging.ERROR)
+        logger.propagate = False
         yield
-    finally:
-        logger.removeHandler(handler)
-        handler.close()
-        logger.level, logger.propagate = before
 
 
 @contextmanager

@@ -6,8 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from restoration.common import distributed
-
-logger = logging.getLogger("restoration")
+from restoration.common.handlers import attached, logger
 
 
 @contextmanager
@@ -22,13 +21,7 @@ def log_file(path: Path) -> Iterator[None]:
         return
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    level = logger.level
-    if logger.getEffectiveLevel() > logging.INFO:
-        logger.setLevel(logging.INFO)
-    logger.addHandler(handler)
-    try:
+    with attached(handler):
+        if logger.getEffectiveLevel() > logging.INFO:
+            logger.setLevel(logging.INFO)
         yield
-    finally:
-        logger.removeHandler(handler)
-        handler.close()
-        logger.setLevel(level)

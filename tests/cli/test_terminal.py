@@ -1,6 +1,7 @@
 """What the terminal shows: whole numbers however narrow it is, and names of files as they are."""
 
 import io
+import logging
 import shutil
 import weakref
 from pathlib import Path
@@ -89,6 +90,19 @@ def test_names_of_files_are_no_markup(picture, capsys):
     assert main(["score", str(picture), str(picture), "--metrics", "psnr"]) == 0
     shown = "".join(line.split("│")[0].strip() for line in capsys.readouterr().out.splitlines())
     assert picture.name.replace(" ", "") in shown.replace(" ", "")
+
+
+def test_the_logger_of_a_silent_rank_speaks_again_after_the_block(monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    logger = logging.getLogger("restoration")
+    before = logger.level
+    logger.setLevel(logging.INFO)
+    try:
+        with session.show_log(Console(file=io.StringIO())):
+            assert not logger.isEnabledFor(logging.INFO)
+        assert logger.isEnabledFor(logging.INFO) and logger.propagate
+    finally:
+        logger.setLevel(before)
 
 
 def test_bars_of_names_that_look_like_markup():
