@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from losses.functional import check_side
 from restoration.metrics.psnr_ssim import WINDOW_SIZE, check_images, ssim_parts
 
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the publication; their sum is 1.0001
@@ -33,11 +34,7 @@ def ms_ssim(
         ValueError: as for `psnr`; fewer than 176 pixels on a side.
     """
     x, y = check_images(prediction, target, data_range, crop_border)
-    if min(x.shape[-2:]) < MIN_SIDE:
-        raise ValueError(
-            f"expected at least {MIN_SIDE}x{MIN_SIDE} pixels for MS-SSIM, "
-            f"got {x.shape[-2]}x{x.shape[-1]}"
-        )
+    check_side(x, MIN_SIDE, "MS-SSIM")
     return torch.stack([_of_image(a, b, data_range) for a, b in zip(x, y, strict=True)])
 
 

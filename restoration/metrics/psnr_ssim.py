@@ -9,7 +9,7 @@ rows float64: against float64 throughout, SSIM is off by 1e-7 at most, in half t
 import torch
 from torch import Tensor
 
-from losses.functional import check_pair
+from losses.functional import check_pair, check_side
 
 WINDOW_SIZE, WINDOW_SIGMA = 11, 1.5
 K1, K2 = 0.01, 0.03
@@ -75,11 +75,7 @@ def ssim(
         ValueError: as for `psnr`; fewer than 11 pixels on a side.
     """
     x, y = check_images(prediction, target, data_range, crop_border)
-    if min(x.shape[-2:]) < WINDOW_SIZE:
-        raise ValueError(
-            f"expected at least {WINDOW_SIZE}x{WINDOW_SIZE} pixels for SSIM, "
-            f"got {x.shape[-2]}x{x.shape[-1]}"
-        )
+    check_side(x, WINDOW_SIZE, "SSIM")
     batch, channels = x.shape[:2]
     at_once = channels if x.is_cpu else batch * channels  # one image stays in a CPU's cache
     planes = (image.contiguous().flatten(0, 1).split(at_once) for image in (x, y))

@@ -66,31 +66,36 @@ class Metric:
 def _psnr(
     name: str, data_range: float = 1.0, crop_border: int = 0, test_y_channel: bool = False
 ) -> Metric:
-    function: Distance = partial(psnr, data_range=data_range, crop_border=crop_border)
-    channels = "Y" if test_y_channel else "RGB"
+    on_rgb = partial(psnr, data_range=data_range, crop_border=crop_border)
+    function, channels, mark = _on_channels(on_rgb, data_range, test_y_channel)
     scale = _protocol(f"dB on {channels}", data_range, crop_border)
-    function = _on_luma(function, data_range) if test_y_channel else function
-    label = "PSNR (Y)" if test_y_channel else "PSNR"
-    return Metric(name, label, True, scale, function, digits=2, unit="dB")
+    return Metric(name, f"PSNR{mark}", True, scale, function, digits=2, unit="dB")
 
 
 def _ssim(
     name: str, data_range: float = 1.0, crop_border: int = 0, test_y_channel: bool = False
 ) -> Metric:
-    function: Distance = partial(ssim, data_range=data_range, crop_border=crop_border)
-    channels = "Y" if test_y_channel else "RGB"
+    on_rgb = partial(ssim, data_range=data_range, crop_border=crop_border)
+    function, channels, mark = _on_channels(on_rgb, data_range, test_y_channel)
     scale = _protocol(f"11x11 Gaussian, valid region, {channels}", data_range, crop_border)
-    function = _on_luma(function, data_range) if test_y_channel else function
-    return Metric(name, "SSIM (Y)" if test_y_channel else "SSIM", True, scale, function)
+    return Metric(name, f"SSIM{mark}", True, scale, function)
 
 
-def _on_luma(function: Distance, data_range: float) -> Distance:
-    """Measure the luma of two RGB images, as deraining and super-resolution do."""
+def _on_channels(
+    on_rgb: Distance, data_range: float, test_y_channel: bool
+) -> tuple[Distance, str, str]:
+    """Measure RGB images, or their luma as deraining and super-resolution do.
 
-    def measure(prediction: Tensor, target: Tensor) -> Tensor:
-        return function(luma(prediction, data_range), luma(target, data_range))
+    Returns:
+        The distance, the channels that it measures, and what marks them in a heading.
+    """
+    if not test_y_channel:
+        return on_rgb, "RGB", ""
 
-    return measure
+    def on_luma(prediction: Tensor, target: Tensor) -> Tensor:
+        return on_rgb(luma(prediction, data_range), luma(target, data_range))
+
+    return on_luma, "Y", " (Y)"
 
 
 def _ms_ssim(name: str, data_range: float = 1.0, crop_border: int = 0) -> Metric:
