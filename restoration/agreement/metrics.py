@@ -17,6 +17,7 @@ import losses
 from losses.pixel import renamed_masks
 from restoration.metrics import as_rgb, build_metrics
 from restoration.metrics.fingerprint import Function
+from restoration.metrics.names import canonical, terms_by_name
 
 ON_PIXELS = ("e-mae", "e-mse", "e-psnr", "e-ssim", "e-flip")
 MASKED = (*ON_PIXELS, "e-vgg", "e-lpips", "e-dists")
@@ -86,7 +87,7 @@ def _mask_files(masks: Sequence[str]) -> dict[str, str]:
     files: dict[str, str] = {}
     for given in masks:
         name, equals, file = given.partition("=")
-        name, file = (_canonical(name), file) if equals else ("", given)
+        name, file = (canonical(name), file) if equals else ("", given)
         if name and name not in MASKED:
             raise ValueError(f"expected masks of {', '.join(MASKED)}, got {given!r}")
         if name in files:
@@ -95,14 +96,10 @@ def _mask_files(masks: Sequence[str]) -> dict[str, str]:
     return files
 
 
-def _canonical(name: str) -> str:
-    return name.strip().lower().replace("_", "-")
-
-
 def _build(spec: str, backbone: str, files: Mapping[str, str]) -> NamedMetric:
     head, *options = spec.split(":")
     name, equals, named_file = head.partition("=")
-    name, arguments = _canonical(name), dict(map(_argument, options))
+    name, arguments = canonical(name), dict(map(_argument, options))
     if equals and name not in MASKED:
         raise ValueError(f"expected masks for {', '.join(MASKED)}, got {spec!r}")
     notes = {option.partition("=")[0]: _short(option) for option in options}
@@ -148,7 +145,7 @@ def _argument(option: str) -> tuple[str, Any]:
 
 def _function(name: str, arguments: dict[str, Any]) -> tuple[bool, Function]:
     """Direction and function; loss terms first, as PSNR there is finite for identical images."""
-    terms = {_canonical(term): term for term in losses.TERMS}
+    terms = terms_by_name()
     if name not in terms or name in ("ssim", "lpips"):  # as tables of a test print them
         metric = next(iter(build_metrics([{"type": name, **arguments}]).values()))
         return metric.higher_is_better, metric

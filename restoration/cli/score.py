@@ -11,13 +11,8 @@ from rich.table import Table
 
 from restoration.cli import session
 from restoration.common.progress import no_progress
-from restoration.evaluate.score import (
-    BACKBONE,
-    PictureScore,
-    WeightsNeeded,
-    canonical,
-    score_pictures,
-)
+from restoration.evaluate.score import BACKBONE, PictureScore, WeightsNeeded, score_pictures
+from restoration.metrics.names import canonical
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -16,6 +16,7 @@ from restoration.evaluate.measure import to_batch
 from restoration.maps.error_maps import ErrorMaps, error_maps, has_maps
 from restoration.maps.figure import write_maps
 from restoration.metrics import Metric, MetricUnavailable, build_metrics
+from restoration.metrics.names import canonical, terms_by_name
 
 Scores = dict[str, losses.Loss | Metric]  # (1, 3, H, W) x 2 -> (1,)
 
@@ -58,11 +59,6 @@ class WeightsNeeded(ValueError):
     def __init__(self, metric: str, files: Sequence[str], reason: object):
         super().__init__(f"{metric}: {reason}")
         self.metric, self.files = metric, tuple(files)
-
-
-def canonical(name: str) -> str:
-    """The name of a metric as it is looked up: " E_MAE" is "e-mae"."""
-    return name.strip().lower().replace("_", "-")
 
 
 def score_pictures(
@@ -142,7 +138,7 @@ def build_scores(
     Raises:
         ValueError: an unknown name, or weights that are missing or do not fit.
     """
-    terms = {canonical(term): term for term in losses.TERMS}
+    terms = terms_by_name()
     scores: Scores = {}
     for name in names:
         key = canonical(name)

@@ -34,7 +34,11 @@ def test_there_are_the_25_of_kadid():
 
 @pytest.mark.parametrize(
     ("name", "level", "match"),
-    [("gausian_blur", 1, "gaussian_blur"), ("jpeg", 6, "level"), ("jpeg", 0.5, "level")],
+    [
+        ("gausian_blur", 1, "did you mean 'gaussian_blur'"),
+        ("jpeg", 6, "level"),
+        ("jpeg", 0.5, "level"),
+    ],
 )
 def test_bad_input(name, level, match, photograph):
     with pytest.raises(ValueError, match=match):
