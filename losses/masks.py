@@ -16,6 +16,8 @@ from losses.frozen import freeze
 from losses.weights import load_state_dict
 
 ORDERS = ("reference_first", "distorted_first")
+REACH = 3  # pixels that three 3x3 convolutions see around each
+STRIP_ROWS = 64  # of a strip: its features stay in the cache of a CPU
 
 
 class MaskNet(nn.Module):
@@ -40,6 +42,24 @@ class MaskNet(nn.Module):
 
     def of_pair(self, first: Tensor, second: Tensor) -> Tensor:
         """Mask of the pair [first, second], (B, in_channels / 2, H, W) x 2 -> (B, 1, H, W).
+
+        Without gradients a CPU goes from strip to strip: the features of a whole photograph take
+        half a gigabyte per megapixel.
+        """
+        height = first.shape[-2]
+        if torch.is_grad_enabled() or not first.is_cpu or torch.compiler.is_compiling():
+            return self._of_strip(first, second)
+        strips = []
+        for top in range(0, height, STRIP_ROWS):
+            bottom = min(top + STRIP_ROWS, height)
+            start = max(top - REACH, 0)
+            seen = slice(start, min(bottom + REACH, height))
+            mask = self._of_strip(first[:, :, seen], second[:, :, seen])
+            strips.append(mask[:, :, top - start : bottom - start])
+        return torch.cat(strips, dim=2)
+
+    def _of_strip(self, first: Tensor, second: Tensor) -> Tensor:
+        """Mask of neighbouring rows.
 
         The first convolution is computed as the sum of its two halves: the pair is not copied
         together, and no gradient is computed for a map that needs none.

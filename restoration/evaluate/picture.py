@@ -13,7 +13,7 @@ from restoration.degradations.conditions import Condition
 from restoration.evaluate.measure import Denoise, to_batch
 from restoration.evaluate.rows import condition_text
 from restoration.evaluate.sets import EvaluationSet
-from restoration.metrics import as_rgb, error_strips
+from restoration.metrics import as_rgb
 
 PICTURE_CONDITIONS = 4
 ERROR_LIMIT = 0.2  # absolute error that the colour scale ends at, of a range of 1
@@ -64,13 +64,13 @@ def denoising_figure(
             axis.imshow(to_small_image(picture), cmap="gray", vmin=0, vmax=1)
         of_error = line[3].imshow(to_small_image(error), cmap="magma", vmin=0, vmax=ERROR_LIMIT)
         of_mask = line[4].imshow(to_small_image(mask), cmap="magma", vmin=0, vmax=1)
-        line[0].set_ylabel(label)
+        line[0].set_ylabel(label, parse_math=False)
         for axis in line:
             axis.set(xticks=[], yticks=[])
             for spine in axis.spines.values():
                 spine.set_visible(False)
     for axis, title in zip(axes[0], TITLES, strict=True):
-        axis.set_title(title)
+        axis.set_title(title, parse_math=False)
     figure.colorbar(of_error, ax=axes[:, 3], location="bottom", shrink=0.9, pad=0.02)
     figure.colorbar(of_mask, ax=axes[:, 4], location="bottom", shrink=0.9, pad=0.02)
     figure.savefig(path, dpi=100)
@@ -103,8 +103,8 @@ def draw_picture(
         else:
             noisy = to_batch(test_set.degrade(clean_image, 0, condition), device)
             restored = denoise(noisy, condition)
-        strips = error_strips(loss, as_rgb(restored), as_rgb(clean))
-        mask = torch.cat([mask for _, mask in strips], dim=2)
+        with torch.no_grad():
+            mask = loss.mask(as_rgb(restored), as_rgb(clean))
         rows.append((condition_text(condition), noisy, restored, clean, mask))
     denoising_figure(path, rows)
 

@@ -232,7 +232,7 @@ def figure_names(paths: Sequence[Path]) -> list[str]:
 def values_of(
     scores: Scores, distorted: Tensor, reference: Tensor, maps: Iterable[ErrorMaps] = ()
 ) -> dict[str, float]:
-    """Value of every metric by name; masks that are among the maps of the pair are not made again.
+    """Value of every metric by name; what its maps hold already is not computed again.
 
     Args:
         scores: as `build_scores` returns them.
@@ -240,14 +240,25 @@ def values_of(
         reference: (1, 3, H, W) in [0, 1].
         maps: error maps of the pair, from the same scores.
     """
-    masks = {m.enhanced_name: m.mask for m in maps if m.mask is not None and not m.tap}
+    rows: dict[str, list[ErrorMaps]] = {}  # with masks, by the metric that they were made for
+    for row in maps:
+        if row.mask is not None:
+            rows.setdefault(row.enhanced_name, []).append(row)
     values = {}
     with torch.no_grad():
         for name, score in scores.items():
-            mask = masks.get(canonical(name))
-            if mask is None or not isinstance(score, losses.Loss):
+            drawn = rows.get(canonical(name), [])
+            if not drawn or not isinstance(score, losses.Loss):
                 values[name] = float(score(distorted, reference))
+            elif drawn[0].tap:
+                values[name] = _value_of_taps(score, drawn)
             else:
-                batch = torch.from_numpy(mask)[None, None].to(distorted)  # (1, 1, H, W)
-                values[name] = float(score.compare([distorted], [reference], [batch]))
+                mask = torch.from_numpy(drawn[0].mask)[None, None].to(distorted)  # (1, 1, H, W)
+                values[name] = float(score.compare([distorted], [reference], [mask]))
     return values
+
+
+def _value_of_taps(term: losses.Loss, rows: Sequence[ErrorMaps]) -> float:
+    """Value of a feature distance from the errors of its taps."""
+    errors = [torch.from_numpy(row.enhanced)[None, None] for row in rows]  # (1, 1, h_k, w_k)
+    return float(term.finish(term.combine([error.mean((1, 2, 3)) for error in errors])))

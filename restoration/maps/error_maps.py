@@ -161,8 +161,8 @@ def error_maps(
             show; None for a plain pixel metric. Names without maps are passed over.
         distorted: (1, 3, H, W) in [0, 1].
         reference: (1, 3, H, W) in [0, 1].
-        scalers: scaler networks by metric's name; one that is missing for a plain metric is
-            taken from its enhanced form.
+        scalers: scaler networks by metric's name. A metric with an enhanced form needs both:
+            the network of one does not read the errors of the other.
 
     Returns:
         One ErrorMaps per metric, and one per tap of a feature distance.
@@ -181,7 +181,6 @@ def error_maps(
             assert term is not None
             maps += feature_maps(distorted, reference, term)
             continue
-        scaler = scalers.get(key)
-        pair = (scalers.get(plain, scaler), scaler)
+        pair = (scalers.get(plain), scalers.get(key))
         maps.append(pixel_maps(key, distorted, reference, term if key == enhanced else None, pair))
     return maps

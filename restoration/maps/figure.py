@@ -79,7 +79,7 @@ def _note(maps: Sequence[ErrorMaps], values: Mapping[str, float]) -> str:
 
 def _picture(axis: "Axes", image: np.ndarray, title: str) -> None:
     axis.imshow(image, cmap="gray", vmin=0, vmax=1)
-    axis.set_title(title, fontsize=10)
+    axis.set_title(title, fontsize=10, parse_math=False)  # "$" is a letter of a file name
 
 
 def error_figure(
@@ -118,7 +118,8 @@ def error_figure(
     _picture(axes[0, 0], reference, f"reference {names[0]}")
     _picture(axes[0, 1], distorted, f"distorted {names[1]}")
     note = axes[0, -1] if masked else axes[1, 1]
-    note.text(0, 1, _note(maps, values), va="top", fontsize=8.5, transform=note.transAxes)
+    style = {"va": "top", "fontsize": 8.5, "parse_math": False}
+    note.text(0, 1, _note(maps, values), transform=note.transAxes, **style)
     for line, row in zip(axes[1:], maps, strict=True):
         _draw_row(line, row, values, (width, height))
     figure.savefig(path, dpi=DPI)

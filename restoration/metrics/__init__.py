@@ -1,6 +1,6 @@
 """Full-reference metrics: pure functions, one value per image, data range always an argument."""
 
-from restoration.metrics.learned import EMae, Lpips, MetricUnavailable, as_rgb, error_strips
+from restoration.metrics.learned import EMae, Lpips, MetricUnavailable, as_rgb
 from restoration.metrics.ms_ssim import ms_ssim
 from restoration.metrics.psnr_ssim import psnr, ssim
 from restoration.metrics.quantize import to_uint8_range
@@ -24,7 +24,6 @@ __all__ = [
     "Metrics",
     "as_rgb",
     "build_metrics",
-    "error_strips",
     "known_metrics",
     "register_metric",
     "ms_ssim",

@@ -16,8 +16,6 @@ import losses
 from losses.functional import check_pair
 
 E_MAE_SCALE = 100  # the publication prints E-MAE times 100
-MASK_REACH = 3  # pixels that the mask network's three 3x3 convolutions see around each
-STRIP_ROWS = 64  # twice as fast on a CPU as whole photographs at once
 
 
 class MetricUnavailable(ValueError):
@@ -98,39 +96,7 @@ class EMae:
         """Compare (B, 3 or 1, H, W) images in [0, 1] -> (B,) in [0, 100], lower is better."""
         x, y = as_rgb(prediction), as_rgb(target)
         with torch.no_grad():
-            if not x.is_cpu or x.ndim != 4 or x.shape[-2] <= STRIP_ROWS or x.shape != y.shape:
-                return E_MAE_SCALE * self.loss(x, y)
-            return E_MAE_SCALE * self._by_strips(x, y)
-
-    def _by_strips(self, x: Tensor, y: Tensor) -> Tensor:
-        """Mean masked error, strip of rows by strip: the mask's features stay in the cache."""
-        total = torch.zeros(len(x), dtype=torch.float64)
-        for error, _ in error_strips(self.loss, x, y):
-            total += error.sum((1, 2, 3), dtype=torch.float64)
-        pixels = x.shape[-2] * x.shape[-1]
-        return (total / pixels).to(torch.promote_types(x.dtype, torch.float32))
-
-
-def error_strips(loss: losses.EnhancedMAE, x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Error and mask of a pair by strips: a mask's features of a whole photograph take gigabytes.
-
-    Args:
-        loss: whose error map, see `losses.Loss.error_map`.
-        x: (B, 3, H, W) in [0, 1].
-        y: (B, 3, H, W) in [0, 1].
-
-    Yields:
-        Masked error and mask of a strip of rows, from the top, (B, 1, h, W) each.
-    """
-    height = x.shape[-2]
-    for top in range(0, height, STRIP_ROWS):
-        bottom = min(top + STRIP_ROWS, height)
-        first = max(top - MASK_REACH, 0)
-        seen = slice(first, min(bottom + MASK_REACH, height))
-        rows = slice(top - first, bottom - first)
-        ((error, mask),) = loss.error_map(x[:, :, seen], y[:, :, seen])
-        assert mask is not None
-        yield error[:, :, rows], mask[:, :, rows]
+            return E_MAE_SCALE * self.loss(x, y)
 
 
 def as_rgb(x: Tensor) -> Tensor:

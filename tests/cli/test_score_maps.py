@@ -71,14 +71,14 @@ def test_each_mask_is_made_once(pair, tmp_path, capsys, monkeypatch):
     expected = json.loads(capsys.readouterr().out)
     made, mask = [], losses.MaskBank.mask
 
-    def counted(bank, *given):
-        made.extend([bank] if bank.channels == (3,) else [])
-        return mask(bank, *given)
+    def counted(bank, k, *given):
+        made.append((bank, k))
+        return mask(bank, k, *given)
 
     monkeypatch.setattr(losses.MaskBank, "mask", counted)
     assert main(["score", *pair, *metrics, "--maps", str(tmp_path / "maps")]) == 0
     assert json.loads(capsys.readouterr().out) == expected
-    assert len(made) == len(set(made)) == 5
+    assert len(made) == len(set(made)) == 5 + 3  # the embedded backbone has three taps
 
 
 def test_weights_and_order(pair, masks, capsys):
@@ -91,21 +91,24 @@ def test_weights_and_order(pair, masks, capsys):
 
 
 def test_scalers(pair, masks, bare_masks, tmp_path, capsys):
-    """A file's scaler draws the maps, the shipped mask's too; without one they are errors."""
+    """Two scaler networks draw opinions; where one of them is missing, the maps are errors."""
     drawn = {}
     for name, extra in {
-        "given": ["--weights", f"e-mae={masks}"],
+        "both": ["--weights", f"e-mae={masks}", "--weights", f"mae={masks}"],
         "bare": ["--weights", f"e-mae={bare_masks}"],
+        "enhanced alone": ["--weights", f"e-mae={masks}"],
         "shipped": [],
         "named": ["--weights", "e-mae=pixel_mask_e_mae"],
     }.items():
         out = tmp_path / name
         metrics = ["--metrics", "mae,e-mae", "--maps", str(out), *extra]
         assert main(["score", *pair, *metrics]) == 0
-        drawn[name] = np.load(out / "noisy" / "maps.npz")["mae_error"]
-    for name in ("given", "shipped"):
-        assert not np.allclose(drawn[name], drawn["bare"])
-    np.testing.assert_array_equal(drawn["shipped"], drawn["named"])
+        drawn[name] = np.load(out / "noisy" / "maps.npz")
+    plain = {name: maps["mae_error"] for name, maps in drawn.items()}
+    assert not np.allclose(plain["both"], plain["bare"])
+    for name in ("enhanced alone", "shipped", "named"):
+        np.testing.assert_array_equal(plain[name], plain["bare"])
+    np.testing.assert_array_equal(drawn["shipped"]["mae_mask"], drawn["named"]["mae_mask"])
     capsys.readouterr()
     refused([*pair, "--metrics", "mae", "--weights", f"mae={bare_masks}"], "no scaler", capsys)
 

@@ -80,13 +80,17 @@ def test_no_error_is_drawn_as_none(shape):
     assert not found.plain.any() and not found.enhanced.any()
 
 
-def test_a_plain_metric_shares_the_scaler_of_its_enhanced_form(pair):
+def test_a_plain_error_is_not_drawn_with_the_scaler_of_masked_errors(pair):
+    """Masked errors are far smaller: that scaler turns plain ones into one flat bright map."""
     torch.manual_seed(0)
     scaler, terms = losses.ScalerNetwork(), {"mae": None, "e-mae": losses.EnhancedMAE()}
     (found,) = error_maps(terms, *pair, {"e-mae": scaler})
-    expected = pixel_maps("mae", *pair, terms["e-mae"], (scaler, scaler))
+    expected = pixel_maps("mae", *pair, terms["e-mae"])
+    assert found.unit == "absolute error"
     np.testing.assert_array_equal(found.plain, expected.plain)
     np.testing.assert_array_equal(found.enhanced, expected.enhanced)
+    (found,) = error_maps(terms, *pair, {"e-mae": scaler, "mae": losses.ScalerNetwork()})
+    assert found.unit.startswith("opinion")
 
 
 def test_rows(pair):
