@@ -20,6 +20,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import parity_authors
 import parity_peers as peers
 import torch
 from torch import Tensor
@@ -112,6 +113,13 @@ def table(lines: list[Line], num_pairs: int, missing: list[str]) -> str:
             "|---|---|---|---|---|",
             *rows,
             "",
+            "Masks of E-MAE, E-MSE, E-PSNR and E-SSIM are the authors' released files, so their "
+            "values hold formula and loading at once. E-VGG, E-LPIPS and E-DISTS are held by the "
+            "authors' scripts on masks drawn at random, which both sides read; MILO by the "
+            "authors' file and its published pair, in the tests. No mask of E-FLIP was released: "
+            "its plain form is FLIP, above. MAE, Charbonnier and VGG are held in the tests by "
+            "NumPy and by BasicSR's losses.",
+            "",
             f"Made by `experiments/benchmarks/parity.py` with {versions}, on a CPU in float32.",
             *([f"Not installed: {', '.join(missing)}."] if missing else []),
             "",
@@ -129,7 +137,11 @@ def main() -> int:
     warnings.simplefilter("ignore")  # the packages' own, of each other
     pairs = open_pairs(arguments.authors)
     lines = []
-    found, missing = peers.open_peers(arguments.weights, arguments.authors)
+    found, missing = peers.open_peers(arguments.weights)
+    if arguments.authors is not None:
+        found += parity_authors.pixel_scripts(arguments.authors)
+        if arguments.weights is not None:
+            found += parity_authors.feature_scripts(arguments.authors, arguments.weights)
     for peer in found:
         lines.append(compare(peer, pairs))
         print(f"{peer.metric:10} {peer.name:32} {lines[-1].largest:.1e}", flush=True)

@@ -2,8 +2,6 @@
 
 import importlib
 import importlib.util
-import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ from unittest import mock
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 import losses
@@ -55,7 +53,7 @@ class Peer:
     with_their_choice: Function | None = None
 
 
-def open_peers(weights: Path | None, authors: Path | None) -> tuple[list[Peer], list[str]]:
+def open_peers(weights: Path | None) -> tuple[list[Peer], list[str]]:
     """Everything that can be compared here, and the packages that are not installed."""
     present = [name for name in PACKAGES if _is_installed(name)]
     found = [
@@ -64,7 +62,6 @@ def open_peers(weights: Path | None, authors: Path | None) -> tuple[list[Peer], 
         *_ms_ssim(present),
         *_flip(present),
         *(_learned(present, weights) if weights is not None else ()),
-        *(_enhanced(authors) if authors is not None else ()),
     ]
     return found, [name for name in PACKAGES if name not in present]
 
@@ -221,7 +218,7 @@ def _flip(present: list[str]) -> Iterator[Peer]:
 
 
 def _learned(present: list[str], weights: Path) -> Iterator[Peer]:
-    with _offline(weights):
+    with offline(weights):
         yield from _lpips(present, weights)
         yield from _dists(present, weights)
 
@@ -268,7 +265,7 @@ def _dists(present: list[str], weights: Path) -> Iterator[Peer]:
 
 
 @contextmanager
-def _offline(weights: Path) -> Iterator[None]:
+def offline(weights: Path) -> Iterator[None]:
     """Give every package the same files instead of what it would download."""
 
     def load(url: str, *args: Any, **kwargs: Any) -> Any:
@@ -306,46 +303,3 @@ def _has(place: str) -> bool:
     module, _, name = place.rpartition(".")
     known = importlib.util.find_spec(module.split(".")[0]) is not None
     return known and hasattr(importlib.import_module(module), name)
-
-
-def _enhanced(authors: Path) -> Iterator[Peer]:
-    """The authors' own scripts, which expect a GPU and their own folder to run in."""
-    for name, script in (("E-MAE", "L1"), ("E-MSE", "L2"), ("E-PSNR", "PSNR"), ("E-SSIM", "SSIM")):
-        file = f"{name.replace('-', '_')}.pth"
-        module, network = _authors_network(authors, f"Masked_{script}", file.removesuffix(".pth"))
-        theirs = partial(_their_ssim, module, network) if name == "E-SSIM" else network
-        ours = losses.build_term(name, masks=str(authors / "weights" / file))
-        choice = ("has no ceiling of 120 dB", partial(_unbounded_psnr, ours))
-        yield Peer(
-            name, _in_float64(ours), "authors' script", _in_float64(theirs),
-            *(choice if name == "E-PSNR" else ()),
-        )  # fmt: skip
-
-
-def _unbounded_psnr(ours: Any, x: Tensor, y: Tensor) -> Tensor:
-    x, y = x.double(), y.double()
-    return -10 * torch.log10((ours.mask(x, y) * (x - y)).square().mean())
-
-
-def _in_float64(function: Function) -> Function:
-    """In float32 an E-PSNR of 115 dB is rounding, and depends on the order of the operations."""
-    return lambda x, y: function(x.double(), y.double())
-
-
-def _their_ssim(module: Any, network: Any, distorted: Tensor, reference: Tensor) -> Tensor:
-    """E-SSIM from the parts of its script, whose own `forward` names a variable that is not set."""
-    mask = network.mask_finder_1(torch.cat([reference, distorted], 1))
-    return module.ssim(reference * mask, distorted * mask).mean()
-
-
-def _authors_network(authors: Path, module: str, name: str) -> tuple[Any, nn.Module]:
-    before = Path.cwd()
-    sys.path.insert(0, str(authors))
-    os.chdir(authors)
-    try:
-        with mock.patch.object(nn.Module, "cuda", lambda self, *args: self):
-            script = importlib.import_module(module)
-            return script, getattr(script, name)().double().eval()
-    finally:
-        os.chdir(before)
-        sys.path.remove(str(authors))

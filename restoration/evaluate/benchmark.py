@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from restoration.archs.protocol import image_channels
 from restoration.common import distributed
 from restoration.common.digests import plain_digest
 from restoration.data import GreySource, PairedSource, Source
@@ -50,11 +51,25 @@ class Benchmark:
     @property
     def protocol(self) -> str:
         """The protocol in words."""
-        grey = [name for name, test_set in self.sets.items() if test_set.channels == 1]
-        parts = [protocol_of(self.options, self.runs)]
-        if grey:
-            parts.append(f"{', '.join(grey)}: grey, the luma of the RGB images, one channel")
-        return "; ".join(parts)
+        return "; ".join([protocol_of(self.options, self.runs), *self._of_grey_sets()])
+
+    def _of_grey_sets(self) -> list[str]:
+        """How grey sets are measured, in words."""
+        luma = [name for name, test_set in self.sets.items() if test_set.channels == 1]
+        repeated = [name for name, test_set in self.sets.items() if test_set.repeats_grey]
+        words = []
+        if luma:
+            text = f"{', '.join(luma)}: grey, the luma of the RGB images, one channel"
+            networks = [run.network for run in self.runs.values() if run.network is not None]
+            if any(image_channels(network, default=1) > 1 for network in networks):
+                text += ", repeated for a colour network, whose answers are averaged"
+            words.append(text)
+        if repeated:
+            words.append(
+                f"{', '.join(repeated)}: grey files, measured as three equal channels; noise "
+                "differs from channel to channel (`in_ch: 1` measures one channel)"
+            )
+        return words
 
     def keys(self) -> Callable[[str, str, int], str]:
         """Return (run, set, number of a picture) -> checksum of what its values depend on."""

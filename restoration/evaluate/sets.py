@@ -14,6 +14,7 @@ from restoration.degradations import Condition, FixedDegradation, conditions_of_
 from restoration.options.datasets import TestSet
 
 PAIRS = Condition("paired")  # the degraded images are files
+LOOKED_AT = 20  # images of a set, to see whether its files are grey
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,14 @@ class EvaluationSet:
         clean = self.source.clean if isinstance(self.source, PairedSource) else self.source
         return 1 if isinstance(clean, GreySource) else 3
 
+    @cached_property
+    def repeats_grey(self) -> bool:
+        """Whether the files are grey, and measured as three equal channels."""
+        clean = self.source.clean if isinstance(self.source, PairedSource) else self.source
+        if self.channels == 1:
+            return False
+        return all(_is_grey(clean.decode(index)) for index in range(min(len(self), LOOKED_AT)))
+
     def degrade(self, clean: np.ndarray, index: int, condition: Condition) -> np.ndarray:
         """The input of the network for an image.
 
@@ -68,6 +77,10 @@ class EvaluationSet:
         if self.degraded is not None:
             return self.degraded.read_float(index)
         return self.degradations[self.conditions.index(condition)].spoil(clean)
+
+
+def _is_grey(image: np.ndarray) -> bool:
+    return bool((image == image[:, :, :1]).all())
 
 
 def conditions_of_set(options: TestSet) -> tuple[Condition, ...]:

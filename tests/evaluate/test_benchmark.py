@@ -275,6 +275,20 @@ def test_grey_sets_are_named_in_the_protocol(place, bench):
     bench["datasets"]["second"]["in_ch"] = 1
     said = (results_of(place, bench) / "table.md").read_text()
     assert "second: grey, the luma of the RGB images" in said and "first: grey" not in said
+    assert "averaged" not in said  # no network takes part
+
+
+def test_grey_files_say_that_they_are_measured_as_three_channels(place, bench, pictures):
+    """Set12 in a table of colour networks: its noise differs from channel to channel."""
+    grey = pictures(2, side=16, seed=1)
+    for path in grey.iterdir():
+        write_png(path, read_image(path)[:, :, 0])
+    bench["datasets"]["third"] = {"dataroot_gt": str(grey)}
+    bench["datasets"]["second"]["in_ch"] = 1
+    said = (results_of(place, bench) / "table.md").read_text()
+    assert "third: grey files, measured as three equal channels" in said
+    assert "first: grey" not in said
+    assert "one channel, repeated for a colour network, whose answers are averaged" in said
 
 
 def test_results_explain_themselves(place, bench):
