@@ -6,6 +6,7 @@ import tarfile
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from urllib.error import URLError
 
 from safetensors.torch import save
 
@@ -49,13 +50,14 @@ def fetch(
             raise
     say, reasons, wrong = tell or (lambda text: None), [], False
     for source in entry.sources:
-        say(f"from {source}")
+        say(f"asking {source.place}")
         try:
             return _take(entry, source, timeout, on_progress)
         except (*NOT_HAD, *WRONG) as error:
             wrong = wrong or not isinstance(error, NOT_HAD)
-            say(f"no success: {error}")
-            reasons.append(f"{source.place}: {error}")
+            why = error.reason if type(error) is URLError else error
+            say(f"no success: {why}")
+            reasons.append(f"{source.place}: {why}")
     by_hand = f"copy {' or '.join(entry.files_by_hand())} to {cache_dir()} by hand"
     told = f"cannot fetch {'; '.join(reasons)}; {by_hand}"
     raise ValueError(told) if wrong else ConnectionError(told)

@@ -59,7 +59,7 @@ def find_archive(project: str, file: str, timeout: float = 30.0) -> tuple[str, O
             continue
         if found is not None:
             return found, open_url
-    raise ConnectionError(f"no package index has {file} ({'; '.join(reasons) or 'none is set'})")
+    raise ConnectionError(f"not found ({'; '.join(reasons) or 'no index is set'})")
 
 
 def pip_settings() -> dict[str, Any]:
