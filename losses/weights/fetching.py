@@ -73,9 +73,10 @@ def _take(entry: Weights, source: Source, timeout: float, on_progress: OnProgres
         return _keep(_extract(path, source, entry), entry)
     part = _download(source, path, timeout, on_progress)
     _check_or_remove(part, None, source.sha256)
-    kept = _keep(_extract(part, source, entry), entry)
-    part.unlink()
-    return kept
+    try:
+        return _keep(_extract(part, source, entry), entry)
+    finally:
+        part.unlink()
 
 
 def _download(source: Source, path: Path, timeout: float, on_progress: OnProgress | None) -> Path:

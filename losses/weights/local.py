@@ -87,7 +87,7 @@ def resolve(name_or_path: str | Path) -> Path:
         try:
             _check_once(found, stat.st_size, stat.st_mtime_ns, *entry.checksums(found))
         except ValueError as error:
-            cure = "reinstall the package" if entry.ships else "delete it, and fetch it again"
+            cure = "reinstall the package" if entry.ships else "fetch it again"
             raise ValueError(f"{found} is not the recorded file: {error}: {cure}") from error
     return found
 

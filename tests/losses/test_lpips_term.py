@@ -25,10 +25,11 @@ def to_batch(path):
 
 
 @pytest.fixture
-def offline(monkeypatch, closed_url):
-    """A Hugging Face hub that does not answer."""
+def offline(monkeypatch, tmp_path, closed_url):
+    """A Hugging Face hub that does not answer, and nothing of it on this machine."""
     from huggingface_hub import constants
 
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(constants, "ENDPOINT", closed_url)
 
 
