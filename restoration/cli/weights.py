@@ -76,11 +76,15 @@ def _describe(console: Console, name: str, entry: Weights) -> None:
 
 
 def _verify(console: Console, names: list[str]) -> None:
+    """Check all before an altered one is an error."""
+    altered = []
     for name in names:
-        if not weights.verify(name):
-            found = weights.find_entry(name).find()
-            raise ValueError(f"{name}: {found} does not have the recorded checksum")
-        console.print(f"{name}: verified")
+        if weights.verify(name):
+            console.print(f"{name}: verified")
+        else:
+            altered.append(f"{name}: {weights.find_entry(name).find()}")
+    if altered:
+        raise ValueError(f"{', '.join(altered)} does not have the recorded checksum")
 
 
 def _fetch(console: Console, name: str) -> None:

@@ -430,6 +430,8 @@ def test_weights_verify(place, capsys, monkeypatch):
     (place.parent / "cache").mkdir()
     (place.parent / "cache/E_MAE.pth").write_bytes(b"something else")
     refused(["weights", "verify", "E_MAE"], "does not have the recorded", place, capsys)
+    assert main(["weights", "verify", "E_MAE", "pixel_mask_e_mae"]) == 2
+    assert "pixel_mask_e_mae: verified" in capsys.readouterr().out
     refused(["weights", "verify", "E_MEA"], "unknown weights 'E_MEA'", place, capsys)
 
 
