@@ -32,6 +32,7 @@ setup(
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
+    license_files=["LICENSE", "losses/pretrained/*.LICENSE"],
     python_requires=">=3.10",
     # said, so that an editable install adds the root to the path: the finder that it would install
     # otherwise comes second to any folder named losses where `python -m` is started

@@ -8,7 +8,6 @@ lack of 1, a mean of squares over the places, which is exactly 0 for equal maps.
 """
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,13 +57,7 @@ def statistics(x: Tensor, y: Tensor) -> Statistics:
 
 def shipped_channel_weights() -> Path:
     """File of the learned alpha and beta inside the torchmetrics package, which is not imported."""
-    package = find_spec("torchmetrics")
-    if package is None or package.origin is None:
-        raise FileNotFoundError(
-            "DISTS needs the channel weights that torchmetrics ships: install torchmetrics, or "
-            "give `channel_weights: FILE`"
-        )
-    return Path(package.origin).parent / "functional/image/dists_models/weights.pt"
+    return resolve("dists")
 
 
 def load_channel_weights(path: str | Path, count: int) -> tuple[Tensor, Tensor]:

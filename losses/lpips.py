@@ -2,11 +2,10 @@
 
 One distance of unit-length features, on AlexNet or VGG-16, for images in [0, 1]. The learned
 channel weights (version 0.1) come from the files of the `lpips` package, whose values it gives;
-the backbone from torchvision. Random weights are never used in their place.
+the backbone's are torchvision's; AlexNet's ship. Random weights are never used in their place.
 """
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -15,7 +14,6 @@ from torch import Tensor
 
 from losses.base import Loss, Masking
 from losses.features.backbones import Backbone, build_backbone
-from losses.features.published import torchvision_file
 from losses.masks import MaskBank, load_masks
 from losses.weights import load_state_dict, resolve
 
@@ -40,11 +38,7 @@ def load_linear_weights(path: str | Path | None = None, net: str = "vgg") -> lis
         FileNotFoundError: the package or the file is missing.
         ValueError: not such a file.
     """
-    if path is None:
-        package = find_spec("lpips")
-        if package is None or package.origin is None:
-            raise FileNotFoundError("LPIPS needs the channel weights of the lpips package")
-        path = Path(package.origin).parent / f"weights/v0.1/{net}.pth"
+    path = f"lpips_{net}" if path is None else path
     state = load_state_dict(path)
     names = sorted(name for name in state if name.startswith("lin"))
     if not names:
@@ -57,7 +51,7 @@ def lpips_backbone(net: str, weights: str | Path | None = None) -> Backbone:
 
     Args:
         net: "alex" or "vgg".
-        weights: torchvision's file; None for the one in torch hub's cache, downloaded once.
+        weights: torchvision's file; None for the published weights: AlexNet's ship.
 
     Raises:
         FileNotFoundError: the weights cannot be had; the message says which file goes where.
@@ -66,14 +60,11 @@ def lpips_backbone(net: str, weights: str | Path | None = None) -> Backbone:
     if net not in BACKBONES:
         raise ValueError(f"expected net in {tuple(BACKBONES)}, got {net!r}")
     name = BACKBONES[net]
-    if weights is None:
-        weights = torchvision_file(name)
-    elif not Path(weights).expanduser().is_file():
-        raise FileNotFoundError(f"LPIPS backbone {weights} does not exist")
     try:
         return build_backbone(name, weights=weights, pooling="max", normalize=True)
     except ValueError as error:
-        raise ValueError(f"{weights}: expected torchvision weights of {net}: {error}") from error
+        file = name if weights is None else weights
+        raise ValueError(f"{file}: expected torchvision weights of {net}: {error}") from error
 
 
 class UnitFeatureLoss(Loss):
@@ -126,7 +117,8 @@ class LPIPS(UnitFeatureLoss):
 
     Args:
         net: "alex" (the one that papers report) or "vgg".
-        weights: torchvision's file of the backbone; None to use the cached or downloaded one.
+        weights: torchvision's file of the backbone; None for the published weights, of which
+            AlexNet's ship.
         reduction: "mean", "sum" or "none" over the batch.
         linear: file of the channel weights; None for the lpips package's own.
 

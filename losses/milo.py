@@ -2,7 +2,8 @@
 
 One small network, the same at every scale, refines the mask from coarse to fine: it reads the
 distorted image, the reference and the mask of the scale below, and its answer is added to that
-mask. State-dict names match the authors' MILO.pth, which is not shipped: give your copy by path.
+mask. State-dict names match the authors' MILO.pth, which is not shipped: give your copy by path, or
+fetch it (`restoration weights fetch MILO`).
 """
 
 from pathlib import Path
@@ -17,6 +18,7 @@ from losses.pixel import MAE, EnhancedLoss, renamed_masks
 from losses.weights import load_state_dict
 
 NUM_SCALES = 4
+AUTHORS_MASK = "MILO"
 WIDTHS = (7, 32, 64, 32, 16, 1)  # in: two RGB images and a mask
 
 
@@ -81,13 +83,13 @@ class MILO(EnhancedLoss, MAE):
     """MILO: mean(M * |x - y|), lower is better, 0 for identical images; M lies in [0, 4].
 
     Args:
-        masks: your copy of the authors' MILO.pth; there is no default.
+        masks: file of the mask; None for the authors' MILO.pth in the cache.
         mask_gradient: whether gradients also flow through the mask to the prediction.
         reduction: "mean", "sum" or "none" over the batch.
         weights: the former name of `masks`.
 
     Raises:
-        FileNotFoundError: no file is named, or it is missing.
+        FileNotFoundError: the file is missing.
         ValueError: the file holds something else.
     """
 
@@ -101,10 +103,7 @@ class MILO(EnhancedLoss, MAE):
         weights: str | Path | None = None,
     ):
         masks = renamed_masks(masks, weights, "MILO")
-        if masks is None:
-            raise FileNotFoundError(
-                "MILO needs the authors' MILO.pth, which is not shipped: give `masks: FILE`"
-            )
+        masks = AUTHORS_MASK if masks is None else masks
         super().__init__(masks, "distorted_first", mask_gradient, reduction)
 
     @staticmethod

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from losses.features import alexnet, vgg
 from losses.features.embedded import IMAGENET_MEAN, IMAGENET_STD, EmbeddedBackbone
-from losses.features.published import torchvision_file
+from losses.features.published import published_file
 from losses.frozen import freeze, keep_type
 from losses.functional import check_side
 from losses.naming import check_name
@@ -162,7 +162,7 @@ def build_backbone(
     Args:
         name: "vgg16", "vgg19", "alexnet" or "embedded".
         taps: which ReLUs to compare, "relu1_2" ... "relu5_3"; None for all that the weights hold.
-        weights: None for the published weights (downloaded once; the embedded ones ship),
+        weights: None for the published weights (alexnet's and the embedded ones ship),
             a local file with torchvision's key names, or "random" for an untrained network.
         pooling: "avg", "max" or "l2" (of DISTS); None for the backbone's custom.
         normalize: apply ImageNet mean and std to the [0, 1] input; None for the custom.
@@ -187,7 +187,7 @@ def build_backbone(
     if name == "alexnet":
         if taps is not None or pooling not in (None, spec.pooling):
             raise ValueError("alexnet has fixed taps and pooling")
-        body = alexnet.build_alexnet(torchvision_file(name) if weights is None else weights)
+        body = alexnet.build_alexnet(published_file(name) if weights is None else weights)
         size = (alexnet.CHANNELS, normalize, alexnet.MIN_SIDE, spec.taps)
         return Backbone(body, *size, precision, compile)
     network, channels, taps = vgg.build_vgg(name, taps, weights)

@@ -1,54 +1,40 @@
-"""Where published ImageNet weights are found: a cache of this machine, or one download."""
+"""Where published ImageNet weights are found: on this machine, or one download by timm."""
 
 import urllib.request
 from pathlib import Path
-from urllib.parse import urlparse
 
-import torch
+from losses.weights import resolve
 
-TORCHVISION_URLS = {
-    "alexnet": "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
-    "vgg16": "https://download.pytorch.org/models/vgg16-397923af.pth",
-}
 HUB_FILE = "model.safetensors"
 
 
-def cached_torchvision_file(name: str) -> Path:
-    """Where torch hub keeps torchvision's weights, whether they are there or not."""
-    file = Path(urlparse(TORCHVISION_URLS[name]).path).name
-    return Path(torch.hub.get_dir()) / "checkpoints" / file
+def published_file(name: str) -> Path:
+    """Return the published weights of a backbone.
 
-
-def torchvision_file(name: str, timeout: float = 5.0) -> Path:
-    """Return torchvision's weights from torch hub's cache, or download them there.
+    They are looked for in the package, in the cache of `restoration weights fetch`, in torch hub's
+    and in the Hugging Face hub's; from the last they are downloaded where it answers.
 
     Args:
-        name: "alexnet" or "vgg16".
-        timeout: seconds to wait for the server.
+        name: "alexnet", "vgg16" or "vgg19".
 
     Raises:
-        FileNotFoundError: they cannot be had; the message says which file goes where.
+        FileNotFoundError: they cannot be had; the message says how to get them.
+        ValueError: a file stands there that does not have the recorded checksum.
     """
-    path, url = cached_torchvision_file(name), TORCHVISION_URLS[name]
-    if path.is_file():
-        return path
     try:
-        urllib.request.urlopen(url, timeout=timeout).close()  # noqa: S310  # fail fast offline
-        torch.hub.load_state_dict_from_url(url, progress=False, check_hash=True)
-    except (OSError, RuntimeError) as error:
-        raise FileNotFoundError(
-            f"torchvision's weights {path.name} of {name} are not on this machine and could not be "
-            f"downloaded ({type(error).__name__}): put {url} into torch hub's folder checkpoints/, "
-            "or give `weights: FILE`"
-        ) from error
-    return path
+        return resolve(name)
+    except FileNotFoundError as absent:
+        try:
+            return timm_file(name)
+        except OSError:
+            raise absent from None
 
 
 def timm_file(name: str) -> Path:
     """Return the weights that timm publishes, from the Hugging Face cache or downloaded.
 
     Raises:
-        FileNotFoundError: they cannot be had.
+        OSError: they cannot be had.
     """
     import huggingface_hub
     import timm
@@ -58,12 +44,5 @@ def timm_file(name: str) -> Path:
     cached = huggingface_hub.try_to_load_from_cache(source.hf_hub_id, HUB_FILE)
     if isinstance(cached, str):
         return Path(cached)
-    try:
-        urllib.request.urlopen(huggingface_hub.constants.ENDPOINT, timeout=5).close()  # noqa: S310
-        return Path(huggingface_hub.hf_hub_download(source.hf_hub_id, HUB_FILE))
-    except OSError as error:
-        raise FileNotFoundError(
-            f"the weights of {name} ({source.hf_hub_id}) are not on this machine and could not be "
-            f"downloaded ({type(error).__name__}): connect once, or give a local file, "
-            "`weights: FILE`, with torchvision's key names (features.0.weight, ...)"
-        ) from error
+    urllib.request.urlopen(huggingface_hub.constants.ENDPOINT, timeout=5).close()  # noqa: S310
+    return Path(huggingface_hub.hf_hub_download(source.hf_hub_id, HUB_FILE))

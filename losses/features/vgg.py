@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from losses.features.pooling import L2Pool2d
-from losses.features.published import timm_file
+from losses.features.published import published_file
 from losses.naming import check_name
 from losses.weights import load_state_dict
 
@@ -65,7 +65,7 @@ def build_vgg(
     if weights == "random":
         _initialise(body)
     else:
-        _load_file(body, timm_file(name) if file is None else file)
+        _load_file(body, published_file(name) if file is None else file)
     return body, tuple(body.feature_info.channels()), tuple(TAPS[name][i] for i in indices)
 
 

@@ -27,7 +27,7 @@ COMMANDS = {
     "score": "compare pictures with a reference",
     "masks": "train visual masks, and measure how well metrics agree with quality ratings",
     "data": "list, verify and prepare image sets",
-    "weights": "list, fetch and verify the weights of backbones and masks",
+    "weights": "list, fetch, verify and find the weights of backbones, metrics and masks",
     "options": "print the reference of all option keys, or their JSON schema",
 }
 

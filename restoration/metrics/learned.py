@@ -37,10 +37,10 @@ class Lpips:
 
     Args:
         net: "alex", which papers report, or "vgg".
-        weights: torchvision's file of the backbone; None for torch hub's copy, downloaded once.
+        weights: torchvision's file of the backbone; None for the published weights: AlexNet's ship.
 
     Raises:
-        MetricUnavailable: the backbone's weights are not here and cannot be downloaded.
+        MetricUnavailable: the backbone's weights are not on this machine.
         ValueError: an unknown net, or a file that is not this backbone.
     """
 

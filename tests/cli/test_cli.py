@@ -358,17 +358,20 @@ def test_score_of_several_pictures(place, pair, capsys):
 
 @pytest.mark.parametrize(
     ("metrics", "message"),
-    [("psn", "did you mean 'psnr'"), (" , ", "at least one metric"), ("lpips", None)],
+    [
+        ("psn", "did you mean 'psnr'"),
+        (" , ", "at least one metric"),
+        ("e-lpips", "restoration weights fetch E_LPIPS"),
+    ],
 )
 def test_score_metrics(place, pair, capsys, monkeypatch, metrics, message):
-    if message is None:
-        monkeypatch.setenv("TORCH_HOME", str(place.parent / "torch"))
-        monkeypatch.setattr(
-            "torch.hub.load_state_dict_from_url",
-            lambda *arguments, **options: (_ for _ in ()).throw(OSError("offline")),
-        )
-        message = "LPIPS"
+    monkeypatch.setenv("RESTORATION_WEIGHTS", str(place.parent / "cache"))
     refused(["score", *pair, "--metrics", metrics], message, place, capsys)
+
+
+def test_score_has_lpips_offline(place, pair, capsys):
+    assert main(["score", *pair, "--metrics", "lpips", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["lpips"] > 0
 
 
 def test_score_pictures(place, pair, capsys, tmp_path):
@@ -400,8 +403,23 @@ def test_weights_list(place, capsys):
     lines = capsys.readouterr().out.splitlines()
     for name in weights.MANIFEST:
         (line,) = [one for one in lines if one.split("│")[0].strip() == name]
-        here = weights.MANIFEST[name].path.is_file()
-        assert line.split("│")[1].strip() == ("yes" if here else "no")
+        entry = weights.MANIFEST[name]
+        here = ("ships" if entry.ships else "yes") if entry.path.is_file() else "no"
+        assert line.split("│")[1].strip() == here
+        assert line.split("│")[2].strip() == weights.megabytes(entry.size)
+    assert main(["weights", "list", "E_MAE"]) == 0
+    printed = capsys.readouterr().out
+    assert "licence: none stated: for your own use" in printed
+    assert "from: https://" in printed and ", 0.17 MB" in printed
+
+
+def test_weights_path(place, capsys, monkeypatch):
+    monkeypatch.setenv("RESTORATION_WEIGHTS", str(place / "a long name for a folder of weights"))
+    assert main(["weights", "path", "alexnet", "MILO"]) == 0
+    here, would_be = capsys.readouterr().out.splitlines()
+    assert here == str(weights.PRETRAINED / "alexnet_features.safetensors")
+    assert would_be == str(place / "a long name for a folder of weights" / "MILO.pth")
+    refused(["weights", "path"], "path needs names; known: alexnet", place, capsys)
 
 
 def test_weights_verify(place, capsys, monkeypatch):
@@ -412,19 +430,45 @@ def test_weights_verify(place, capsys, monkeypatch):
     (place.parent / "cache").mkdir()
     (place.parent / "cache/E_MAE.pth").write_bytes(b"something else")
     refused(["weights", "verify", "E_MAE"], "does not have the recorded", place, capsys)
+    assert main(["weights", "verify", "E_MAE", "pixel_mask_e_mae"]) == 2
+    assert "pixel_mask_e_mae: verified" in capsys.readouterr().out
     refused(["weights", "verify", "E_MEA"], "unknown weights 'E_MEA'", place, capsys)
 
 
 def test_weights_fetch(place, capsys, monkeypatch):
     refused(["weights", "fetch"], "fetch needs names; known: ", place, capsys)
     assert main(["weights", "fetch", "pixel_mask_e_mae"]) == 0
-    assert "pixel_mask_e_mae.safetensors" in "".join(capsys.readouterr().out.split())
+    printed = "".join(capsys.readouterr().out.split())
+    assert "pixel_mask_e_mae.safetensors" in printed and "itshipswiththispackage" in printed
 
     def offline(*arguments, **options):
         raise OSError("no network")
 
-    monkeypatch.setattr(weights.urllib.request, "urlopen", offline)
+    monkeypatch.setenv("RESTORATION_WEIGHTS", str(place / "cache"))
+    monkeypatch.setattr("urllib.request.urlopen", offline)
     refused(["weights", "fetch", "E_MAE"], "cannot fetch .*no network", place, capsys)
+
+
+def test_weights_fetch_says_the_licence_first(place, capsys, monkeypatch):
+    source = place / "source.pth"
+    source.write_bytes(b"weights")
+    sources = (weights.Source("trial.pth", source.as_uri(), size=7_000_000),)
+    blob = weights.git_blob_id(b"weights")
+    entry = weights.Weights("trial.pth", "CC0-1.0", "nothing", sources, blob, used_by="trials")
+    monkeypatch.setitem(weights.MANIFEST, "trial", entry)
+    monkeypatch.setenv("RESTORATION_WEIGHTS", str(place / "cache"))
+    assert main(["weights", "fetch", "trial"]) == 0
+    printed = capsys.readouterr().out
+    lines = [
+        *("trial", "  used by: trials", "  trained on: nothing", "  licence: CC0-1.0"),
+        f"  would be: {place / 'cache/trial.pth'}",
+        *(f"  from: {source.as_uri()}, 7 MB", f"  asking {source.as_uri()}"),
+        f"trial: {place / 'cache/trial.pth'}",
+    ]
+    assert printed.splitlines() == lines
+    assert (place / "cache/trial.pth").read_bytes() == b"weights"
+    assert main(["weights", "fetch", "trial"]) == 0
+    assert "nothing to fetch: it is here" in capsys.readouterr().out
 
 
 # ------------------------------------------------------------------ options, help

@@ -124,7 +124,7 @@ def test_scalers(pair, masks, bare_masks, tmp_path, capsys):
         (["--order", "e-mae=sideways"], "expected order in"),
         (["--order", "mae=distorted_first"], "unknown argument 'order' of loss MAE"),
         (["--metrics", "charbonnier", "--maps", "maps"], "none of charbonnier has maps"),
-        (["--metrics", "milo"], "milo: MILO needs the authors' MILO.pth"),
+        (["--metrics", "milo"], "run `restoration weights fetch MILO`, or put MILO.pth"),
         (
             ["--metrics", "e-dists", "--weights", "e-dists=gone.pth"],
             "here: --weights e-dists=FILE or --weights backbone=FILE; or leave e-dists out",

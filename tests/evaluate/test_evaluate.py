@@ -55,7 +55,7 @@ def folders(pictures):
 def random_mask(tmp_path, monkeypatch):
     torch.manual_seed(0)
     save_file(MaskBank((3,)).state_dict(), tmp_path / "pixel_mask_e_mae.safetensors")
-    monkeypatch.setattr(weights, "PRETRAINED", tmp_path)
+    monkeypatch.setattr(weights.manifest, "PRETRAINED", tmp_path)
 
 
 def open_folders(folders, sigmas=(15.0, 50.0)):

@@ -120,6 +120,7 @@ def one_thread():
 def no_cache_of_this_machine(tmp_path, monkeypatch):
     """Tests see no weights that the user has downloaded, and no network."""
     monkeypatch.setenv("RESTORATION_WEIGHTS", str(tmp_path / "cache"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
 
 
 @pytest.fixture(scope="session")

@@ -216,5 +216,7 @@ def test_published_weights_are_downloaded(hub, monkeypatch, server, vgg16_file):
 
 @pytest.mark.parametrize("name", ["vgg16", "vgg19"])
 def test_published_weights_offline(hub, name):
-    with pytest.raises(FileNotFoundError, match=f"weights of {name} .*tv_in1k.*weights: FILE"):
+    with pytest.raises(
+        FileNotFoundError, match=f"weights {name} .*restoration weights fetch {name}.*your own"
+    ):
         build_backbone(name)

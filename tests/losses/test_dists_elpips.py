@@ -87,8 +87,8 @@ def test_channel_weights(tmp_path, monkeypatch):
     torch.save({"alpha": torch.ones(2)}, tmp_path / "half.pth")
     with pytest.raises(ValueError, match=r"expected alpha and beta of 1475 .*\{'alpha': 2\}"):
         load_channel_weights(tmp_path / "half.pth", 1475)
-    monkeypatch.setattr("losses.dists.find_spec", lambda name: None)
-    with pytest.raises(FileNotFoundError, match="install torchmetrics, or give `channel_weights"):
+    monkeypatch.setattr("losses.weights.manifest.find_spec", lambda name: None)
+    with pytest.raises(FileNotFoundError, match="install torchmetrics, or give a file"):
         shipped_channel_weights()
 
 
@@ -97,7 +97,7 @@ def test_linear_weights(tmp_path, monkeypatch):
     torch.save({"a": torch.ones(2)}, tmp_path / "no.pth")
     with pytest.raises(ValueError, match="expected LPIPS weights"):
         load_linear_weights(tmp_path / "no.pth")
-    monkeypatch.setattr("losses.lpips.find_spec", lambda name: None)
+    monkeypatch.setattr("losses.weights.manifest.find_spec", lambda name: None)
     with pytest.raises(FileNotFoundError, match="lpips package"):
         load_linear_weights()
 

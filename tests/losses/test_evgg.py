@@ -1,5 +1,7 @@
 """E-VGG on VGG-16 with masks in the layout of the authors' E_VGG.pth, and its relation to VGG."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,6 +9,7 @@ from conftest import embedded_masks, make_pair, random_masks
 from safetensors.torch import save_file
 
 from losses import EVGG, VGG, FeatureLoss, MaskBank, build_backbone, load_masks
+from losses.weights import MANIFEST, git_blob_id
 
 CHANNELS = (64, 128, 256, 512, 512)
 
@@ -143,6 +146,10 @@ def test_authors_masks_in_the_cache(mask_file, tmp_path, monkeypatch):
     cut = {k: v for k, v in torch.load(mask_file).items() if k.startswith("mask_finder_1.")}
     torch.save(cut, tmp_path / "E_VGG.pth")
     monkeypatch.setenv("RESTORATION_WEIGHTS", str(tmp_path))
+    with pytest.raises(ValueError, match="E_VGG.pth is not the recorded file"):
+        EVGG("vgg16", taps=["relu1_2"], weights="random")
+    blob = git_blob_id((tmp_path / "E_VGG.pth").read_bytes())
+    monkeypatch.setitem(MANIFEST, "E_VGG", replace(MANIFEST["E_VGG"], git_blob=blob))
     term = EVGG("vgg16", taps=["relu1_2"], weights="random")
     assert term.masks.order == "distorted_first"
     assert torch.equal(

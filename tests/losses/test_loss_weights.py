@@ -1,19 +1,22 @@
 """The manifest: where files are looked for, fetched from and checked."""
 
 import re
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from losses import weights
-from losses.weights import MANIFEST, Weights
+from losses.weights import MANIFEST, PRETRAINED, Source, Weights, local, manifest
 
 CONTENT = b"what git calls a blob"
 
 
 def add(monkeypatch, url, blob):
-    monkeypatch.setitem(MANIFEST, "trial", Weights("trial.pth", "CC0-1.0", "nothing", url, blob))
+    sources = (Source("trial.pth", url),)
+    entry = Weights("trial.pth", "CC0-1.0", "nothing", sources, blob)
+    monkeypatch.setitem(MANIFEST, "trial", entry)
 
 
 def test_git_blob_id_is_what_git_computes():
@@ -27,16 +30,26 @@ def test_the_authors_files_match_their_checksums(authors):
 
 def test_every_entry_says_where_it_is_from():
     for name, entry in MANIFEST.items():
-        assert entry.licence and entry.trained_on, name
-        if entry.url:
-            assert re.fullmatch("[0-9a-f]{40}", entry.git_blob), name
-            assert entry.url.endswith(entry.file), name
+        assert entry.licence and entry.trained_on and entry.used_by and entry.size, name
+        assert entry.sha256 or re.fullmatch("[0-9a-f]{40}", entry.git_blob), name
+        for source in entry.sources:
+            assert source.size and bool(source.url) != bool(source.project), name
+            assert source.sha256 or not source.extract, name
+            assert source.url is None or source.url.endswith(source.file), name
 
 
-@pytest.mark.parametrize("name", [name for name, entry in MANIFEST.items() if entry.url is None])
-def test_shipped_files_are_loadable(name):
-    if not MANIFEST[name].path.is_file():
-        pytest.skip(f"{MANIFEST[name].file} has not been made yet")
+def test_every_shipped_file_has_a_card_and_others_their_licence():
+    for entry in MANIFEST.values():
+        if entry.ships:
+            card = (PRETRAINED / entry.file).with_suffix(".md").read_text(encoding="utf-8")
+            assert entry.licence in card
+            licence = (PRETRAINED / entry.file).with_suffix(".LICENSE")
+            assert licence.is_file() == (entry.licence != "Apache-2.0")
+
+
+@pytest.mark.parametrize("name", [name for name, entry in MANIFEST.items() if not entry.sources])
+def test_files_that_are_here_are_loadable(name):
+    assert MANIFEST[name].path.stat().st_size == MANIFEST[name].size
     assert all(value.isfinite().all() for value in weights.load_state_dict(name).values())
     assert weights.fetch(name) == MANIFEST[name].path
     assert weights.verify(name)
@@ -66,7 +79,9 @@ def test_fetch_refuses_other_content(monkeypatch, tmp_path, server):
 
 def test_fetch_unreachable(monkeypatch, closed_url, server):
     add(monkeypatch, f"{closed_url}/trial.pth", None)
-    with pytest.raises(ConnectionError, match="cannot fetch http.*trial.pth by hand"):
+    with pytest.raises(
+        ConnectionError, match="cannot fetch http.*copy trial.pth to .*cache by hand"
+    ):
         weights.fetch("trial", timeout=2)
     add(monkeypatch, f"{server.url}/missing.pth", None)
     with pytest.raises(ConnectionError, match="404"):
@@ -80,7 +95,7 @@ def test_a_broken_transfer_leaves_nothing(monkeypatch, tmp_path):
         raise http.client.IncompleteRead(b"half")
 
     add(monkeypatch, "http://127.0.0.1/trial.pth", None)
-    monkeypatch.setattr(weights.urllib.request, "urlopen", stop)
+    monkeypatch.setattr("urllib.request.urlopen", stop)
     with pytest.raises(ConnectionError, match="cannot fetch"):
         weights.fetch("trial")
     assert not (tmp_path / "cache").exists()
@@ -93,13 +108,52 @@ def test_unknown_name(function):
 
 
 def test_missing_files(monkeypatch, tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere.pth does not exist .known names"):
+    with pytest.raises(FileNotFoundError, match="nowhere.pth does not exist, nor .*weights list"):
         weights.resolve(tmp_path / "nowhere.pth")
+    with pytest.raises(FileNotFoundError, match="did you mean 'E_VGG'"):
+        weights.resolve("E-VGG")
     with pytest.raises(FileNotFoundError, match="restoration weights fetch E_LPIPS.*Licence: none"):
         weights.resolve("E_LPIPS")
-    monkeypatch.setattr(weights, "PRETRAINED", tmp_path)
+    monkeypatch.setattr(manifest, "PRETRAINED", tmp_path)
     with pytest.raises(FileNotFoundError, match="ships with the package but is missing"):
         weights.resolve("pixel_mask_e_mae")
+    monkeypatch.setattr(manifest, "find_spec", lambda name: None)
+    with pytest.raises(FileNotFoundError, match="come with the lpips package, .*install lpips, or"):
+        weights.resolve("lpips_alex")
+
+
+def test_altered_files_are_not_used(monkeypatch, tmp_path):
+    add(monkeypatch, "http://127.0.0.1/trial.pth", weights.git_blob_id(CONTENT))
+    file = tmp_path / "cache" / "trial.pth"
+    file.parent.mkdir()
+    file.write_bytes(b"half of")
+    with pytest.raises(ValueError, match="trial.pth is not the recorded file: .*fetch it again"):
+        weights.resolve("trial")
+    file.write_bytes(CONTENT)
+    assert weights.resolve("trial") == file
+    assert weights.resolve(file) == file, "by path: the user's own copy, whatever is in it"
+
+
+def test_a_file_is_checked_once(monkeypatch):
+    weights.resolve("pixel_mask_e_mae")
+    monkeypatch.setattr(local, "check", lambda *_: pytest.fail("checked again"))
+    weights.resolve("pixel_mask_e_mae")
+
+
+def test_torch_hubs_files_are_found(monkeypatch, tmp_path, closed_url):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    source = MANIFEST["vgg16"].sources[0]
+    assert MANIFEST["vgg16"].find() is None
+    for folder in (tmp_path / "checkpoints", tmp_path / "cache"):
+        folder.mkdir()
+        (folder / source.file).write_bytes(CONTENT)
+        assert MANIFEST["vgg16"].find() == folder / source.file
+        assert not weights.verify("vgg16")
+    with pytest.raises(ValueError, match="expected SHA-256 397923af, got"):
+        weights.resolve("vgg16")
+    whole = replace(source, sha256="")
+    monkeypatch.setitem(MANIFEST, "vgg16", replace(MANIFEST["vgg16"], sources=(whole,)))
+    assert weights.fetch("vgg16") == tmp_path / "cache" / source.file
 
 
 def test_cache_without_the_variable(monkeypatch):

@@ -4,16 +4,16 @@ import json
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import WEIGHTS, alexnet_features, make_pair
+from conftest import VGG16, WEIGHTS, make_pair
 from skimage.io import imread
 
-from losses import LPIPS
-from losses.features import published
-from losses.weights import load_state_dict
+from losses import DISTS, LPIPS
+from losses.weights import MANIFEST, git_blob_id, load_state_dict
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / ".." / "upstream" / "PerceptualSimilarity" / "imgs"
@@ -25,46 +25,41 @@ def to_batch(path):
 
 
 @pytest.fixture
-def hub(tmp_path, monkeypatch, closed_url):
-    """An empty folder of torch hub, and a server that does not answer."""
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    for net in published.TORCHVISION_URLS:
-        monkeypatch.setitem(published.TORCHVISION_URLS, net, f"{closed_url}/{net}.pth")
-    return tmp_path / "hub"
+def offline(monkeypatch, tmp_path, closed_url):
+    """A Hugging Face hub that does not answer, and nothing of it on this machine."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "ENDPOINT", closed_url)
 
 
-def test_offline_is_told_quickly(hub):
+def test_alexnet_ships(monkeypatch):
+    monkeypatch.setattr("socket.socket", lambda *_: pytest.fail("the network was asked"))
+    x, y = make_pair(side=45)
+    term = LPIPS(reduction="none")
+    assert (term(x, y) > 0).all()
+    assert term(x, x).tolist() == [0, 0]
+
+
+def test_vgg_offline_is_told_quickly(offline):
     start = time.perf_counter()
     with pytest.raises(
         FileNotFoundError,
-        match="alexnet.pth of alexnet .* could not be downloaded .*FILE",
+        match="weights fetch vgg16`, or put vgg16-397923af.pth .*BSD-3-Clause",
     ):
-        LPIPS()
+        LPIPS("vgg")
     assert time.perf_counter() - start < 5
 
 
-def test_the_cached_file_is_used(hub, files):
-    cached = published.cached_torchvision_file("alexnet")
-    cached.parent.mkdir(parents=True)
-    cached.write_bytes((files / "alexnet.pth").read_bytes())
-    state = LPIPS().backbone.body.state_dict()
-    assert torch.equal(state["features.3.weight"], alexnet_features()["features.3.weight"])
-
-
-def test_download(hub, files, server, monkeypatch):
-    url = f"{server.url}/net.pth"
-    server.pages["/net.pth"] = (files / "alexnet.pth").read_bytes()
-    monkeypatch.setitem(published.TORCHVISION_URLS, "alexnet", url)
-
-    assert published.torchvision_file("alexnet") == hub / "checkpoints" / "net.pth"
-    assert (hub / "checkpoints" / "net.pth").read_bytes() == server.pages["/net.pth"]
-
-
-def test_download_with_a_wrong_checksum(hub, server, monkeypatch):
-    server.pages["/net-00000000.pth"] = b"not these"
-    monkeypatch.setitem(published.TORCHVISION_URLS, "alexnet", f"{server.url}/net-00000000.pth")
-    with pytest.raises(FileNotFoundError, match="net-00000000.pth .* could not be downloaded"):
-        published.torchvision_file("alexnet")
+def test_fetched_weights_are_used(monkeypatch, tmp_path, files):
+    file = tmp_path / "cache" / MANIFEST["vgg16"].file
+    file.parent.mkdir()
+    file.write_bytes((files / "vgg16.safetensors").read_bytes())
+    blob = git_blob_id(file.read_bytes())
+    monkeypatch.setitem(MANIFEST, "vgg16", replace(MANIFEST["vgg16"], git_blob=blob))
+    state = LPIPS("vgg").backbone.body.state_dict()
+    assert torch.equal(state["features_28.bias"], load_state_dict("vgg16")["features.28.bias"])
+    assert DISTS().backbone.channels == VGG16
 
 
 @pytest.fixture(scope="module")
@@ -76,23 +71,26 @@ def real():
     return folder
 
 
-@pytest.mark.parametrize(("net", "file"), [("alex", "alexnet"), ("vgg", "vgg16")])
-def test_golden(real, net, file):
+@pytest.mark.parametrize("net", ["alex", "vgg"])
+def test_golden(net, request):
+    """The published example; AlexNet's weights ship."""
     if not PICTURES.is_dir():
         pytest.skip("the pictures of richzhang/PerceptualSimilarity are not on this machine")
     images = {name: to_batch(PICTURES / f"ex_{name}.png") for name in ("ref", "p0", "p1")}
-    term = LPIPS(net, real / f"{file}_features.safetensors")
+    file = request.getfixturevalue("real") / "vgg16_features.safetensors" if net == "vgg" else None
+    term = LPIPS(net, file)
     for name in ("p0", "p1"):
         value = term(images[name], images["ref"]).item()
         assert value == pytest.approx(GOLDEN["lpips"][f"{net} {name}"], abs=5e-5)
 
 
-@pytest.mark.parametrize("net", ["alex", "vgg"])
+@pytest.mark.parametrize("net", ["alex", "vgg", "shipped"])
 def test_parity_with_the_package(files, net):
-    """Its own network with the same random backbone, on images that are no multiple of 32."""
+    """Its own network with the same backbone, on images that are no multiple of 32."""
     import lpips
 
-    file = files / {"alex": "alexnet.pth", "vgg": "vgg16.safetensors"}[net]
+    file = {"alex": files / "alexnet.pth", "vgg": files / "vgg16.safetensors"}.get(net, "alexnet")
+    net = "alex" if net == "shipped" else net
     network, state = lpips.LPIPS(net=net, pnet_rand=True, verbose=False), load_state_dict(file)
     layers = {k: state[f"features.{k.split('.', 1)[1]}"] for k in network.net.state_dict()}
     network.net.load_state_dict(layers)
@@ -141,7 +139,7 @@ def test_building_in_threads(files, monkeypatch):
 def test_raises(tmp_path, files):
     with pytest.raises(ValueError, match="expected net in .* got 'squeeze'"):
         LPIPS("squeeze")
-    with pytest.raises(FileNotFoundError, match="LPIPS backbone .*nowhere.pth does not exist"):
+    with pytest.raises(FileNotFoundError, match="weights file .*nowhere.pth does not exist"):
         LPIPS(weights=tmp_path / "nowhere.pth")
     torch.save({"features.0.weight": torch.zeros(1)}, tmp_path / "wrong.pth")
     with pytest.raises(ValueError, match="wrong.pth: expected torchvision weights of alex"):

@@ -36,7 +36,7 @@ def test_any_size(files, size):
 
 
 def test_raises(files, tmp_path):
-    with pytest.raises(FileNotFoundError, match="MILO needs the authors' MILO.pth.*masks: FILE"):
+    with pytest.raises(FileNotFoundError, match="weights MILO .*weights fetch MILO.*your own copy"):
         losses.build_term("MILO")
     with pytest.raises(ValueError, match="pixel.safetensors: expected weights of MILO"):
         losses.MILO(files / "pixel.safetensors")

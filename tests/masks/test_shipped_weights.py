@@ -14,7 +14,7 @@ from restoration.opinion.pairs import to_tensor
 
 VGG19 = Path(__file__).parents[2] / "../shared/weights/vgg19_conv1_1-conv3_4_original.safetensors"
 VGG19_MACS = 222_912  # per pixel, to conv3_4
-SHIPPED = [name for name, entry in MANIFEST.items() if entry.url is None]
+SHIPPED = [name for name, entry in MANIFEST.items() if entry.ships]
 
 
 def photograph(name, size=128):

@@ -183,23 +183,17 @@ def test_lpips_without_weights_says_where_they_go(monkeypatch, tmp_path):
         raise OSError("no network")
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("RESTORATION_WEIGHTS", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: None)
     monkeypatch.setattr(urllib.request, "urlopen", no_network)
-    for net, file in (("alex", "alexnet-owt-7be5be79.pth"), ("vgg", "vgg16-397923af.pth")):
-        with pytest.raises(MetricUnavailable, match=file) as caught:
-            Lpips(net=net)
-        assert isinstance(caught.value, ValueError)
-        assert "hub" in str(caught.value)
+    with pytest.raises(MetricUnavailable, match="vgg16-397923af.pth") as caught:
+        Lpips(net="vgg")
+    assert isinstance(caught.value, ValueError)
+    assert "restoration weights fetch vgg16" in str(caught.value)
     with pytest.raises(MetricUnavailable, match="nothing.pth"):
         Lpips(weights=tmp_path / "nothing.pth")
-
-
-def test_lpips_takes_the_file_in_the_hub_cache(monkeypatch, tmp_path, backbone_file, metric):
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / "alexnet-owt-7be5be79.pth"
-    cached.parent.mkdir(parents=True)
-    cached.write_bytes(backbone_file.read_bytes())
     pair = images()
-    torch.testing.assert_close(Lpips()(*pair), metric(*pair), rtol=0, atol=0)
+    assert torch.equal(Lpips()(*pair), losses.LPIPS(reduction="none")(*pair)), "AlexNet's ship"
 
 
 def test_building_leaves_the_random_stream_alone(backbone_file, capsys):
