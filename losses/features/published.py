@@ -1,6 +1,9 @@
 """Where published ImageNet weights are found: a cache of this machine, or one download."""
 
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -11,6 +14,24 @@ TORCHVISION_URLS = {
     "vgg16": "https://download.pytorch.org/models/vgg16-397923af.pth",
 }
 HUB_FILE = "model.safetensors"
+_may_download = ContextVar("_may_download", default=True)
+
+
+@contextmanager
+def offline() -> Iterator[None]:
+    """Take only what is on this machine, as long as the block lasts: nothing is downloaded."""
+    token = _may_download.set(False)
+    try:
+        yield
+    finally:
+        _may_download.reset(token)
+
+
+def _reach(url: str, timeout: float) -> None:
+    """Fail fast where there is no network, or it is not wanted. Raises OSError."""
+    if not _may_download.get():
+        raise OSError("downloads are off")
+    urllib.request.urlopen(url, timeout=timeout).close()  # noqa: S310
 
 
 def cached_torchvision_file(name: str) -> Path:
@@ -33,7 +54,7 @@ def torchvision_file(name: str, timeout: float = 5.0) -> Path:
     if path.is_file():
         return path
     try:
-        urllib.request.urlopen(url, timeout=timeout).close()  # noqa: S310  # fail fast offline
+        _reach(url, timeout)
         torch.hub.load_state_dict_from_url(url, progress=False, check_hash=True)
     except (OSError, RuntimeError) as error:
         raise FileNotFoundError(
@@ -59,7 +80,7 @@ def timm_file(name: str) -> Path:
     if isinstance(cached, str):
         return Path(cached)
     try:
-        urllib.request.urlopen(huggingface_hub.constants.ENDPOINT, timeout=5).close()  # noqa: S310
+        _reach(huggingface_hub.constants.ENDPOINT, 5.0)
         return Path(huggingface_hub.hf_hub_download(source.hf_hub_id, HUB_FILE))
     except OSError as error:
         raise FileNotFoundError(
