@@ -32,7 +32,8 @@ class FrontPoint:
         label: what it has of the grid, such as "share=0.3"; empty without one.
         x: mean of the perceptual distance over trainings and photographs.
         y: mean of the quality.
-        x_interval: for new trainings on these photographs; None for a single training.
+        x_interval: for new trainings on these photographs, without what a seed does to all runs
+            alike, see `SeedEffects`; None for a single training.
         y_interval: the same of the quality.
         excelled: whether another point of its curve is better in one and no worse in the other.
     """
@@ -53,7 +54,8 @@ class FrontDifference:
     Attributes:
         curve: its name.
         reference: name of the other.
-        overlap: distances that both reach in every training; None where there are none.
+        overlap: distances that both reach, mean over the trainings; None where they reach none in
+            common in some training.
         estimate: quality at equal distance, curve minus reference; None without overlap.
         by_seed: the difference of every pair of trainings.
         ends: lowest and highest difference along the overlap, in the mean over the trainings.
@@ -132,8 +134,57 @@ def _table(rows: Sequence[Row], runs: Sequence[str], axes: Axes, how: Statistics
     return Table(grouped.reshape(*values.shape[:3], -1), list(runs), seeds)
 
 
+@dataclass(frozen=True)
+class SeedEffects:
+    """What a seed does to all runs alike: its data, in their order, with their noise.
+
+    Runs are compared seed by seed, so that this part of chance concerns no comparison, and
+    intervals leave it out (Cousineau 2005), corrected for the number of runs (Morey 2008).
+
+    Attributes:
+        offsets: (2, S) of distance and quality, mean 0; zeros for a single run.
+        factor: of variances.
+    """
+
+    offsets: np.ndarray
+    factor: float
+
+
+def seed_effects(
+    rows: Sequence[Row], runs: Sequence[str], axes: Axes, how: Statistics
+) -> SeedEffects | None:
+    """Effects of the seeds that runs have in common.
+
+    Args:
+        rows: of one condition.
+        runs: those that have no seed are left out.
+        axes: two metrics.
+        how: groups of images.
+
+    Returns:
+        The effects; None where no run has several seeds.
+    """
+    seeded = {row.run for row in rows if row.seed is not None}
+    runs = [run for run in runs if run in seeded]
+    if not runs:
+        return None
+    table = _table(rows, runs, axes, how)
+    if len(table.seeds) < 2 or not table.values.size:
+        return None
+    by_seed = table.values.mean(-1)  # (2, runs, S)
+    count = len(runs)
+    if count == 1:
+        return SeedEffects(np.zeros(by_seed.shape[::2]), 1.0)
+    common = by_seed.mean(1)
+    return SeedEffects(common - common.mean(1, keepdims=True), count / (count - 1))
+
+
 def points_of(
-    rows: Sequence[Row], labels: Mapping[str, str], axes: Axes, how: Statistics
+    rows: Sequence[Row],
+    labels: Mapping[str, str],
+    axes: Axes,
+    how: Statistics,
+    effects: SeedEffects | None,
 ) -> list[FrontPoint]:
     """Points of a curve, of runs that have values."""
     points = []
@@ -142,21 +193,24 @@ def points_of(
             continue
         values = _table(rows, [run], axes, how).values[:, 0]  # (2, S, N)
         if values.size:
-            (x, x_interval), (y, y_interval) = (_mean(one, how.confidence) for one in values)
-            points.append(FrontPoint(run, label, x, y, x_interval, y_interval))
+            x, y = values.mean((1, 2)).tolist()
+            of_x, of_y = _intervals(values.mean(2), effects, how.confidence)
+            points.append(FrontPoint(run, label, x, y, of_x, of_y))
     signs = (1 if axes.distance_up else -1, 1 if axes.quality_up else -1)
     return [replace(point, excelled=_excelled(point, points, signs)) for point in points]
 
 
-def _mean(values: np.ndarray, confidence: float) -> tuple[float, Interval | None]:
-    """Mean of (S, N) values, and its t interval over the trainings."""
-    by_seed = values.mean(1)
-    mean, several = float(by_seed.mean()), len(by_seed) > 1
-    if not several:
-        return mean, None
-    variance = float(by_seed.var(ddof=1)) / len(by_seed)
-    half = Uncertainty(variance, len(by_seed) - 1).half_width(confidence)
-    return mean, (mean - half, mean + half)
+def _intervals(
+    by_seed: np.ndarray, effects: SeedEffects | None, confidence: float
+) -> list[Interval | None]:
+    """T intervals over the trainings of (2, S) means; None for a single training."""
+    num_seeds = by_seed.shape[1]
+    if effects is None or num_seeds < 2:
+        return [None, None]
+    variances = (by_seed - effects.offsets).var(1, ddof=1) * effects.factor / num_seeds
+    halves = [Uncertainty(float(v), num_seeds - 1).half_width(confidence) for v in variances]
+    middles = by_seed.mean(1).tolist()
+    return [(m - half, m + half) for m, half in zip(middles, halves, strict=True)]
 
 
 def _excelled(point: FrontPoint, points: Sequence[FrontPoint], signs: tuple[int, int]) -> bool:
@@ -175,20 +229,17 @@ def _gaps(
         monotone: see `interpolate`.
 
     Returns:
-        Lower and upper end of the overlap, (...), and the differences, (..., S, PLACES); not a
-        number where there is no overlap.
+        Lower and upper end of the overlap in every training, (..., S), and the differences from
+        one end to the other, (..., S, PLACES); not a number where there is no overlap.
     """
-    low = np.maximum(*(one.min(-1).max(-1) for one in x))
-    high = np.minimum(*(one.max(-1).min(-1) for one in x))
+    low = np.maximum(*(one.min(-1) for one in x))
+    high = np.minimum(*(one.max(-1) for one in x))
     steps = (np.arange(PLACES) + 0.5) / PLACES
-    at = (low[..., None] + (high - low)[..., None] * steps)[..., None, :]  # (..., 1, Q)
+    at = low[..., None] + (high - low)[..., None] * steps
     with np.errstate(divide="ignore", invalid="ignore"):
-        first, second = (
-            interpolate(a, b, np.broadcast_to(at, (*a.shape[:-1], PLACES)), monotone)
-            for a, b in zip(x, y, strict=True)
-        )
+        first, second = (interpolate(a, b, at, monotone) for a, b in zip(x, y, strict=True))
     d = np.where(first == second, 0.0, first - second)
-    return low, high, np.where((high > low)[..., None, None], d, np.nan)
+    return low, high, np.where((high > low)[..., None], d, np.nan)
 
 
 def difference_of(
@@ -218,7 +269,7 @@ def difference_of(
     mean = d.mean(0)
     return replace(
         nothing,
-        overlap=(float(low), float(high)),
+        overlap=(float(low.mean()), float(high.mean())),
         estimate=estimate(pseudo, how.confidence, how.margins.get(axes.quality)),
         by_seed={s: float(v) for s, v in zip(table.seeds, by_seed, strict=True) if s is not None},
         ends=(float(mean.min()), float(mean.max())),

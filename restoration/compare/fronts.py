@@ -2,8 +2,8 @@
 
 A loss with a perceptual term has no one result but a curve: with its weight a perceptual distance
 falls, and PSNR with it. Two losses are compared where their curves overlap: by how much the quality
-(PSNR) of one is higher at equal distance (LPIPS), in the mean over the distances that the curves of
-every training reach. Between points a curve is interpolated, see `interpolation`; a point that
+(PSNR) of one is higher at equal distance (LPIPS), training by training, in the mean over the
+distances that both reach. Between points a curve is interpolated, see `interpolation`; a point that
 another of its curve excels in both is left out, for nobody would choose it.
 """
 
@@ -17,6 +17,7 @@ from restoration.compare.front_difference import (
     FrontPoint,
     difference_of,
     points_of,
+    seed_effects,
 )
 from restoration.compare.judges import canonical
 from restoration.compare.options import Statistics
@@ -28,8 +29,8 @@ from restoration.metrics import Metric
 
 QUALITIES, DISTANCES = ("psnr", "ssim"), ("lpips", "dists", "milo", "e_mae")
 METHOD = (
-    "difference of fronts at equal distance, mean over the distances that both curves reach in "
-    "every training; curves are interpolated monotonically (cubic Hermite pieces), points that "
+    "difference of fronts at equal distance, seed by seed, mean over the distances that both "
+    "curves reach; curves are interpolated monotonically (cubic Hermite pieces), points that "
     "another of their curve excels in both are left out; photographs enter by jackknife "
     "pseudo-values, then as for all differences"
 )
@@ -137,7 +138,9 @@ def _panel(
     reference: str,
     how: Statistics,
 ) -> Panel:
-    points = {name: points_of(rows, labels, axes, how) for name, labels in curves.items()}
+    every = [run for labels in curves.values() for run in labels]
+    effects = seed_effects(rows, every, axes, how)
+    points = {name: points_of(rows, labels, axes, how, effects) for name, labels in curves.items()}
     fronts = {
         name: [point.recipe for point in of_curve if not point.excelled]
         for name, of_curve in points.items()

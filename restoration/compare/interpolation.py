@@ -7,15 +7,15 @@ its own. The values are those of scipy's PchipInterpolator, which takes one curv
 
 import numpy as np
 
-CLOSEST = 1e-9  # points nearer than this share of a curve's width are moved apart
+CLOSEST = 1e-9  # share of a curve's width by which points at one place are moved apart
 
 
 def by_place(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Sort the points of curves, (..., K) each; equal places are moved apart by very little."""
     order = np.argsort(x, -1, kind="stable")
     x, y = np.take_along_axis(x, order, -1), np.take_along_axis(y, order, -1)
-    nudge = np.arange(x.shape[-1]) * (CLOSEST * (x[..., -1:] - x[..., :1]))
-    return x + nudge, y
+    equal = np.diff(x, prepend=x[..., :1] - 1) == 0
+    return x + equal.cumsum(-1) * (CLOSEST * (x[..., -1:] - x[..., :1])), y
 
 
 def interpolate(x: np.ndarray, y: np.ndarray, at: np.ndarray, monotone: bool = True) -> np.ndarray:

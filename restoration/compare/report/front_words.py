@@ -31,7 +31,8 @@ PHRASES = {
     "({gap})",
     SINGLE_TRAINING: "was trained once, which tells nothing of the loss; against that of "
     "{reference} it differs {where} ({gap})",
-    NO_OVERLAP: "does not overlap with that of {reference} {where}: no distance is reached by both",
+    NO_OVERLAP: "does not overlap with that of {reference} {where}: in some training "
+    "they reach no distance in common, or one weight of a loss excels all others",
 }
 
 
