@@ -48,30 +48,30 @@ class Standing:
 
     Attributes:
         metric: name.
-        trained: recipes that have it as a loss.
+        kind: its canonical name.
+        trained: recipes that have it as a loss; those of a grid are one.
         kin: what it has in common with loss terms, and whose: ("visual masks ...", "E-VGG",
             ["mae_evgg"]).
         of_all: number of trained recipes.
-        known: False for a metric of the user's own.
     """
 
     metric: str
+    kind: str
     trained: tuple[str, ...]
     kin: tuple[tuple[str, str, tuple[str, ...]], ...]
     of_all: int
-    known: bool
 
     @property
     def is_judge(self) -> bool:
-        """Whether it is one of CANDIDATES' kind: known, and of no recipe's loss."""
-        return self.known and not self.trained and not self.kin
+        """Whether it is one of CANDIDATES, and of the kind of no recipe's loss."""
+        return self.kind in CANDIDATES and not self.trained and not self.kin
 
     @property
     def text(self) -> str:
         """In words."""
         if self.trained:
             return f"the loss of {self._who(self.trained)} contains it"
-        if not self.known:
+        if self.kind not in KINDS:
             return "not known here: whether it resembles a loss is for its author to say"
         if not self.kin:
             return "independent: no recipe was trained on it, nor on its kind"
@@ -99,14 +99,17 @@ def standing(name: str, kind: str, recipes: Sequence[ResolvedRecipe]) -> Standin
     users: dict[str, list[str]] = {}
     for recipe in trained:
         for term in dict.fromkeys(_terms(recipe)):
-            users.setdefault(term, []).append(recipe.name)
+            names = users.setdefault(term, [])
+            if recipe.family not in names:
+                names.append(recipe.family)
     own = [who for term, names in users.items() if canonical(term) == kind for who in names]
     kin = [
         (common[0], term, tuple(names))
         for term, names in users.items()
         if (common := [k for k in KINDS.get(kind, ()) if k in KINDS.get(canonical(term), ())])
     ]
-    return Standing(name, tuple(own), tuple(kin), len(trained), kind in KINDS)
+    count = len({recipe.family for recipe in trained})
+    return Standing(name, kind, tuple(own), tuple(kin), count)
 
 
 def standings(

@@ -116,8 +116,9 @@ def test_one_that_cannot_measure_the_images_is_not_added(here):
 
 def test_none_is_added_beside_a_judge_or_where_none_is_wanted(here):
     here(lpips=fake("lpips"))
-    assert added(["VGG", "E-VGG"], metrics=("psnr", "ssim")) == [], "SSIM is in no loss"
-    assert added(["SSIM", "E-VGG"], metrics=("psnr", "ssim")) == ["lpips"]
+    assert added(["VGG", "E-VGG"], metrics=("psnr", "ms_ssim")) == [], "MS-SSIM is in no loss"
+    assert added(["SSIM", "E-VGG"], metrics=("psnr", "ms_ssim")) == ["lpips"]
+    assert added(["VGG", "E-VGG"], metrics=("psnr", "ssim")) == ["lpips"]
     assert added(["VGG", "E-VGG"], given=[]) == []
 
 
