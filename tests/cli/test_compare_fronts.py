@@ -239,6 +239,10 @@ def test_a_recipe_that_diverges_does_not_end_the_others(write, wild, tmp_path, c
         assert {one["recipe"] for one in found["differences"]} == {"mse"}
         for text in ("report.html", "table.md"):
             assert "diverged: the loss is not finite at step 1" in (out / text).read_text()
+        row = (
+            '<th scope="row">wild<small>diverged: the loss is not finite at step 1 (seed 5)</small>'
+        )
+        assert row in (out / "report.html").read_text()
 
 
 def test_one_recipe_that_is_left_is_measured(write, wild, tmp_path):
