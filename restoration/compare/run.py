@@ -148,6 +148,8 @@ def prepare_comparison(
         fairness.refuse(plan, fairness.find_marks(plan))
     build = collect_candidate if collect else prepare_candidate
     candidates = [build(run, recipes, device, known) for run in plan.runs]
+    if collect:
+        without(plan, absent_of(candidates))  # an error where nothing is left
     identities = identities_of(plan, candidates)
     marks = fairness.find_marks(plan, identities)
     if not allow_different:

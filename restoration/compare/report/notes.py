@@ -46,8 +46,14 @@ def about_absent(record: Record) -> list[str]:
     if not record.absent:
         return []
     said = [f"Left out: {one.title}: {one.reason}." for one in record.absent]
-    several = " (a recipe is compared by all of its seeds or not at all)" if record.several else ""
-    return [*said, f"Recipes that miss a training are in no table or figure{several}."]
+    several = (
+        ", for a recipe is compared by all of its seeds or not at all" if record.several else ""
+    )
+    return [
+        *said,
+        f"A recipe that misses a training has no values{several}. The others are compared with "
+        f"{record.plan.reference.name}.",
+    ]
 
 
 def commands_for_absent(record: Record) -> list[str]:
