@@ -25,7 +25,7 @@ PHRASES = {
     BETTER: "lies above that of {reference} {where} ({gap})",
     WORSE: "lies below that of {reference} {where} ({gap})",
     EQUIVALENT: "is equivalent to that of {reference} {where} (within {margin}; {gap})",
-    CROSSING: "crosses that of {reference} {where}, so that neither lies above ({gap})",
+    CROSSING: "crosses that of {reference} {where}, so that neither is above ({gap})",
     INCONCLUSIVE: "is inconclusive against that of {reference} {where} ({gap})",
     TOO_FEW: "has too few trainings or photographs to tell against that of {reference} {where} "
     "({gap})",
