@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,24 +14,16 @@ import restoration
 from restoration.archs import build_network
 from restoration.cli import main
 from restoration.compare import fairness
+from restoration.train import shares
 
 MAE = {"type": "MAE"}
-LOSSES = {"vgg": "VGG", "evgg": "E-VGG"}
-RECIPES = [
-    {"name": name, "train": {"losses": [MAE, {"type": term, "backbone": "embedded"}]}}
-    for name, term in LOSSES.items()
-]
-GRID = {"VGG": [1e-5, 1e-4, {"share": 0.3}], "E-VGG": [1e-4, 1e-3, 1e-2]}
-LABELS = {
-    "vgg": ["weight=1e-05", "weight=0.0001", "share=0.3"],
-    "evgg": ["weight=0.0001", "weight=0.001", "weight=0.01"],
-}
-NAMES = [f"{name} {label}" for name, labels in LABELS.items() for label in labels]
+SMALL = Path(__file__).parents[2] / "options/compare/front_small.yml"
+LABELS = ["share=0.1", "share=0.3", "share=0.6"]
+NAMES = [f"{loss} {label}" for loss in ("vgg", "evgg") for label in LABELS]
 PIXEL = [
     {"name": name, "train": {"losses": [{"type": term}]}}
     for name, term in (("mae", "MAE"), ("mse", "MSE"))
 ]
-ALONE = {"recipes": PIXEL, "grid": {}}
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +46,11 @@ def start(images, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def write(images, start, tmp_path_factory):
-    """Write a comparison of a grid that branches from the start, keys laid over it."""
+    """Write a comparison that branches from the start, keys laid over it."""
 
     def make(**keys):
-        own = {"recipes": RECIPES, "grid": GRID, "start": str(start), "seeds": [0, 1]}
-        file = tmp_path_factory.mktemp("options") / "front.yml"
+        own = {"start": str(start), "seeds": [0, 1], "recipes": PIXEL}
+        file = tmp_path_factory.mktemp("options") / "compare.yml"
         file.write_text(yaml.safe_dump(tiny_comparison(images) | own | keys))
         return file
 
@@ -64,9 +58,26 @@ def write(images, start, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def ran(write, tmp_path_factory):
+def small(images, start, tmp_path_factory):
+    """Write the shipped file of a small front for a tiny network and few steps."""
+
+    def make(**keys):
+        own = tiny_comparison(images) | {"base": str(SMALL), "start": str(start), "seeds": [0, 1]}
+        own["datasets"]["photographs"] = own["datasets"].pop("val") | {"sigma_test": [25, 50]}
+        own["train"] |= {"scheduler": {"periods": [2]}}
+        file = tmp_path_factory.mktemp("options") / "front.yml"
+        file.write_text(yaml.safe_dump(own | keys))
+        return file
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def ran(small, tmp_path_factory):
     folder = tmp_path_factory.mktemp("ran") / "out"
-    assert run(write(), folder) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shares, "measure", partial(shares.measure, num_batches=1))  # of 32: seconds
+        assert run(small(), folder) == 0
     return folder
 
 
@@ -88,8 +99,9 @@ def test_every_weight_of_every_loss_is_a_recipe(ran):
     for name in NAMES:
         for seed in (0, 1):
             options = yaml.safe_load((ran / f"recipes/{name}/seed_{seed}/options.yml").read_text())
-            weight, given = options["train"]["losses"][1]["weight"], float(name.split("=")[1])
-            assert weight == given or (weight["share"] == given and weight["value"] > 0)
+            weight = options["train"]["losses"][1]["weight"]
+            assert weight["share"] == float(name.rpartition("=")[2])
+            assert weight["value"] > 0
 
 
 def test_every_training_branches_from_the_averaged_weights(ran, start):
@@ -111,14 +123,18 @@ def test_every_training_branches_from_the_averaged_weights(ran, start):
 
 
 def test_the_report_has_a_front_of_every_loss(ran):
-    (front,) = results(ran)["fronts"]
-    assert (front["quality"], front["distance"], front["sigma"]) == ("psnr", "e_mae", 25)
-    assert list(front["curves"]) == ["vgg", "evgg"]
-    for name, points in front["curves"].items():
-        assert [point["label"] for point in points] == LABELS[name]
-        assert all(p["y_interval"][0] < p["y"] < p["y_interval"][1] for p in points)
-    (difference,) = front["differences"]
-    assert (difference["curve"], difference["reference"]) == ("evgg", "vgg")
+    fronts = results(ran)["fronts"]
+    assert [(f["quality"], f["distance"], f["sigma"]) for f in fronts] == [
+        ("psnr", "e_mae", 25),
+        ("psnr", "e_mae", 50),
+    ]
+    for front in fronts:
+        assert list(front["curves"]) == ["vgg", "evgg"]
+        for points in front["curves"].values():
+            assert [point["label"] for point in points] == LABELS
+            assert all(p["y_interval"][0] < p["y"] < p["y_interval"][1] for p in points)
+        (difference,) = front["differences"]
+        assert (difference["curve"], difference["reference"]) == ("evgg", "vgg")
     page = (ran / "report.html").read_text()
     assert 'id="front"' in page
     assert "PSNR at equal E-MAE x100: the front of evgg" in page
@@ -126,18 +142,18 @@ def test_the_report_has_a_front_of_every_loss(ran):
         assert (ran / f"figures/front_psnr_e_mae.{kind}").stat().st_size > 1000
 
 
-def test_another_start_is_another_training(write, ran, start, tmp_path, capsys):
+def test_another_start_is_another_training(small, ran, start, tmp_path, capsys):
     out = tmp_path / "out"
     shutil.copytree(ran, out)
     other = tmp_path / "net_g_other.pth"
     content = torch.load(start, weights_only=True)
     torch.save({"params": content["params"]}, other)
-    assert run(write(start=str(other)), out, "--auto_resume") == 2
+    assert run(small(start=str(other)), out, "--auto_resume") == 2
     assert "path.pretrain_network_g" in capsys.readouterr().err
     kept = start.read_bytes()
     try:
         torch.save({"params_ema": content["params"], "params": content["params"]}, start)
-        assert run(write(), out, "--auto_resume") == 2
+        assert run(small(), out, "--auto_resume") == 2
         assert "begun with another start" in capsys.readouterr().err
     finally:
         start.write_bytes(kept)
@@ -157,15 +173,15 @@ def test_the_same_loss_twice_gives_one_front_on_the_other(write, tmp_path):
 # ------------------------------------------------------------------ one training at a time
 
 
-def test_every_training_is_listed(write, capsys):
-    assert main(["compare", "-opt", str(write()), "--list"]) == 0
+def test_every_training_is_listed(small, capsys):
+    assert main(["compare", "-opt", str(small()), "--list"]) == 0
     listed = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert listed == [[name, seed] for name in NAMES for seed in ("0", "1")]
 
 
 def test_trainings_one_by_one_are_the_comparison(write, tmp_path, capsys):
     """On many machines, in any order; what is missing is named, and compared when it is there."""
-    file, out, whole = write(**ALONE), tmp_path / "out", tmp_path / "whole"
+    file, out, whole = write(), tmp_path / "out", tmp_path / "whole"
     for name, seed in (("mse", "1"), ("mse", "0"), ("mae", "1")):
         assert run(file, out, "--only", name, "--seed", seed) == 0
     assert not (out / "report.html").exists()
@@ -195,8 +211,8 @@ def test_trainings_one_by_one_are_the_comparison(write, tmp_path, capsys):
         (["--collect"], "every recipe misses a training: recipe .*seed 0: not begun"),
     ],
 )
-def test_what_does_not_go_together(write, tmp_path, capsys, flags, message):
-    assert run(write(), tmp_path / "out", *flags) == 2
+def test_what_does_not_go_together(small, tmp_path, capsys, flags, message):
+    assert run(small(), tmp_path / "out", *flags) == 2
     said = capsys.readouterr().err
     assert all(part in said for part in message.split(".*"))
     assert not (tmp_path / "out").exists()
@@ -227,7 +243,7 @@ def test_a_recipe_that_diverges_does_not_end_the_others(write, wild, tmp_path, c
         {"name": "wild", "train": {"losses": [{"type": "Wild"}]}},
         {"name": "mse", "train": {"losses": [{"type": "MSE"}]}},
     ]
-    file = write(recipes=recipes, grid={}, seeds=[5], imports=[str(wild)])
+    file = write(recipes=recipes, seeds=[5], imports=[str(wild)])
     out = tmp_path / "out"
     for flags in ([], ["--auto_resume"]):
         assert run(file, out, *flags) == 0
@@ -251,7 +267,7 @@ def test_one_recipe_that_is_left_is_measured(write, wild, tmp_path):
         {"name": "wild", "train": {"losses": [{"type": "Wild"}]}},
         {"name": "mse", "train": {"losses": [{"type": "MSE"}]}},
     ]
-    file = write(recipes=recipes, grid={}, seeds=None, imports=[str(wild)])
+    file = write(recipes=recipes, seeds=None, imports=[str(wild)])
     assert run(file, tmp_path / "out") == 0
     found = results(tmp_path / "out")
     assert found["reference"] == "mse"
