@@ -1,11 +1,32 @@
 """Where published ImageNet weights are found: on this machine, or one download by timm."""
 
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from losses.weights import resolve
 
 HUB_FILE = "model.safetensors"
+_may_download = ContextVar("_may_download", default=True)
+
+
+@contextmanager
+def offline() -> Iterator[None]:
+    """Take only what is on this machine, as long as the block lasts: nothing is downloaded."""
+    token = _may_download.set(False)
+    try:
+        yield
+    finally:
+        _may_download.reset(token)
+
+
+def _reach(url: str, timeout: float) -> None:
+    """Fail fast where there is no network, or it is not wanted. Raises OSError."""
+    if not _may_download.get():
+        raise OSError("downloads are off")
+    urllib.request.urlopen(url, timeout=timeout).close()  # noqa: S310
 
 
 def published_file(name: str) -> Path:
@@ -44,5 +65,5 @@ def timm_file(name: str) -> Path:
     cached = huggingface_hub.try_to_load_from_cache(source.hf_hub_id, HUB_FILE)
     if isinstance(cached, str):
         return Path(cached)
-    urllib.request.urlopen(huggingface_hub.constants.ENDPOINT, timeout=5).close()  # noqa: S310
+    _reach(huggingface_hub.constants.ENDPOINT, 5.0)
     return Path(huggingface_hub.hf_hub_download(source.hf_hub_id, HUB_FILE))

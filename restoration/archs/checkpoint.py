@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 logger = logging.getLogger("restoration")
 SHOWN = 3  # names in an error message
+AVERAGED = "params_ema"
 
 
 def load_network(
@@ -64,6 +65,24 @@ def load_network(
         )
     network.load_state_dict(state, strict=strict)
     return used
+
+
+def tested_key(path: Path) -> str:
+    """Where a checkpoint holds the weights that tests use: the averaged ones if it has them.
+
+    Args:
+        path: see `read_content`.
+
+    Returns:
+        "params_ema" or "params".
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is no checkpoint of tensors.
+    """
+    content = read_content(path)
+    averaged = isinstance(content, Mapping) and _is_state_dict(content.get(AVERAGED))
+    return AVERAGED if averaged else "params"
 
 
 def read_content(path: Path) -> object:

@@ -3,11 +3,16 @@
 import argparse
 from pathlib import Path
 
+from rich.console import Console
+
 from restoration.cli import session
 from restoration.cli.progress import Work
-from restoration.compare.api import compare
-from restoration.compare.plan import load_comparison
+from restoration.compare.api import compare, train_recipe
+from restoration.compare.plan import Plan, load_comparison
 from restoration.compare.report import words
+from restoration.compare.report.front_words import front_sentences
+from restoration.compare.report.notes import about_absent, commands_for_absent
+from restoration.compare.result import Record
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,12 +29,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="compare recipes that differ in more than the loss, marked in the report",
     )
+    parser.add_argument(
+        "--only",
+        metavar="RECIPE",
+        help="train this recipe alone, such as on a machine of its own, and measure nothing",
+    )
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help="with --only: train it with this of the `seeds` alone"
+    )
+    parser.add_argument(
+        "--collect",
+        action="store_true",
+        help="train nothing: measure what is trained, write the report, name what is missing",
+    )
+    parser.add_argument(
+        "--list",
+        action="store_true",
+        help="print every training, recipe and seed with a tab between them, and end",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
+    _check(arguments)
     plan = load_comparison(arguments.opt, arguments.force_yml)
     console = session.make_console()
+    if arguments.list:
+        for one in plan.runs if session.is_main() else []:
+            if one.trained:
+                seed = "" if one.seed is None else one.seed
+                console.file.write(f"{one.name}\t{seed}\n")  # rich would spread the tab
+        return
+    if arguments.only is not None:
+        _train_only(arguments, plan, console)
+        return
     work = Work(console, "evaluating", visible=session.is_main())
     with session.show_log(console), work:
         record = compare(
@@ -40,6 +73,43 @@ def run(arguments: argparse.Namespace) -> None:
             debug=arguments.debug,
             console=console,
             on_progress=work.update,
+            collect=arguments.collect,
         )
-    for line in words.summary(record) if session.is_main() else []:
+    if session.is_main():
+        _print_findings(record, console)
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Refuse flags that do not go together."""
+    if arguments.seed is not None and arguments.only is None:
+        raise ValueError("expected --only RECIPE with --seed, got --seed alone")
+    modes = {"--only": arguments.only is not None, "--collect": arguments.collect}
+    given = [flag for flag, is_given in (modes | {"--list": arguments.list}).items() if is_given]
+    if len(given) > 1:
+        raise ValueError(f"expected one of --only, --collect and --list, got {' and '.join(given)}")
+
+
+def _train_only(arguments: argparse.Namespace, plan: Plan, console: Console) -> None:
+    with session.show_log(console):
+        absent = train_recipe(
+            plan,
+            arguments.only,
+            arguments.seed,
+            folder=arguments.out,
+            resume=arguments.auto_resume,
+            allow_different=arguments.allow_different,
+            debug=arguments.debug,
+            console=console,
+        )
+    if session.is_main() and not absent:
+        console.print("trained; `--collect` measures when the others are trained, too")
+
+
+def _print_findings(record: Record, console: Console) -> None:
+    for line in [*words.summary(record), *front_sentences(record), *about_absent(record)]:
         console.print(f"- {line}")
+    missing = commands_for_absent(record)
+    if missing:
+        console.print("what is missing is trained by `restoration compare` with")
+    for flags in missing:
+        console.print(f"  {flags}")

@@ -1,6 +1,7 @@
 """`restoration.compare`: train recipes alike, measure all, and write one report."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ import torch
 from rich.console import Console
 
 from restoration.common import distributed
+from restoration.compare.absent import Absent
 from restoration.compare.plan import Plan, load_comparison
 from restoration.compare.result import Record
 from restoration.compare.run import run_comparison
+from restoration.compare.single import train_only
 from restoration.evaluate.measure import OnProgress
 from restoration.train.api import for_debugging as shorten
 
@@ -26,6 +29,7 @@ def compare(
     debug: bool = False,
     console: Console | None = None,
     on_progress: OnProgress | None = None,
+    collect: bool = False,
 ) -> Record:
     """Train recipes that differ in their loss, and say which is better.
 
@@ -40,6 +44,7 @@ def compare(
         debug: a few steps, and the first image of every set.
         console: where the trainings show their progress.
         on_progress: told how far the measurement is, see `evaluate_runs`.
+        collect: train nothing; measure what `train_recipe` trained, and name what is missing.
 
     Returns:
         Everything that was found; the folder holds report.html.
@@ -47,17 +52,69 @@ def compare(
     Raises:
         FileNotFoundError: images, weights, a checkpoint or the option file are missing.
         ValueError: what is wrong in the options, or what cannot be compared.
-        FloatingPointError: the loss of a recipe is not finite.
     """
+    plan, folder = _resolve(plan, folder, debug)
+    with _device_of(plan, device) as used:
+        return run_comparison(
+            plan, folder, used, resume, allow_different, console, on_progress, collect
+        )
+
+
+def train_recipe(
+    plan: str | Path | Mapping[str, Any] | Plan,
+    recipe: str,
+    seed: int | None = None,
+    *,
+    folder: str | Path | None = None,
+    device: str | torch.device | None = None,
+    resume: bool = False,
+    allow_different: bool = False,
+    debug: bool = False,
+    console: Console | None = None,
+) -> list[Absent]:
+    """Train one recipe of a comparison, beside other machines that train the others.
+
+    `compare(plan, collect=True)` measures them when they are done.
+
+    Args:
+        plan: see `compare`.
+        recipe: its name.
+        seed: one of the comparison's seeds; None for all of them.
+        folder: see `compare`; the same for all machines.
+        device: see `compare`.
+        resume: go on with what is in the folder; else an earlier training of the same recipe and
+            seed is archived.
+        allow_different: see `compare`.
+        debug: see `compare`.
+        console: where the training shows its progress.
+
+    Returns:
+        Trainings that diverged.
+
+    Raises:
+        FileNotFoundError: images, weights or the option file are missing.
+        ValueError: what is wrong in the options, or no such recipe or seed.
+    """
+    plan, folder = _resolve(plan, folder, debug)
+    with _device_of(plan, device) as used:
+        return train_only(plan, folder, used, recipe, seed, resume, allow_different, console)
+
+
+def _resolve(
+    plan: str | Path | Mapping[str, Any] | Plan, folder: str | Path | None, debug: bool
+) -> tuple[Plan, Path]:
     if not isinstance(plan, Plan):
         plan = load_comparison(plan)
     if debug:
         plan = for_debugging(plan)
-    shared = plan.shared
-    folder = Path(folder or shared.path.experiments_root / plan.name)
-    asked = shared.num_gpu if device is None else str(device)
-    with distributed.process_group(asked, shared.dist_params.backend) as used:
-        return run_comparison(plan, folder, used, resume, allow_different, console, on_progress)
+    return plan, Path(folder or plan.shared.path.experiments_root / plan.name)
+
+
+def _device_of(
+    plan: Plan, device: str | torch.device | None
+) -> AbstractContextManager[torch.device]:
+    asked = plan.shared.num_gpu if device is None else str(device)
+    return distributed.process_group(asked, plan.shared.dist_params.backend)
 
 
 def for_debugging(plan: Plan) -> Plan:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from restoration.common import distributed
-from restoration.common.digests import digest_tensors, plain_digest
+from restoration.common.digests import digest_tensors, file_digest, plain_digest
 from restoration.compare.plan import Plan, ResolvedRecipe
 from restoration.data import CropDataset, PatchSchedule
 from restoration.data.known_sets import pixel_digest
@@ -93,6 +93,12 @@ def hash_test_sets(sets: Mapping[str, EvaluationSet]) -> tuple[str, dict[str, li
     return total.hexdigest(), digests
 
 
+def start_of(options: Options) -> dict[str, Any]:
+    """Hash of the checkpoint that a training branches from; nothing without one on this machine."""
+    path = options.path.pretrain_network_g
+    return {} if path is None or not path.is_file() else {"start": file_digest(path)}
+
+
 def identify(run: Run) -> dict[str, Any]:
     """Hash each thing that has to be the same for two recipes to be compared.
 
@@ -101,7 +107,8 @@ def identify(run: Run) -> dict[str, Any]:
 
     Returns:
         SHA-256 of the sample stream's definition and of actual samples, of the network, its
-        initial weights and the schedule; the number of steps.
+        initial weights and the schedule; the number of steps; the checkpoint that it branches from,
+        where there is one.
     """
     options, recipe, trainer = run.options, run.recipe, run.trainer
     weights = trainer.network.state_dict()
@@ -118,6 +125,7 @@ def identify(run: Run) -> dict[str, Any]:
         "initial weights": digest_tensors(weights),
         "schedule": plain_digest(schedule),
         "steps": recipe.total_iter,
+        **start_of(options),
     }
 
 
@@ -136,12 +144,16 @@ def find_marks(plan: Plan, identities: Mapping[str, dict[str, Any]] | None = Non
 
     Args:
         plan: the comparison.
-        identities: of every trained recipe, see `identify`; None to look at the options alone.
+        identities: of the recipes to look at, see `identify`; None to look at the options of all.
 
     Returns:
         Keys with both values; where the keys are the same and a hash is not, the hash.
     """
-    trained = [recipe for recipe in plan.recipes if recipe.trained]
+    trained = [
+        recipe
+        for recipe in plan.recipes
+        if recipe.trained and (identities is None or recipe.name in identities)
+    ]
     marks = []
     for recipe in trained[1:]:
         first = trained[0]

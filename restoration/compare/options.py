@@ -1,12 +1,14 @@
 """Keys of a comparison's option file beside those of an ordinary one."""
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 
 from losses.naming import nearest
+from restoration.compare.grid import check_grid
 from restoration.compare.photographs import SOURCE, check_group
 from restoration.evaluate.measure import NOISY
 from restoration.options.base import Name, Strict
@@ -36,6 +38,16 @@ class Recipe(Strict):
         None, description="Overrides shared keys; normally `losses` alone."
     )
 
+    grid: dict[str, list[Any]] | None = Field(
+        None, description="Of this recipe alone, instead of the comparison's; `{}` for none."
+    )
+
+    @field_validator("grid")
+    @classmethod
+    def _check_grid(cls, grid: dict[str, list[Any]] | None) -> dict[str, list[Any]] | None:
+        check_grid(grid or {})
+        return grid
+
     @model_validator(mode="after")
     def _check(self) -> "Recipe":
         if self.name == NOISY:
@@ -45,6 +57,8 @@ class Recipe(Strict):
                 f"recipe {self.name}: a checkpoint is only benchmarked, drop `train` and `base` "
                 "(to train from it, give `path: {pretrain_network_g: FILE}`)"
             )
+        if self.pretrain_network_g is not None and self.grid:
+            raise ValueError(f"recipe {self.name}: a checkpoint is not trained and has no `grid`")
         return self
 
 
@@ -108,7 +122,25 @@ class Statistics(Strict):
 class Comparison(Strict):
     """Keys of a comparison's file beside the shared options."""
 
-    recipes: list[Recipe] = Field(description="What is compared; at least two.")
+    recipes: list[Recipe] = Field(description="What is compared; at least two, or one with a grid.")
+    grid: dict[str, list[Any]] = Field(
+        {},
+        description="Makes several recipes of each: lists of values by the name of a loss term "
+        "(its weight, such as `{share: 0.3}`), an argument of one (`VGG.precision`) or the path of "
+        "an option (`train.optim_g.lr`). Terms that a recipe has not are left out of its grid. "
+        "Names are made: `vgg share=0.3`.",
+    )
+    start: Path | None = Field(
+        None,
+        description="A checkpoint that every training branches from: its weights alone (the "
+        "averaged ones, `params_ema`, where it has them), with a fresh optimiser.",
+    )
+    judges: list[str | dict[str, Any]] | None = Field(
+        None,
+        description="Metrics that no recipe was trained on, measured beside `val.metrics`. If "
+        "absent, and no such metric is measured, the first of lpips, dists, ms_ssim and milo that "
+        "no recipe has as a loss and whose weights are on this machine; `[]` for none.",
+    )
     reference: str | None = Field(
         None, description="Recipe that the others are compared with; the first if absent."
     )
@@ -130,11 +162,35 @@ class Comparison(Strict):
             raise ValueError(f"expected one or more different seeds of at least 0, got {seeds}")
         return seeds
 
+    @field_validator("grid")
+    @classmethod
+    def _check_grid(cls, grid: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        check_grid(grid)
+        return grid
+
     @model_validator(mode="after")
     def _check(self) -> "Comparison":
-        names = [recipe.name for recipe in self.recipes]
+        for recipe in self.recipes if self.seeds is not None else []:
+            if recipe.manual_seed is not None:
+                raise ValueError(
+                    f"recipe {recipe.name}: `manual_seed` cannot stand beside the comparison's "
+                    "`seeds`, which every recipe is trained with"
+                )
+            if "manual_seed" in (self.grid if recipe.grid is None else recipe.grid):
+                raise ValueError("`grid`: `manual_seed` cannot stand beside `seeds`")
+        return self
+
+    def check_names(self, names: Sequence[str]) -> None:
+        """Check that recipes can be told apart, and that those which are referred to exist.
+
+        Args:
+            names: of all recipes, those of a grid among them.
+
+        Raises:
+            ValueError: fewer than two, two of one name, or none of a name that is referred to.
+        """
         if len(names) < 2 or len(set(names)) != len(names):
-            raise ValueError(f"expected at least two recipes of different names, got {names}")
+            raise ValueError(f"expected at least two recipes of different names, got {list(names)}")
         asked = {"reference": self.reference}
         for number, expectation in enumerate(self.expected):
             asked |= {f"expected.{number}.recipe": expectation.recipe}
@@ -145,13 +201,6 @@ class Comparison(Strict):
                     f"`{key}`: expected a recipe of {', '.join(names)}, "
                     f"got {name!r}{nearest(name, names)}"
                 )
-        for recipe in self.recipes if self.seeds is not None else []:
-            if recipe.manual_seed is not None:
-                raise ValueError(
-                    f"recipe {recipe.name}: `manual_seed` cannot stand beside the comparison's "
-                    "`seeds`, which every recipe is trained with"
-                )
-        return self
 
     @property
     def reference_name(self) -> str:

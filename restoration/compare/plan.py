@@ -2,15 +2,25 @@
 
 Every section of an ordinary option file may stand in it and holds for all recipes. A recipe is a
 name and what it changes, normally `train.losses` only. Its `base:` is an option file that lies
-below the shared options; its `pretrain_network_g` is a checkpoint, which is only benchmarked.
+below the shared options; its `pretrain_network_g` is a checkpoint, which is only benchmarked. A
+`grid` makes several recipes of one, `start` lets all trainings branch from one checkpoint.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from restoration.archs.checkpoint import tested_key
+from restoration.compare.grid import (
+    Setting,
+    expand,
+    keys_of,
+    name_of,
+    refuse_unknown,
+    terms_in,
+)
 from restoration.compare.options import Comparison, Recipe
 from restoration.degradations.conditions import GAUSSIAN, Condition
 from restoration.evaluate.rows import in_order
@@ -31,12 +41,16 @@ class ResolvedRecipe:
         options: all of them.
         trained: False for a checkpoint that exists.
         seed: of this training, where the comparison has `seeds`.
+        family: name of the recipe in the file, which a grid makes several of.
+        settings: what the grid gave this one; empty without a grid.
     """
 
     name: str
     options: Options
     trained: bool
     seed: int | None = None
+    family: str = ""
+    settings: tuple[Setting, ...] = ()
 
     @property
     def title(self) -> str:
@@ -126,25 +140,67 @@ def _below(recipe: Recipe, shared: dict[str, Any], folder: Path) -> dict[str, An
     return base
 
 
-def _resolve(
+def _mapping_of(
     recipe: Recipe, shared: dict[str, Any], folder: Path, assignments: list[str]
-) -> ResolvedRecipe:
+) -> dict[str, Any]:
+    """Put the options of a recipe together, without its grid."""
     mapping = merge(_below(recipe, shared, folder), shared)
     changes = {key: getattr(recipe, key) for key in OVERRIDES if getattr(recipe, key) is not None}
-    mapping = override(merge(mapping, changes), assignments) | {"name": recipe.name}
-    trained = recipe.pretrain_network_g is None
-    if not trained:
+    mapping = override(merge(mapping, changes), assignments)
+    if recipe.pretrain_network_g is not None:
         start = {"pretrain_network_g": recipe.pretrain_network_g, "param_key_g": recipe.param_key_g}
         mapping["path"] = (mapping.get("path") or {}) | start
         mapping.pop("train", None)
         mapping["datasets"] = {k: mapping["datasets"][k] for k in _test_keys(mapping)}
+    return mapping
+
+
+def _branch(mapping: dict[str, Any], start: Path) -> dict[str, Any]:
+    """Let a training begin with the weights of a checkpoint."""
+    path = mapping.get("path") or {}
+    if path.get("pretrain_network_g") is not None:
+        raise ValueError("expected `start` or `path.pretrain_network_g`, got both")
+    key = tested_key(start) if start.is_file() else "params"  # a missing one is found by training
+    return mapping | {"path": path | {"pretrain_network_g": start, "param_key_g": key}}
+
+
+def _resolve(
+    recipe: Recipe, mapping: dict[str, Any], settings: Comparison, keys: Sequence[str]
+) -> Iterator[ResolvedRecipe]:
+    """Yield a recipe, or every one of its grid, whose keys hold for it."""
+    trained = recipe.pretrain_network_g is None
+    grid = settings.grid if recipe.grid is None else recipe.grid
     try:
-        options: Options = validate(mapping)
-    except ValueError as error:
-        raise ValueError(f"recipe {recipe.name}: {error}") from None
-    if options.path.resume_state is not None:
-        raise ValueError(f"recipe {recipe.name}: path.resume_state: use --auto_resume instead")
-    return ResolvedRecipe(recipe.name, options, trained)
+        if trained and settings.start is not None:
+            mapping = _branch(mapping, settings.start)
+        for chosen, one in expand(mapping, {key: grid[key] for key in keys}):
+            name = check_name(name_of(recipe.name, chosen))
+            options: Options = validate(one | {"name": name})
+            if options.path.resume_state is not None:
+                raise ValueError("path.resume_state: use --auto_resume instead")
+            yield ResolvedRecipe(name, options, trained, family=recipe.name, settings=chosen)
+    except (ValueError, OSError) as error:
+        raise type(error)(f"recipe {recipe.name}: {error}") from None
+
+
+def _resolve_recipes(
+    settings: Comparison, shared: dict[str, Any], folder: Path, assignments: list[str]
+) -> list[ResolvedRecipe]:
+    """Resolve every recipe, and make those of the grids."""
+    recipes, common, terms = list[ResolvedRecipe](), set[str](), list[str]()
+    for recipe in settings.recipes:
+        mapping, keys = _mapping_of(recipe, shared, folder, assignments), list[str]()
+        if recipe.pretrain_network_g is None:
+            grid = settings.grid if recipe.grid is None else recipe.grid
+            keys = keys_of(grid, mapping)
+            if recipe.grid is None:
+                common |= set(keys)
+                terms += terms_in(mapping)
+            else:
+                refuse_unknown(grid, set(keys), terms_in(mapping))
+        recipes += _resolve(recipe, mapping, settings, keys)
+    refuse_unknown(settings.grid, common, terms)
+    return recipes
 
 
 def load_comparison(
@@ -191,7 +247,9 @@ def _resolve_all(mapping: dict[str, Any], folder: Path, assignments: list[str]) 
             raise ValueError("expected `manual_seed` or `seeds`, got both")
         shared["manual_seed"] = settings.seeds[0]
     name = check_name(shared["name"])
-    recipes = [_resolve(recipe, shared, folder, others) for recipe in settings.recipes]
+    recipes = _resolve_recipes(settings, shared, folder, others)
+    settings.check_names([recipe.name for recipe in recipes])
+    settings = settings.model_copy(update={"reference": settings.reference or recipes[0].name})
     return _checked(Plan(name, settings, recipes))
 
 

@@ -8,10 +8,13 @@ from typing import Any
 
 from restoration.common.digests import plain_digest
 from restoration.common.folders import write_json
+from restoration.compare.absent import Absent
 from restoration.compare.differences import Difference, families, plain_differences
 from restoration.compare.fairness import Mark
 from restoration.compare.findings import Findings
+from restoration.compare.fronts import Panel, plain_fronts
 from restoration.compare.inference import METHOD, METHOD_OF_ONE
+from restoration.compare.judges import Standing
 from restoration.compare.photographs import photograph_of
 from restoration.compare.plan import Plan, ResolvedRecipe
 from restoration.compare.signs import plain_signs
@@ -42,6 +45,9 @@ class Record:
         loss_weights: of every loss term, for every training of every trained recipe.
         curves: rows of curves.csv, by trained recipe, averaged over the seeds.
         environment: versions, device, commit.
+        fronts: quality against distance, see `fronts.find_fronts`.
+        standings: how every metric stands to the losses, by its name.
+        absent: trainings that left nothing to measure; their recipes are not in the plan.
     """
 
     plan: Plan
@@ -55,6 +61,9 @@ class Record:
     loss_weights: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     curves: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
+    fronts: list[Panel] = field(default_factory=list)
+    standings: dict[str, Standing] = field(default_factory=dict)
+    absent: list[Absent] = field(default_factory=list)
 
     @property
     def columns(self) -> dict[str, Column]:
@@ -262,7 +271,10 @@ def as_plain(record: Record) -> dict[str, Any]:
         "different": [asdict(mark) for mark in record.marks],
         "rows": plain_means(findings.means),
         "differences": plain_differences(findings.differences),
+        "fronts": plain_fronts(record.fronts),
         "signs": plain_signs(findings.signs),
+        "absent": [asdict(one) for one in record.absent],
+        "judges": {name: one.text for name, one in record.standings.items()},
         "statistics": {
             "method": record.method,
             "family_of_tests": record.num_tests[0],
@@ -283,6 +295,7 @@ def write_files(record: Record, folder: Path) -> None:
     write_json(folder / "results.json", as_plain(record))
     write_per_image(folder / "per_image.csv", record.findings.trainings)
     notes = [record.protocol, *record.metrics.notes, *record.plan.settings.notes]
+    notes += [f"left out: {one.title}: {one.reason}" for one in record.absent]
     how = record.plan.settings.statistics
     said = [record.method, f"{how.confidence:.0%} intervals"]
     said += [record.correction, record.margins] if record.correction else []

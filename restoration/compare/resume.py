@@ -5,18 +5,22 @@ to be those of what a network was really trained on, not those of today.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from restoration.common import distributed
-from restoration.common.folders import write_json
+from restoration.common.folders import OPTIONS_FILE, write_json
+from restoration.compare.absent import divergence
 from restoration.compare.fairness import check_unchanged
-from restoration.compare.plan import Plan, ResolvedRecipe
+from restoration.compare.plan import ResolvedRecipe
 from restoration.options.load import differing_keys, load_options
 from restoration.options.schema import Options
 from restoration.train import checkpoint
 
-FILE = "begun.json"
+FOLDER = "begun"  # a file for each training, for trainings on several machines begin at once
+ALL = "begun.json"  # of all trainings, as it was before
+SIGNS = ("compare.log", ALL, FOLDER, f"recipes/**/{OPTIONS_FILE}")  # of a comparison's folder
 WEIGHTS = "weights of the loss"
 WAYS_OUT = "put that back, choose another --out, or leave out --auto_resume to begin anew"
 
@@ -24,11 +28,15 @@ Begun = dict[str, dict[str, Any]]  # by the run's place: its identity, and WEIGH
 
 
 def read(folder: Path) -> Begun:
-    """Read what is known of a comparison's trainings; nothing where there is no file."""
-    try:
-        return json.loads((folder / FILE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
+    """Read what is known of a comparison's trainings; nothing where there are no files."""
+    known = _read(folder / ALL) if (folder / ALL).is_file() else {}
+    for file in sorted((folder / FOLDER).glob("**/*.json")):
+        known |= _read(file)
+    return known
+
+
+def _read(file: Path) -> Begun:
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def note(
@@ -44,23 +52,30 @@ def note(
         weights: SHA-256 of the weights of its loss.
     """
     if distributed.rank() == 0 and checkpoint.latest_state(recipes / run.place) is None:
-        known = read(folder) | {str(run.place): {"identity": identity, WEIGHTS: weights}}
-        part = folder / f"{FILE}.part"
-        write_json(part, known)
-        part.replace(folder / FILE)
+        file = folder / FOLDER / f"{run.place}.json"
+        part = file.with_name(f"{file.name}.part")
+        part.parent.mkdir(parents=True, exist_ok=True)
+        write_json(part, {str(run.place): {"identity": identity, WEIGHTS: weights}})
+        part.replace(file)
 
 
-def going_on(plan: Plan, folder: Path, recipes: Path) -> Begun:
+def going_on(runs: Sequence[ResolvedRecipe], folder: Path, recipes: Path) -> Begun:
     """What the trainings that will go on, or are finished, began with.
+
+    Args:
+        runs: of a comparison.
+        folder: of the comparison.
+        recipes: folder of the recipes' folders.
 
     Raises:
         ValueError: one was begun with other options, or otherwise seeded.
     """
     known = read(folder)
-    for run in plan.runs:
+    for run in runs:
         if run.trained:
             _check_options(run, recipes)
-            if checkpoint.latest_state(recipes / run.place) is None:
+            left = checkpoint.latest_state(recipes / run.place) or divergence(recipes / run.place)
+            if not left:
                 known.pop(str(run.place), None)  # begins anew
     return known
 

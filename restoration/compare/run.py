@@ -1,7 +1,6 @@
 """A whole comparison: check everything, train every recipe alike, measure all, write a report."""
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,59 +8,42 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from losses import Criterion
 from restoration.common import distributed
-from restoration.common.digests import plain_digest, weights_digest
-from restoration.common.folders import OPTIONS_FILE, environment
+from restoration.common.folders import environment
 from restoration.common.log import log_file
 from restoration.compare import fairness, resume, seeds
+from restoration.compare.absent import Absent, without
+from restoration.compare.candidates import (
+    RECIPES,
+    Candidate,
+    absent_of,
+    collect_candidate,
+    headings,
+    identities_of,
+    prepare_candidate,
+    train_candidate,
+)
 from restoration.compare.differences import check_primary
 from restoration.compare.findings import find
-from restoration.compare.measure import load_tested, name_rows
-from restoration.compare.plan import Plan, ResolvedRecipe
-from restoration.compare.report import page
+from restoration.compare.fronts import fronts_of
+from restoration.compare.judges import add_judges, standings
+from restoration.compare.measure import name_rows
+from restoration.compare.plan import Plan
+from restoration.compare.report import fronts, page
 from restoration.compare.report.pictures import draw_crops
 from restoration.compare.result import Record, read_curves, write_files
 from restoration.compare.signs import check_expected
 from restoration.evaluate import EvaluationSet
 from restoration.evaluate.benchmark import Benchmark, run_benchmark
-from restoration.evaluate.candidates import TestedRun, baseline
+from restoration.evaluate.candidates import baseline
 from restoration.evaluate.checks import check_metrics
 from restoration.evaluate.measure import NOISY, OnProgress
 from restoration.evaluate.sets import open_sets
 from restoration.metrics import Metrics, open_metrics
 from restoration.options.run_folder import open_folder
-from restoration.options.training import Share
-from restoration.train import checkpoint
-from restoration.train.criterion import build_criterion
-from restoration.train.prepared import train_prepared
-from restoration.train.run import Run, go_on, prepare
-from restoration.train.shares import adopt_weights
 
 logger = logging.getLogger("restoration")
-RECIPES, LOG = "recipes", "compare.log"
-SIGNS = (LOG, resume.FILE, f"{RECIPES}/**/{OPTIONS_FILE}")  # of a comparison's folder
-
-
-@dataclass
-class Candidate:
-    """One training of a recipe, or a checkpoint, built once before any work starts.
-
-    Attributes:
-        run: what it is.
-        folder: of the training.
-        training: to be trained; None for what is finished, and for a checkpoint.
-        tested: the network under test; None before the training is finished.
-        identity: see `fairness.identify`; empty for a checkpoint.
-        loss_weights: SHA-256 of the weights of the loss; empty for a checkpoint.
-    """
-
-    run: ResolvedRecipe
-    folder: Path
-    training: Run | None
-    tested: TestedRun | None
-    identity: dict[str, Any]
-    loss_weights: str
+LOG = "compare.log"
 
 
 @dataclass
@@ -95,8 +77,12 @@ def run_comparison(
     allow_different: bool = False,
     console: Console | None = None,
     on_progress: OnProgress | None = None,
+    collect: bool = False,
 ) -> Record:
     """Check, train, measure, and write what was found.
+
+    A recipe that diverges, or of which `collect` finds a training missing, is named in the report;
+    the others are compared.
 
     Args:
         plan: see `load_comparison`.
@@ -106,28 +92,31 @@ def run_comparison(
         allow_different: compare recipes that differ in more than the loss, marked in the report.
         console: where the trainings show their progress.
         on_progress: of the measurement, see `evaluate_runs`.
+        collect: train nothing; measure what was trained in this folder before.
 
     Returns:
         Everything that is known in the end.
 
     Raises:
         FileNotFoundError: images, weights or a checkpoint are missing.
-        ValueError: a recipe cannot be trained or tested, or they cannot be compared.
-        FloatingPointError: the loss of a recipe is not finite.
+        ValueError: a recipe cannot be trained or tested, they cannot be compared, or none is left.
     """
-    prepared = prepare_comparison(plan, folder, device, auto_resume, allow_different)
-    open_folder(folder, keep=auto_resume, signs=SIGNS)
+    auto_resume |= collect
+    prepared = prepare_comparison(plan, folder, device, auto_resume, allow_different, collect)
+    open_folder(folder, keep=auto_resume, signs=resume.SIGNS)
     main = distributed.rank() == 0
     shown = console if console is not None and main else Console(quiet=True)
     for note in prepared.metrics.notes:
         shown.print(note)
-    for heading, candidate in zip(_headings(plan), prepared.candidates, strict=True):
+    for heading, candidate in zip(headings(plan), prepared.candidates, strict=True):
         shown.print(heading, style="bold")
-        _train(candidate, folder, device, auto_resume, shown)
+        train_candidate(candidate, folder, device, auto_resume, shown)
     with log_file(folder / LOG):
-        record = _measure(prepared, folder, auto_resume, on_progress)
+        left, absent = _left(prepared)
+        record = _measure(left, folder, auto_resume, on_progress)
+        record.absent = absent
         if main:
-            _write(record, prepared, folder)
+            _write(record, left, folder)
     distributed.barrier()
     return record
 
@@ -138,6 +127,7 @@ def prepare_comparison(
     device: torch.device,
     auto_resume: bool = False,
     allow_different: bool = False,
+    collect: bool = False,
 ) -> Preparation:
     """Build everything once, and find every mistake before a folder is made.
 
@@ -148,100 +138,42 @@ def prepare_comparison(
     if not metrics.by_name:
         raise ValueError(" ".join(["a comparison needs a metric that can be had.", *metrics.notes]))
     check_expected(plan.settings.expected, specs)
+    check_metrics(metrics, sets, device)
+    metrics = add_judges(metrics, plan.settings.judges, plan.recipes, sets, device)
     check_primary(plan.settings.statistics.primary, metrics.by_name)
     check_metrics(metrics, sets, device)
     recipes = folder / RECIPES
-    known = resume.going_on(plan, folder, recipes) if auto_resume else {}
+    known = resume.going_on(plan.runs, folder, recipes) if auto_resume else {}
     if not allow_different:
         fairness.refuse(plan, fairness.find_marks(plan))
-    candidates = [_prepare(run, recipes, device, known) for run in plan.runs]
-    identities = _identities(plan, candidates)
+    build = collect_candidate if collect else prepare_candidate
+    candidates = [build(run, recipes, device, known) for run in plan.runs]
+    if collect:
+        without(plan, absent_of(candidates))  # an error where nothing is left
+    identities = identities_of(plan, candidates)
     marks = fairness.find_marks(plan, identities)
     if not allow_different:
         fairness.refuse(plan, marks)
     return Preparation(plan, sets, metrics, candidates, identities, marks, device)
 
 
-def _prepare(
-    run: ResolvedRecipe, recipes: Path, device: torch.device, known: resume.Begun
-) -> Candidate:
-    """Build what a run needs, and find every mistake before the first one is trained."""
-    folder, before = recipes / run.place, known.get(str(run.place), {})
-    if before:
-        run = replace(run, options=adopt_weights(run.options, folder))
-    try:
-        if not run.trained:
-            return Candidate(run, folder, None, load_tested(run, folder, device), {}, "")
-        assert run.options.train is not None
-        if before and resume.is_finished(run, folder):
-            criterion, training = build_criterion(run.options.train.terms()), None
-            identity = before["identity"]
-        else:
-            training = prepare(run.options, device)
-            run = replace(run, options=training.options)
-            criterion, identity = training.trainer.criterion, fairness.identify(training)
-    except (ValueError, OSError) as error:
-        raise type(error)(f"recipe {run.name}: {error}") from error
-    resume.check_identity(run, before, identity)
-    weights = _digest_weights(criterion, run)
-    resume.check_weights(run, before, weights)
-    return Candidate(run, folder, training, None, identity, weights)
-
-
-def _digest_weights(criterion: Criterion, run: ResolvedRecipe) -> str:
-    """SHA-256 of the weights of a loss: of its networks, and of its terms where they are shares."""
-    digest = weights_digest(criterion)
-    assert run.options.train is not None
-    given = [term.weight for term in run.options.train.losses]
-    if not any(isinstance(weight, Share) for weight in given):
-        return digest
-    return plain_digest([digest, run.options.train.weights()])
-
-
-def _identities(plan: Plan, candidates: list[Candidate]) -> dict[str, dict[str, Any]]:
-    """Hashes of every trained recipe, of all its trainings together."""
-    return {
-        recipe.name: seeds.merge_identities(
-            [candidate.identity for candidate in candidates if candidate.run.name == recipe.name]
-        )
-        for recipe in plan.recipes
-        if recipe.trained
-    }
-
-
-def _headings(plan: Plan) -> Iterator[str]:
-    """Yield a heading for every run."""
-    count = sum(run.trained for run in plan.runs)
-    done = 0
-    for number, recipe in enumerate(plan.recipes, start=1):
-        for run in plan.runs_of(recipe):
-            done += run.trained
-            seeded = f" (training {done} of {count})" if run.seed is not None else ""
-            yield f"Recipe {number} of {len(plan.recipes)}: {run.title}{seeded}"
-
-
-def _train(
-    candidate: Candidate, folder: Path, device: torch.device, auto_resume: bool, console: Console
-) -> None:
-    """Train what is not finished, and load what it left."""
-    run, training, place = candidate.run, candidate.training, candidate.folder
-    if candidate.tested is not None:
-        path = run.options.path.pretrain_network_g
-        console.print(f"not trained: {path} is only benchmarked")
-        return
-    if training is None or (auto_resume and resume.is_finished(run, place)):
-        console.print("trained already")
-    else:
-        resume.note(run, folder, folder / RECIPES, candidate.identity, candidate.loss_weights)
-        state = checkpoint.latest_state(place) if auto_resume else None
-        if state is not None:
-            go_on(training, state)
-        try:
-            train_prepared(training, place, place / "tb_logger", state, console)
-        except FloatingPointError as error:
-            raise FloatingPointError(f"recipe {run.title}: {error}") from error
-    candidate.training = None  # its optimiser's memory is for the next one
-    candidate.tested = load_tested(run, place, device)
+def _left(prepared: Preparation) -> tuple[Preparation, list[Absent]]:
+    """What is left to compare, and the trainings that left nothing."""
+    absent = absent_of(prepared.candidates)
+    for one in absent:
+        logger.warning("left out: %s: %s", one.title, one.reason)
+    if not absent:
+        return prepared, []
+    plan = without(prepared.plan, absent)
+    names = [recipe.name for recipe in plan.recipes]
+    left = replace(
+        prepared,
+        plan=plan,
+        candidates=[one for one in prepared.candidates if one.run.name in names],
+        identities={name: one for name, one in prepared.identities.items() if name in names},
+        marks=[mark for mark in prepared.marks if mark.recipe in names],
+    )
+    return left, absent
 
 
 def _measure(
@@ -257,8 +189,9 @@ def _measure(
     logger.info("evaluating %s", "; ".join(run.title for run in plan.runs))
     benchmark = Benchmark(plan.shared, prepared.sets, digests, metrics, runs, prepared.device)
     report = run_benchmark(benchmark, folder, auto_resume, on_progress=on_progress)
+    rows = name_rows(report.rows, plan)
     findings = find(
-        name_rows(report.rows, plan),
+        rows,
         {name: metric.higher_is_better for name, metric in metrics.by_name.items()},
         plan.reference.name,
         [recipe.name for recipe in plan.challengers],
@@ -266,6 +199,8 @@ def _measure(
         plan.settings.statistics,
     )
     record = Record(plan, metrics, findings, prepared.identities, sets_hash, prepared.marks, {}, {})
+    record.fronts = fronts_of(plan, metrics.by_name, rows)
+    record.standings = standings(metrics.by_name, plan.recipes)
     for recipe in plan.recipes:
         _describe(record, recipe.name, prepared.candidates)
     record.environment = environment(prepared.device, distributed.world_size())
@@ -293,5 +228,6 @@ def _write(record: Record, prepared: Preparation, folder: Path) -> None:
     tested = {candidate.run.name: candidate.tested for candidate in reversed(prepared.candidates)}
     denoisers = {name: run.denoise for name, run in tested.items() if run is not None}
     crops = draw_crops(record, denoisers, prepared.sets, prepared.device)
+    fronts.write_figures(record, folder / "figures")
     page.write(folder / "report.html", record, crops)
     logger.info("written: %s (report.html, results.json, per_image.csv, table.md)", folder)

@@ -24,9 +24,9 @@ def check_name(name: str) -> str:
         ValueError: it would name another place than a folder below its parent, or has characters
             that not every file system takes.
     """
-    if not re.fullmatch(r"\w([\w+. -]*[\w+-])?", name):
+    if not re.fullmatch(r"\w([\w+. =-]*[\w+-])?", name):
         raise ValueError(
-            "expected a name that can be a folder's, of letters, digits and `_ + - .`, such as "
+            "expected a name that can be a folder's, of letters, digits and `_ + - . =`, such as "
             f"mae_evgg, got {name!r}"
         )
     return name

@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from tiny import tiny_comparison
 
 from restoration.cli import main
+from restoration.compare import resume
 from restoration.train.loop import Trainer
 
 MAE = {"name": "mae", "train": {"losses": [{"type": "MAE"}]}}
@@ -134,3 +135,15 @@ def test_tiles_are_part_of_the_protocol(compare, tmp_path):
     assert told in results(tmp_path)["protocol"]
     for name in ("report.html", "table.md"):
         assert told in (tmp_path / "out" / name).read_text()
+
+
+def test_what_was_begun_before_is_known(tmp_path):
+    """One file for all trainings, as it was, and one for each, as it is."""
+    (tmp_path / "begun.json").write_text(
+        json.dumps({"mae": {"identity": 1}, "mse": {"identity": 2}})
+    )
+    (tmp_path / "begun/mse").mkdir(parents=True)
+    (tmp_path / "begun/mse/seed_0.json").write_text(json.dumps({"mse/seed_0": {"identity": 3}}))
+    (tmp_path / "begun/mae.json").write_text(json.dumps({"mae": {"identity": 4}}))
+    known = {name: one["identity"] for name, one in resume.read(tmp_path).items()}
+    assert known == {"mae": 4, "mse": 2, "mse/seed_0": 3}

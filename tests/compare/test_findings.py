@@ -119,7 +119,10 @@ def test_the_report_has_the_bold_of_the_tables():
     means = summarize([Row(n, "s", "x", "gaussian", 25.0, {"psnr": v}) for n, v in values.items()])
     columns = {"psnr": Column("PSNR", True, 2)}
     record = SimpleNamespace(
-        plan=plan, findings=SimpleNamespace(means=means, differences=[]), columns=columns
+        plan=plan,
+        findings=SimpleNamespace(means=means, differences=[]),
+        columns=columns,
+        absent=[],
     )
     (table,) = means_page.tables_of_means(record)
     cells = [line["cells"][0] for line in table["rows"]]

@@ -35,13 +35,15 @@ def record_of(shifts, noise=0.005, num_images=N, **statistics):
         for name in ("a", "b")
     ]
     seeds = list(range(len(shifts)))
-    settings = SimpleNamespace(statistics=how, notes=[])
+    settings = SimpleNamespace(statistics=how, notes=[], start=None)
     plan = SimpleNamespace(reference=recipes[0], recipes=recipes, seeds=seeds, settings=settings)
     return SimpleNamespace(
         plan=plan,
         findings=Findings([], [], [], differences, []),
         columns={"psnr": Column("PSNR", True, 2, "dB")},
         missing=[],
+        standings={},
+        absent=[],
         marks=[],
         metrics=SimpleNamespace(notes=[]),
         identities={name: {"steps": 1000} for name in ("a", "b")},

@@ -19,7 +19,9 @@ def options(name: str = "run", test_set: str = "val") -> dict:
     return {"name": name, "network_g": {"type": "Restormer"}, "datasets": datasets}
 
 
-@pytest.mark.parametrize("name", ["a", "4x_run", "mae_evgg", "v1.2+b-3", "mit Gürtel", "_x"])
+@pytest.mark.parametrize(
+    "name", ["a", "4x_run", "mae_evgg", "v1.2+b-3", "mit Gürtel", "_x", "vgg share=0.3"]
+)
 def test_names(name):
     assert check_name(name) == name
     assert validate(options(name, name)).name == name

@@ -8,6 +8,7 @@ from restoration.compare.signs import difference_of_means
 from restoration.compare.verdicts import BETTER, WORSE
 from restoration.evaluate.tables import Cell, Table, wide_tables
 from restoration.metrics import Column
+from restoration.metrics.table import NOT_MEASURED
 
 
 def _cell(
@@ -50,11 +51,23 @@ def _table(record: Record, table: Table, judged: bool) -> dict[str, Any]:
             for cell, other, (metric, condition) in zip(cells, others, places, strict=True)
         ]
         rows.append({"name": name, "loss": losses[name], "cells": row})
+    empty = _cell(Cell(None, NOT_MEASURED), None, next(iter(record.columns.values())), None)
+    for name, reason in _absent(record).items():
+        rows.append({"name": name, "loss": reason, "cells": [empty] * len(places)})
     heads = [
         column.heading.replace("x100", "\N{MULTIPLICATION SIGN}100") for column in table.columns
     ]
     groups = [sigma_text(group) for group in table.groups]
     return {"title": table.title, "groups": groups, "heads": heads, "rows": rows}
+
+
+def _absent(record: Record) -> dict[str, str]:
+    """Why recipes have no values, by name: that of the first training that has none."""
+    reasons: dict[str, str] = {}
+    for one in record.absent:
+        seed = "" if one.seed is None else f" (seed {one.seed})"
+        reasons.setdefault(one.recipe, one.reason.partition(" (")[0] + seed)
+    return reasons
 
 
 def tables_of_means(record: Record) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from restoration.compare.differences import Difference
 from restoration.compare.report import figures, words
+from restoration.compare.report.fronts import front_section
 from restoration.compare.report.marks import CLASSES, GLYPHS, NOT_COMPARED, NOTHING, sigma_text
 from restoration.compare.report.means import tables_of_means
 from restoration.compare.report.pictures import Gallery, colour_stops
@@ -179,6 +180,7 @@ def context(record: Record, gallery: Gallery) -> dict[str, Any]:
             for recipe in plan.challengers
         ],
         "caveats": words.caveats(record),
+        "front": front_section(record),
         "verdicts": _verdicts(record),
         "tables": tables_of_means(record),
         "signs": _signs(record),

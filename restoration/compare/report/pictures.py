@@ -107,7 +107,7 @@ def focus(record: Record) -> tuple[str, str]:
     if plan.settings.expected:
         first = plan.settings.expected[0]
         return first.recipe, first.against or plan.reference.name
-    return plan.challengers[0].name, plan.reference.name
+    return (*plan.challengers, plan.reference)[0].name, plan.reference.name
 
 
 def draw_crops(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from restoration.compare.differences import Difference
+from restoration.compare.report.notes import about_absent, about_judges, about_start
 from restoration.compare.result import Record, listing
 from restoration.compare.signs import AGREES, EQUAL, NOT_MEASURED, Sign
 from restoration.compare.verdicts import (
@@ -215,6 +216,7 @@ def caveats(record: Record) -> list[str]:
             "The recipes differ in more than the loss (listed under Identity): a difference "
             "between them may come from that."
         )
+    said += [*about_start(record), *about_absent(record), *about_judges(record)]
     return [*said, *plan.settings.notes, *record.metrics.notes]
 
 

@@ -1,0 +1,239 @@
+"""Fronts in the report: quality against perceptual distance, one curve per loss.
+
+The page calls `front_section`, and shows it by the template front.html; `write_figures` puts the
+same figures beside it as files.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from restoration.compare.front_difference import FrontPoint
+from restoration.compare.fronts import Panel
+from restoration.compare.interpolation import interpolate
+from restoration.compare.report import figures
+from restoration.compare.report.front_words import (
+    Pair,
+    method,
+    pairs_of,
+    sentences,
+    table,
+)
+from restoration.compare.report.marks import CLASSES, GLYPHS, NOTHING
+from restoration.compare.result import Record, slashes
+from restoration.evaluate.rows import condition_text
+from restoration.metrics import Column
+
+PRINTED = ("#0b5cad", "#b45309", "#18794e", "#8a3ffc", "#a3195b", "#56606b", "#0e7c86", "#7a5c00")
+PRINTED_INK, PRINTED_FAINT = "#1c2127", "#aab2bc"
+SMOOTH = 60  # places at which a curve is drawn
+FILE_TYPES = ("png", "svg", "pdf")
+
+
+def has_curves(record: Record) -> bool:
+    """Whether a grid makes curves of several points."""
+    return any(len(points) > 1 for panel in record.fronts for points in panel.curves.values())
+
+
+def front_section(record: Record) -> dict[str, Any] | None:
+    """Everything that the page shows of the fronts; None where nothing can be drawn.
+
+    Returns:
+        `title`, `pairs` (each with label, sentences, figures as inline SVG, and rows of a table),
+        `method` and what the template needs to know of the comparison.
+    """
+    pairs = pairs_of(record)
+    if not pairs:
+        return None
+    quality, distance = (record.columns[name] for name in (pairs[0].quality, pairs[0].distance))
+    curves = has_curves(record)
+    return {
+        "title": "Fronts" if curves else f"{quality.label} and {distance.label}",
+        "curves": curves,
+        "pairs": [_shown(record, pair) for pair in pairs],
+        "method": method(record),
+        "confidence": f"{record.plan.settings.statistics.confidence:.0%}",
+        "several": record.several,
+        "seeds": slashes(record.plan.seeds),
+    }
+
+
+def _shown(record: Record, pair: Pair) -> dict[str, Any]:
+    quality, distance = record.columns[pair.quality], record.columns[pair.distance]
+    rows = [
+        row | {"kind": CLASSES.get(row["word"], ""), "glyph": GLYPHS.get(row["word"], NOTHING)}
+        for row in table(record, pair)
+    ]
+    return {
+        "label": f"{quality.label} against {distance.label}",
+        "quality": quality.label,
+        "distance": distance.label,
+        "sentences": sentences(record, pair),
+        "figures": [_svg(record, panel) for panel in pair.panels],
+        "rows": rows,
+    }
+
+
+def _colours(record: Record, panel: Panel, series: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Colour and marker of every curve; those of its recipe where a recipe is a curve."""
+    names = [recipe.name for recipe in record.plan.recipes]
+    found = {}
+    for number, (curve, points) in enumerate(panel.curves.items()):
+        alone = not has_curves(record) and points
+        place = (names.index(points[0].recipe) if alone else number) % len(series)
+        found[curve] = series[place], figures.MARKERS[place]
+    return found
+
+
+def _svg(record: Record, panel: Panel) -> str:
+    """Draw one panel as inline SVG in the page's colours."""
+    style = figures.STYLE
+    with matplotlib.rc_context(style):
+        figure = Figure(figsize=(figures.WIDTH, 3.9), layout="constrained")
+        axis = figure.add_subplot()
+        colours = _colours(record, panel, figures.SERIES)
+        draw(axis, panel, record.columns, colours, figures.FAINT)
+        axis.set_title(condition_text(panel.condition, "σ = {:g}"), fontsize=10)
+        _legend(figure, axis)
+    slug = condition_text(panel.condition, "{:g}").replace(" ", "-")
+    salt = f"front-{figures._safe(f'{panel.quality}-{panel.distance}-{slug}')}"
+    return figures.to_svg(figure, _alt(record, panel), salt)
+
+
+def _legend(figure: Figure, axis: Axes) -> None:
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=min(3, len(labels)))
+
+
+def draw(
+    axis: Axes,
+    panel: Panel,
+    columns: Mapping[str, Column],
+    colours: Mapping[str, tuple[str, str]],
+    faint: str,
+) -> None:
+    """Draw one panel: curves, points with their intervals, and the overlap.
+
+    Args:
+        axis: where to.
+        panel: one quality, distance and condition.
+        columns: what is said about metrics.
+        colours: colour and marker by curve.
+        faint: colour of the overlap of two fronts.
+    """
+    quality, distance = columns[panel.quality], columns[panel.distance]
+    overlaps = [one.overlap for one in panel.differences if one.overlap is not None]
+    if len(overlaps) == 1:
+        axis.axvspan(*overlaps[0], color=faint, alpha=0.15, linewidth=0)
+    for name, points in panel.curves.items():
+        _draw_curve(axis, name, points, *colours[name])
+    better = ("higher" if quality.higher_is_better else "lower") + " is better"
+    closer = ("right" if distance.higher_is_better else "left") + " is better"
+    unit = f" ({quality.unit})" if quality.unit else ""
+    axis.set(xlabel=f"{distance.label}; {closer}", ylabel=f"{quality.label}{unit}; {better}")
+    axis.margins(0.08)
+    axis.locator_params(axis="x", nbins=5)
+
+
+def _draw_curve(
+    axis: Axes, name: str, points: Sequence[FrontPoint], colour: str, marker: str
+) -> None:
+    front = [point for point in points if not point.excelled]
+    if len(front) > 1:
+        x, y = (np.array([getattr(point, key) for point in front]) for key in "xy")
+        at = np.linspace(x.min(), x.max(), SMOOTH)
+        axis.plot(at, interpolate(x, y, at), color=colour, linewidth=1.6)
+    for point in points:
+        for key in "xy":
+            _draw_interval(axis, point, key, colour)
+        hollow = point.excelled and len(points) > 1
+        axis.plot(
+            point.x,
+            point.y,
+            marker=marker,
+            markersize=6,
+            color=colour,
+            markerfacecolor="none" if hollow else colour,
+            linestyle="none",
+        )
+        if point.label and len(points) > 1:
+            text = point.label.rpartition("=")[2]
+            axis.annotate(
+                text,
+                (point.x, point.y),
+                (6, -12),
+                textcoords="offset points",
+                color=colour,
+                fontsize=9,
+            )
+    axis.plot([], [], marker=marker, color=colour, label=_label(name, points))
+
+
+def _draw_interval(axis: Axes, point: FrontPoint, key: str, colour: str) -> None:
+    ends = point.x_interval if key == "x" else point.y_interval
+    if ends is not None:
+        places = (ends, (point.y, point.y)) if key == "x" else ((point.x, point.x), ends)
+        axis.plot(*places, color=colour, linewidth=1, alpha=0.5)
+
+
+def _label(name: str, points: Sequence[FrontPoint]) -> str:
+    """Name of a curve, and what it runs along."""
+    keys = {point.label.rpartition("=")[0] for point in points if point.label}
+    return f"{name} ({', '.join(sorted(keys))})" if len(points) > 1 and keys else name
+
+
+def _alt(record: Record, panel: Panel) -> str:
+    quality, distance = record.columns[panel.quality], record.columns[panel.distance]
+    where = condition_text(panel.condition)
+    said = [
+        f"{point.recipe}: {quality.text(point.y)} at {distance.text(point.x)}"
+        for points in panel.curves.values()
+        for point in points
+    ]
+    return f"{quality.label} against {distance.label} at {where}. {'; '.join(said)}."
+
+
+def write_figures(record: Record, folder: Path) -> list[Path]:
+    """Write a figure of every quality and distance, a panel per condition, for print.
+
+    Args:
+        record: the comparison.
+        folder: made if there is something to write.
+
+    Returns:
+        The files, PNG, SVG and PDF of each.
+    """
+    written = []
+    for pair in pairs_of(record):
+        folder.mkdir(parents=True, exist_ok=True)
+        figure = _printed(record, pair)
+        for kind in FILE_TYPES:
+            file = folder / f"front_{pair.quality}_{pair.distance}.{kind}"
+            dates = {"Date": None} if kind == "svg" else {"CreationDate": None}
+            with matplotlib.rc_context({"svg.hashsalt": file.stem, "pdf.fonttype": 42}):
+                figure.savefig(file, dpi=200, metadata={} if kind == "png" else dates)
+            written.append(file)
+    return written
+
+
+def _printed(record: Record, pair: Pair) -> Figure:
+    columns = min(2, len(pair.panels))
+    rows = -(-len(pair.panels) // columns)
+    style = figures.STYLE | {"svg.fonttype": "path"}
+    style |= dict.fromkeys(
+        ("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), PRINTED_INK
+    )
+    style |= {"axes.edgecolor": PRINTED_FAINT}
+    with matplotlib.rc_context(style):
+        figure = Figure(figsize=(4.6 * columns, 3.6 * rows + 0.4), layout="constrained")
+        for number, panel in enumerate(pair.panels, start=1):
+            axis = figure.add_subplot(rows, columns, number)
+            draw(axis, panel, record.columns, _colours(record, panel, PRINTED), PRINTED_FAINT)
+            axis.set_title(condition_text(panel.condition, "σ = {:g}"), fontsize=10)
+        _legend(figure, axis)
+    return figure
