@@ -137,7 +137,11 @@ def test_no_judge_is_downloaded(monkeypatch):
         raise AssertionError("a download")
 
     monkeypatch.setattr(published.urllib.request, "urlopen", refuse)
-    monkeypatch.setattr(published, "cached_torchvision_file", lambda name: published.Path("none"))
+
+    def absent(name):
+        raise FileNotFoundError(name)
+
+    monkeypatch.setattr(published, "resolve", absent)
     added(["VGG", "E-VGG"])
 
 
