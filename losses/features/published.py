@@ -61,7 +61,8 @@ def timm_file(name: str) -> Path:
     import timm
 
     source = timm.get_pretrained_cfg(name)
-    assert source is not None and source.hf_hub_id is not None
+    if source is None or source.hf_hub_id is None:
+        raise OSError(f"timm publishes no weights of {name}")
     cached = huggingface_hub.try_to_load_from_cache(source.hf_hub_id, HUB_FILE)
     if isinstance(cached, str):
         return Path(cached)
