@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from restoration.compare.differences import Difference
 from restoration.compare.findings import images_of
@@ -22,8 +21,7 @@ from restoration.compare.result import Record
 from restoration.compare.verdicts import BETTER, WORSE
 from restoration.degradations.conditions import Condition
 from restoration.evaluate.rows import condition_text
-
-FEWEST_TICKS = 3  # of a logarithmic axis
+from restoration.train.plot import plain_ticks
 
 
 def colour_of(record: Record, recipe: str) -> tuple[str, str]:
@@ -149,21 +147,11 @@ def curve(record: Record, term: str) -> Drawing:
             said.append(f"{name} ends at {points[-1][1]:.4g}")
         axis.set(xlabel="step", ylabel=term)
         axis.set_yscale("log")
-        _plain_ticks(axis)
+        plain_ticks(axis)
         if said:
             figure.legend(loc="outside upper center", ncols=min(3, len(said)))
     alt = f"Training curve of {term}. {'; '.join(said)}."
     return Drawing(safe_name("curve", term), alt, figure)
-
-
-def _plain_ticks(axis: Axes) -> None:
-    """Ticks of a logarithmic axis as plain numbers, also where it spans less than a decade."""
-    axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
-    low, high = axis.get_ylim()
-    if sum(low <= tick <= high for tick in axis.get_yticks()) < FEWEST_TICKS:
-        axis.yaxis.set_major_locator(MaxNLocator(5))
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.yaxis.set_minor_formatter(NullFormatter())
 
 
 def terms_of(record: Record) -> Sequence[str]:
