@@ -98,7 +98,7 @@ def _colours(record: Record, panel: Panel) -> dict[str, tuple[str, str]]:
 
 def _drawing(record: Record, panel: Panel) -> Drawing:
     """Draw one panel for the page."""
-    figure, axis = new_figure(3.9)
+    figure, axis = new_figure(3.7, 4.4)
     with matplotlib.rc_context(STYLE):
         draw(axis, panel, record.columns, _colours(record, panel))
         axis.set_title(condition_text(panel.condition, "σ = {:g}"))

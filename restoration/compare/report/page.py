@@ -15,7 +15,6 @@ from restoration.compare.report.fronts import front_section
 from restoration.compare.report.marks import CLASSES, GLYPHS, NOT_COMPARED, NOTHING, sigma_text
 from restoration.compare.report.means import long_form, measured_columns, table_of_means
 from restoration.compare.report.pictures import Gallery, colour_stops
-from restoration.compare.report.plane import planes
 from restoration.compare.result import (
     Record,
     fixed_interval_words,
@@ -44,13 +43,11 @@ class Drawings:
     """Every figure of the page.
 
     Attributes:
-        planes: distortion against perception, by condition.
         forests: differences with their intervals, by metric.
         scatters: every image, by recipe.
         curves: of training, by term.
     """
 
-    planes: list[Drawing]
     forests: dict[str, Drawing]
     scatters: dict[str, list[Drawing]]
     curves: list[Drawing]
@@ -59,14 +56,13 @@ class Drawings:
     def every(self) -> list[Drawing]:
         """All of them."""
         scatters = [drawing for some in self.scatters.values() for drawing in some]
-        return [*self.planes, *self.forests.values(), *scatters, *self.curves]
+        return [*self.forests.values(), *scatters, *self.curves]
 
 
 def draw(record: Record) -> Drawings:
     """Draw every figure of the page."""
     condition, metrics = record.plan.picture_condition, measured_columns(record)
     return Drawings(
-        planes(record),
         {metric: figures.forest(record, metric) for metric in metrics},
         {
             recipe.name: [figures.scatter(record, recipe.name, m, condition) for m in metrics]
@@ -219,7 +215,6 @@ def context(record: Record, gallery: Gallery, drawings: Drawings) -> dict[str, A
         "verdicts": _verdicts(record),
         "table": table_of_means(record),
         "long": long_form(record, measured_columns(record)),
-        "planes": drawings.planes,
         "signs": _signs(record),
         "metrics": _metrics(record, drawings.forests),
         "scatters": drawings.scatters,
