@@ -63,3 +63,9 @@ def test_a_logarithmic_axis_has_several_ticks(ends):
     shown = [tick for tick in axis.get_yticks() if low <= tick <= high]
     assert len(shown) >= 3
     assert isinstance(axis.yaxis.get_minor_formatter(), NullFormatter)
+
+
+def test_no_font_of_a_pdf_is_of_type_3(tmp_path):
+    line().save(tmp_path)
+    text = (tmp_path / "line.pdf").read_bytes()
+    assert b"/Type0" in text and b"/Type3" not in text
