@@ -22,6 +22,7 @@ COMMANDS = {
     "train": "train a network as an option file describes",
     "test": "evaluate a checkpoint as an option file describes",
     "losses": "measure the terms of an option file's loss: value, gradient, share, weight",
+    "plot": "draw the losses and validations of trainings in one figure",
     "compare": "train recipes that differ in their loss, and report which is better",
     "demo": "train and evaluate a small denoiser in a few minutes, offline",
     "score": "compare pictures with a reference",

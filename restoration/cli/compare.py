@@ -4,15 +4,21 @@ import argparse
 from pathlib import Path
 
 from rich.console import Console
+from rich.table import Table
 
 from restoration.cli import session
 from restoration.cli.progress import Work
 from restoration.compare.api import compare, train_recipe
 from restoration.compare.plan import Plan, load_comparison
 from restoration.compare.report import words
+from restoration.compare.report.answer import answer
 from restoration.compare.report.front_words import front_sentences
 from restoration.compare.report.notes import about_absent, commands_for_absent
+from restoration.compare.report.page import REPORT
 from restoration.compare.result import Record
+from restoration.evaluate.layouts import terminal
+from restoration.evaluate.rows import condition_text
+from restoration.evaluate.tables import long_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,7 +82,7 @@ def run(arguments: argparse.Namespace) -> None:
             collect=arguments.collect,
         )
     if session.is_main():
-        _print_findings(record, console)
+        print_record(record, console)
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -105,11 +111,40 @@ def _train_only(arguments: argparse.Namespace, plan: Plan, console: Console) -> 
         console.print("trained; `--collect` measures when the others are trained, too")
 
 
-def _print_findings(record: Record, console: Console) -> None:
-    for line in [*words.summary(record), *front_sentences(record), *about_absent(record)]:
+def print_record(record: Record, console: Console) -> None:
+    """Print means and verdicts, the answer, and where the report is."""
+    means = long_table(record.findings.means, record.columns, only_average=True)
+    session.print_table(console, terminal(means))
+    console.print()
+    session.print_table(console, verdicts(record))
+    console.print()
+    for name in (recipe.name for recipe in record.plan.challengers):
+        console.print(f"- {words.headline(record, name)}")
+    if record.findings.signs:
+        console.print(f"- {words.sign_sentence(record.findings.signs)}")
+    for line in [*front_sentences(record), *about_absent(record)]:
         console.print(f"- {line}")
     missing = commands_for_absent(record)
     if missing:
         console.print("what is missing is trained by `restoration compare` with")
     for flags in missing:
         console.print(f"  {flags}")
+    console.print(answer(record), style="bold")
+    console.print(f"open {record.folder / REPORT}")
+
+
+def verdicts(record: Record) -> Table:
+    """Lay out differences and verdicts: a line per recipe and metric, conditions side by side."""
+    table = Table("recipe", "metric", show_edge=False)
+    for condition in record.findings.conditions:
+        table.add_column(condition_text(condition), justify="right", no_wrap=True)
+    for recipe in record.plan.challengers:
+        table.add_section()
+        for metric, column in record.columns.items():
+            found = {d.condition: d for d in record.findings.of(recipe.name, metric)}
+            cells = [
+                f"{column.signed(found[c].estimate.mean)} {found[c].verdict}" if c in found else "-"
+                for c in record.findings.conditions
+            ]
+            table.add_row(recipe.name, column.label, *cells)
+    return table

@@ -1,31 +1,22 @@
 """Everything that a comparison knows in the end, and the files that say it."""
 
-import csv
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from restoration.common.digests import plain_digest
-from restoration.common.folders import write_json
 from restoration.compare.absent import Absent
-from restoration.compare.differences import Difference, families, plain_differences
+from restoration.compare.differences import Difference, families
 from restoration.compare.fairness import Mark
 from restoration.compare.findings import Findings
-from restoration.compare.fronts import Panel, plain_fronts
+from restoration.compare.fronts import Panel
 from restoration.compare.inference import METHOD, METHOD_OF_ONE
 from restoration.compare.judges import Standing
 from restoration.compare.photographs import photograph_of
 from restoration.compare.plan import Plan, ResolvedRecipe
-from restoration.compare.signs import plain_signs
 from restoration.degradations.conditions import Condition
 from restoration.evaluate.candidates import protocol_of
-from restoration.evaluate.layouts import markdown, markdown_tables
-from restoration.evaluate.report import write_per_image
-from restoration.evaluate.rows import condition_text, only_gaussian, plain_means
-from restoration.evaluate.tables import long_table
 from restoration.metrics import Column, Metrics
-from restoration.options.load import plain
 
 
 @dataclass
@@ -48,6 +39,7 @@ class Record:
         fronts: quality against distance, see `fronts.find_fronts`.
         standings: how every metric stands to the losses, by its name.
         absent: trainings that left nothing to measure; their recipes are not in the plan.
+        folder: of the comparison.
     """
 
     plan: Plan
@@ -64,6 +56,7 @@ class Record:
     fronts: list[Panel] = field(default_factory=list)
     standings: dict[str, Standing] = field(default_factory=dict)
     absent: list[Absent] = field(default_factory=list)
+    folder: Path = Path()
 
     @property
     def columns(self) -> dict[str, Column]:
@@ -166,44 +159,6 @@ def loss_words(recipe: ResolvedRecipe) -> str:
     return " + ".join(words)
 
 
-def read_curves(path: Path) -> list[dict[str, float]]:
-    """Read curves.csv; no file gives no rows."""
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
-
-
-def difference_rows(record: Record) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows of the table of differences, as text."""
-    gaussian = only_gaussian(record.findings.conditions)
-    heads = ["metric", "sigma" if gaussian else "condition", "recipe", "against", "n", "mean"]
-    heads += [f"seeds {slashes(record.plan.seeds)}"] if record.several else []
-    heads += ["interval", *(["interval, these images"] if record.several else [])]
-    heads += ["win rate", "p", "p (Holm)", "verdict"]
-    rows = []
-    for difference in record.findings.differences:
-        column = record.columns[difference.metric]
-        rows.append(
-            [
-                column.label,
-                condition_text(difference.condition, "{:g}" if gaussian else "sigma {:g}"),
-                difference.recipe,
-                difference.reference,
-                str(difference.num_images),
-                column.signed(difference.estimate.mean),
-                *([seeds_words(difference, column)] if record.several else []),
-                interval_words(difference, column),
-                *([fixed_interval_words(difference, column)] if record.several else []),
-                f"{difference.win_rate:.0%}",
-                p_words(difference.estimate.p),
-                p_words(difference.p_holm),
-                difference.verdict,
-            ]
-        )
-    return heads, rows
-
-
 def listing(items: Sequence[str]) -> str:
     """Join words: "a", "a and b", "a, b and c"."""
     return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
@@ -238,69 +193,3 @@ def p_words(p: float | None) -> str:
     if p is None:
         return "-"
     return "1" if p == 1 else "< 0.0001" if p < 1e-4 else f"{p:.4f}"
-
-
-def _checkpoints(record: Record, recipe: ResolvedRecipe) -> dict[str, Any]:
-    """One hash, or a list with that of every seed."""
-    digests = record.checkpoints[recipe.name]
-    if None in digests:
-        return {"checkpoint_sha256": digests[None]}
-    return {"trainings": [{"seed": s, "checkpoint_sha256": sha} for s, sha in digests.items()]}
-
-
-def as_plain(record: Record) -> dict[str, Any]:
-    """Return results.json's content."""
-    plan, findings = record.plan, record.findings
-    return {
-        "name": plan.name,
-        "reference": plan.reference.name,
-        "recipes": [
-            {
-                "name": recipe.name,
-                "loss": loss_words(recipe),
-                "trained_here": recipe.trained,
-                **_checkpoints(record, recipe),
-                "loss_weights": record.loss_weights.get(recipe.name, []),
-                "parameters": record.parameters[recipe.name],
-                "identity": record.identities.get(recipe.name),
-                "options_sha256": plain_digest(plain(recipe.options)),
-            }
-            for recipe in plan.recipes
-        ],
-        "test_sets_sha256": record.sets_hash,
-        "different": [asdict(mark) for mark in record.marks],
-        "rows": plain_means(findings.means),
-        "differences": plain_differences(findings.differences),
-        "fronts": plain_fronts(record.fronts),
-        "signs": plain_signs(findings.signs),
-        "absent": [asdict(one) for one in record.absent],
-        "judges": {name: one.text for name, one in record.standings.items()},
-        "statistics": {
-            "method": record.method,
-            "family_of_tests": record.num_tests[0],
-            **({"other_tests": record.num_tests[1]} if len(record.num_tests) > 1 else {}),
-            **plan.settings.statistics.model_dump(),
-        },
-        "protocol": record.protocol,
-        "metrics": {name: metric.scale for name, metric in record.metrics.by_name.items()},
-        "notes": [*plan.settings.notes, *record.metrics.notes],
-        "seed": plan.shared.manual_seed,
-        **({"seeds": plan.seeds} if plan.seeds else {}),
-        **record.environment,
-    }
-
-
-def write_files(record: Record, folder: Path) -> None:
-    """Write results.json, per_image.csv and table.md."""
-    write_json(folder / "results.json", as_plain(record))
-    write_per_image(folder / "per_image.csv", record.findings.trainings)
-    notes = [record.protocol, *record.metrics.notes, *record.plan.settings.notes]
-    notes += [f"left out: {one.title}: {one.reason}" for one in record.absent]
-    how = record.plan.settings.statistics
-    said = [record.method, f"{how.confidence:.0%} intervals"]
-    said += [record.correction, record.margins] if record.correction else []
-    if record.several:
-        notes.append(f"{record.means}.")
-    text = markdown_tables([long_table(record.findings.means, record.columns)], notes)
-    text += "\n" + markdown(*difference_rows(record), ["; ".join(said)])
-    (folder / "table.md").write_text(text, encoding="utf-8")

@@ -31,7 +31,8 @@ from restoration.compare.measure import name_rows
 from restoration.compare.plan import Plan
 from restoration.compare.report import fronts, page
 from restoration.compare.report.pictures import draw_crops
-from restoration.compare.result import Record, read_curves, write_files
+from restoration.compare.result import Record
+from restoration.compare.result_files import read_curves, write_files
 from restoration.compare.signs import check_expected
 from restoration.evaluate import EvaluationSet
 from restoration.evaluate.benchmark import Benchmark, run_benchmark
@@ -198,7 +199,8 @@ def _measure(
         plan.settings.expected,
         plan.settings.statistics,
     )
-    record = Record(plan, metrics, findings, prepared.identities, sets_hash, prepared.marks, {}, {})
+    hashes = prepared.identities, sets_hash
+    record = Record(plan, metrics, findings, *hashes, prepared.marks, {}, {}, folder=folder)
     record.fronts = fronts_of(plan, metrics.by_name, rows)
     record.standings = standings(metrics.by_name, plan.recipes)
     for recipe in plan.recipes:
@@ -229,5 +231,6 @@ def _write(record: Record, prepared: Preparation, folder: Path) -> None:
     denoisers = {name: run.denoise for name, run in tested.items() if run is not None}
     crops = draw_crops(record, denoisers, prepared.sets, prepared.device)
     fronts.write_figures(record, folder / "figures")
-    page.write(folder / "report.html", record, crops)
-    logger.info("written: %s (report.html, results.json, per_image.csv, table.md)", folder)
+    page.write(folder, record, crops)
+    files = "report.html, figures/, results.json, per_image.csv, table.md, table.tex"
+    logger.info("written: %s (%s)", folder, files)

@@ -107,8 +107,3 @@ def draw_picture(
             mask = loss.mask(as_rgb(restored), as_rgb(clean))
         rows.append((condition_text(condition), noisy, restored, clean, mask))
     denoising_figure(path, rows)
-
-
-def side_by_side(noisy: Tensor, restored: Tensor, clean: Tensor) -> Tensor:
-    """Noisy, restored and reference in one (3, H, 3W) image in [0, 1], for TensorBoard."""
-    return torch.cat([noisy, restored, clean], dim=3)[0].clamp(0, 1)

@@ -9,7 +9,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from restoration.masks.batches import MaskSettings
 from restoration.masks.trainer import learning_rate, total_loss
-from restoration.train.monitor import Curves, RunningMeans, clock, describe, record
+from restoration.train.monitor import RunningMeans, clock, describe, record
+from restoration.train.step_files import open_curves
 
 logger = logging.getLogger("restoration")
 TERMS = ("regression", "ranking", "place")
@@ -35,7 +36,7 @@ class MaskMonitor:
         print_freq: int,
     ):
         self.means = RunningMeans()
-        self.curves = Curves(folder / "curves.csv", start, TERMS)
+        self.curves = open_curves(folder, start, TERMS)
         self.tb = SummaryWriter(tb_folder, purge_step=start + 1) if tb_folder else None
         self.start, self.settings, self.print_freq = start, settings, print_freq
         self.began = time.monotonic()

@@ -21,12 +21,23 @@ LATEST, BEST = "latest", "best"
 
 @dataclass
 class Progress:
-    """How far a run is: steps done, best validation and of what, means since the last log line."""
+    """How far a run is.
+
+    Attributes:
+        step: steps done.
+        best: score of the best validation.
+        best_of: what the score is of.
+        means: of the loss terms since the last log line.
+        best_step: of the best validation.
+        validated: step of the last validation.
+    """
 
     step: int = 0
     best: float | None = None
     best_of: str | None = None
     means: dict[str, Any] | None = None
+    best_step: int | None = None
+    validated: int | None = None
 
 
 def save_atomically(content: Any, path: Path) -> None:
@@ -65,6 +76,8 @@ def save_state(trainer: Trainer, folder: Path, progress: Progress) -> None:
         "scaler": trainer.scaler.state_dict(),
         "best": progress.best,
         "best_of": progress.best_of,
+        "best_step": progress.best_step,
+        "validated": progress.validated,
         "means": progress.means,
         "ema_count": None if trainer.ema is None else trainer.ema.n_averaged,
     }
@@ -128,4 +141,5 @@ def resume(trainer: Trainer, state_path: Path) -> Progress:
     if trainer.ema is not None:
         load_network(trainer.ema.module, weights, key="params_ema")
         trainer.ema.n_averaged.copy_(state["ema_count"])
-    return Progress(state["iter"], state["best"], state.get("best_of"), state["means"])
+    later = (state.get(key) for key in ("best_step", "validated"))  # states of old lack them
+    return Progress(state["iter"], state["best"], state.get("best_of"), state["means"], *later)

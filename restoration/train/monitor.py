@@ -1,9 +1,8 @@
-"""What a person sees of a run: a progress bar or log lines, TensorBoard, and curves.csv."""
+"""What a person sees of a run: a progress bar or log lines, TensorBoard, curves and val.csv."""
 
-import csv
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -22,7 +21,11 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from restoration.common import distributed
+from restoration.evaluate.rows import Mean
+from restoration.evaluate.sets import EvaluationSet
 from restoration.train.loop import StepResult
+from restoration.train.step_files import StepFile, ValidationFile, open_curves
+from restoration.train.tensorboard import VALIDATION, value_tag, value_tags
 
 logger = logging.getLogger("restoration")
 BAR_REFRESH = 10  # steps between new numbers in the bar; reading them waits for the device
@@ -76,45 +79,19 @@ class RunningMeans:
         self.left_out = dict(state.get("left_out", {}))
 
 
-class Curves:
-    """curves.csv: the mean of every loss term between two log lines.
-
-    Args:
-        path: the file; rows behind `start` (of a run that was interrupted later than its last
-            checkpoint) are dropped.
-        start: step that the run continues from.
-        names: the loss terms.
-    """
-
-    def __init__(self, path: Path, start: int, names: Sequence[str]):
-        self.path = path
-        self.names = ["step", "lr", "grad_norm", "total", *names]
-        kept = []
-        if start and path.is_file():
-            with path.open(newline="", encoding="utf-8") as file:
-                kept = [row for row in csv.DictReader(file) if int(row["step"]) <= start]
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, self.names, extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(kept)
-
-    def add(self, row: dict[str, float]) -> None:
-        """Append one row."""
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, self.names, extrasaction="ignore").writerow(row)
-
-
 class Monitor:
     """Reports the steps of a run on rank 0.
 
     Args:
         console: where the bar goes.
-        folder: the experiment's folder, for curves.csv; None on the other ranks.
+        folder: the experiment's folder, for curves.csv and val.csv; None on the other ranks.
         tb: TensorBoard writer, or None.
         start: first step.
         total: number of steps of the whole run.
         names: the loss terms.
         print_freq: steps between log lines.
+        sets: validation sets by name; without one there is no val.csv.
+        metrics: names of what validations measure.
     """
 
     def __init__(
@@ -126,9 +103,18 @@ class Monitor:
         total: int,
         names: Sequence[str],
         print_freq: int,
+        sets: Mapping[str, EvaluationSet] | None = None,
+        metrics: Sequence[str] = (),
     ):
         self.tb, self.start, self.total, self.print_freq = tb, start, total, print_freq
-        self.curves = Curves(folder / "curves.csv", start, names) if folder else None
+        self.curves = open_curves(folder, start, names) if folder else None
+        places = [(name, one) for name, s in (sets or {}).items() for one in s.conditions]
+        self.several = len(sets or {}) > 1
+        self.tags = [value_tag(m, *place, self.several) for m in metrics for place in places]
+        conditions = [condition for _, condition in places]
+        self.validations = (
+            ValidationFile(folder, start, conditions, metrics) if folder and places else None
+        )
         self.means, self.recent = RunningMeans(), RunningMeans()
         self.data_seconds, self.fetched = 0.0, 0  # since the last log line of this process
         self.first_bad: Tensor | None = None  # first step whose loss is not finite, else inf
@@ -220,19 +206,30 @@ class Monitor:
         record(self.curves, self.tb, done, {"lr": result.learning_rate, **means})
         record(None, self.tb, done, {f"share/{name}": share for name, share in shares.items()})
 
-    def validated(self, done: int, values: dict[str, float], images: dict[str, Tensor]) -> None:
-        """Report a validation: metric values by name, and (3, H, W) pictures by name."""
-        text = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
-        logger.info("[%d/%d] validation: %s", done, self.total, text)
+    def validated(self, done: int, means: Sequence[Mean], pictures: Mapping[str, Tensor]) -> None:
+        """Report a validation: means by set and condition, and (3, H, W) pictures by name."""
+        for name in dict.fromkeys(mean.set for mean in means):
+            values = value_tags([mean for mean in means if mean.set == name], several=False)
+            text = "  ".join(f"{tag} {value:.4f}" for tag, value in values.items())
+            where = f" on {name}" if self.several else ""
+            logger.info("[%d/%d] validation%s: %s", done, self.total, where, text)
+        if self.validations is not None:
+            self.validations.add(done, means)
         if self.tb is not None:
-            for name, value in values.items():
-                self.tb.add_scalar(f"val/{name}", value, done)
-            for name, image in images.items():
-                self.tb.add_image(f"val/{name}", image, done)
+            for tag, value in value_tags(means, self.several).items():
+                if math.isfinite(value):
+                    self.tb.add_scalar(f"{VALIDATION}/{tag}", value, done)
+        self.show(done, pictures)
+
+    def show(self, done: int, pictures: Mapping[str, Tensor]) -> None:
+        """Hand (3, H, W) pictures to TensorBoard, by name."""
+        if self.tb is not None:
+            for name, picture in pictures.items():
+                self.tb.add_image(f"{VALIDATION}/{name}", picture, done)
 
 
 def record(
-    curves: Curves | None, tb: SummaryWriter | None, step: int, values: dict[str, float]
+    curves: StepFile | None, tb: SummaryWriter | None, step: int, values: dict[str, float]
 ) -> None:
     """Write the values of a step to curves.csv and to TensorBoard, where there are such."""
     if curves is not None:

@@ -1,14 +1,13 @@
 """From typed options to a training run: network, criterion, sample stream, folders, order."""
 
 import logging
-import math
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from rich.console import Console
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
@@ -19,16 +18,6 @@ from restoration.common import distributed
 from restoration.data import BatchPlan, CropDataset, PairedDataset, PatchSchedule, make_loader
 from restoration.data.dataset import Sample
 from restoration.degradations import BatchDegradation
-from restoration.degradations.conditions import Condition
-from restoration.evaluate.measure import evaluate
-from restoration.evaluate.picture import side_by_side
-from restoration.evaluate.rows import (
-    AVERAGE,
-    condition_slug,
-    condition_text,
-    only_gaussian,
-    summarize,
-)
 from restoration.evaluate.sets import EvaluationSet, open_sets
 from restoration.metrics import Metrics, open_metrics
 from restoration.options.datasets import TrainSet
@@ -41,6 +30,8 @@ from restoration.train.monitor import Monitor
 from restoration.train.optimizer import build_optimizer
 from restoration.train.shares import adopt_weights, provisional_criterion, resolve_shares
 from restoration.train.stream import build_degradation_of, open_stream
+from restoration.train.tensorboard import introduce
+from restoration.train.validation import best_of, first_pictures, is_due, keep_best, validate
 
 logger = logging.getLogger("restoration")
 
@@ -155,7 +146,7 @@ def go_on(run: Run, state: Path) -> None:
             f"{run.recipe.total_iter}"
         )
     if run.start.best_of not in (None, best_of(run)):
-        run.start.best = None
+        run.start.best = run.start.best_step = None
 
 
 def _loader(run: Run, start: int) -> DataLoader[Sample]:
@@ -171,63 +162,6 @@ def _loader(run: Run, start: int) -> DataLoader[Sample]:
     assert images is not None  # `prepare` has seen to it
     workers = images.num_worker_per_gpu
     return make_loader(run.dataset, plan, workers, pin_memory=run.trainer.device.type == "cuda")
-
-
-def validate(run: Run) -> tuple[dict[str, float], dict[str, Tensor]]:
-    """Evaluate the network that a test would use, on all ranks together.
-
-    Returns:
-        Mean over sets of every metric, as "psnr/sigma25", and a side-by-side picture of the
-        first image of this rank at each noise level.
-    """
-    images: dict[str, Tensor] = {}
-
-    def keep(name: str, image: str, condition: Condition, *pictures: Tensor) -> None:
-        images.setdefault(f"{name}/{condition_slug(condition)}", side_by_side(*pictures).cpu())
-
-    rows = evaluate(
-        run.trainer.tested,
-        run.sets,
-        run.metrics.by_name,
-        run.trainer.device,
-        with_noisy=False,
-        tile=run.options.val.tile,
-        overlap=run.options.val.tile_overlap,
-        noise_map=run.options.datasets.noise_map,
-        on_image=keep,
-    )
-    values = {
-        f"{name}/{condition_slug(mean.condition)}": value
-        for mean in summarize(rows)
-        for name, value in mean.values.items()
-        if mean.set == AVERAGE and math.isfinite(value)
-    }
-    return values, images
-
-
-def _better(run: Run, value: float, best: float | None) -> bool:
-    first = next(iter(run.metrics.by_name.values()))
-    return best is None or (value > best if first.higher_is_better else value < best)
-
-
-def condition_names(test_set: EvaluationSet) -> str:
-    """The conditions of a set in one line; levels alone where all are of Gaussian noise."""
-    if only_gaussian(test_set.conditions):
-        return str(tuple(condition.level for condition in test_set.conditions))
-    return ", ".join(map(condition_text, test_set.conditions))
-
-
-def best_of(run: Run) -> str:
-    """Say what "best" is measured by: a best of something else is no rival."""
-    sets = (f"{name} ({len(s)}) at {condition_names(s)}" for name, s in run.sets.items())
-    return f"{next(iter(run.metrics.by_name))} on {'; '.join(sets)}"
-
-
-def _score(run: Run, values: dict[str, float]) -> float | None:
-    """Mean over noise levels of the first metric: what "best" means."""
-    first = next(iter(run.metrics.by_name))
-    found = [v for name, v in values.items() if name.startswith(f"{first}/")]
-    return sum(found) / len(found) if found else None
 
 
 def run_training(run: Run, folder: Path, console: Console, tb_folder: Path | None = None) -> Path:
@@ -253,7 +187,13 @@ def run_training(run: Run, folder: Path, console: Console, tb_folder: Path | Non
         total,
         trainer.criterion.names,
         run.options.logger.print_freq,
+        run.sets,
+        list(run.metrics.by_name),
     )
+    if tb is not None:
+        introduce(tb, run.options, start, list(run.metrics.by_name), monitor.tags)
+        if start == 0 and run.options.val.val_freq <= total:
+            monitor.show(0, first_pictures(run))
     means, terms = run.start.means, {"total", "grad_norm", *trainer.criterion.names}
     if means is not None and set(means["sums"]) in (set(), terms):  # not those of other losses
         monitor.means.restore(means)
@@ -270,33 +210,39 @@ def run_training(run: Run, folder: Path, console: Console, tb_folder: Path | Non
 def _run_steps(run: Run, folder: Path, monitor: Monitor) -> None:
     """Take every step; log, validate and save at the steps where the options say so."""
     trainer, total = run.trainer, run.recipe.total_iter
-    main = distributed.rank() == 0
-    done, best = run.start.step, run.start.best
-    saved = done
+    progress = replace(run.start, best_of=best_of(run))
+    start = saved = progress.step
 
     def save() -> int:
-        if main:
-            progress = checkpoint.Progress(done, best, best_of(run), monitor.means.state())
-            checkpoint.save_state(trainer, folder, progress)
-        return done
+        if distributed.rank() == 0:
+            state = replace(progress, means=monitor.means.state())
+            checkpoint.save_state(trainer, folder, state)
+        return progress.step
 
-    steps = train(trainer, _loader(run, done), done, total, run.recipe.accumulate)
+    def look() -> checkpoint.Progress:
+        found = validate(run)
+        monitor.validated(progress.step, found.means, found.pictures)
+        return keep_best(run, folder, progress, found)
+
+    if start and is_due(run, start) and progress.validated != start:
+        progress = look()  # the run was interrupted in the midst of it
+    steps = train(trainer, _loader(run, start), start, total, run.recipe.accumulate)
     try:
         with closing(steps):  # a Ctrl-C that waits for the end of the step is let go here
             for result in steps:
-                done = result.step + 1
+                progress = replace(progress, step=result.step + 1)
                 monitor.step(result)
+                done = progress.step
                 saving = done % run.options.logger.save_checkpoint_freq == 0 or done == total
-                every = run.options.val.val_freq
-                validating = done % every == 0 or (done == total and every <= total)
+                validating = is_due(run, done)
                 if saving or validating:
                     monitor.check()  # what is broken is neither measured nor kept
-                if validating and run.sets:
-                    best = _validate_and_keep(run, folder, done, best, monitor)
+                if validating:
+                    progress = look()
                 if saving:
                     saved = save()
     except KeyboardInterrupt:
-        if done > saved and not monitor.broken:
+        if progress.step > saved and not monitor.broken:
             saved = save()
         newest = checkpoint.latest_state(folder)
         if newest is None:
@@ -304,16 +250,3 @@ def _run_steps(run: Run, folder: Path, monitor: Monitor) -> None:
         else:
             logger.info("interrupted: go on from step %s with --auto_resume", newest.stem)
         raise
-
-
-def _validate_and_keep(
-    run: Run, folder: Path, done: int, best: float | None, monitor: Monitor
-) -> float | None:
-    values, images = validate(run)
-    monitor.validated(done, values, images)
-    score = _score(run, values)
-    if score is None or not _better(run, score, best):
-        return best
-    if distributed.rank() == 0:
-        checkpoint.save_weights(run.trainer, folder, checkpoint.BEST)
-    return score

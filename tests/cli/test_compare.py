@@ -1,10 +1,15 @@
 """`restoration compare` from an option file to its report."""
 
 import csv
+import html
+import io
 import json
 import re
+import subprocess
+from contextlib import redirect_stdout
 from html.parser import HTMLParser
 from pathlib import Path
+from shutil import which
 
 import pytest
 import torch
@@ -47,7 +52,9 @@ def ran(write, tmp_path_factory):
     folder = tmp_path_factory.mktemp("ran") / "out"
     expected = [{"recipe": "mse", "signs": {"psnr": "lower", "lpips": "higher"}}]
     file = write(expected=expected, notes=["A caveat of mine <b>."])
-    assert main(["compare", "-opt", str(file), "--out", str(folder)]) == 0
+    with redirect_stdout(io.StringIO()) as told:
+        assert main(["compare", "-opt", str(file), "--out", str(folder)]) == 0
+    (folder.parent / "told.txt").write_text(told.getvalue())
     return folder
 
 
@@ -119,8 +126,9 @@ def test_no_side_wins_with_one_training(ran):
     text = (ran / "report.html").read_text()
     assert "mse against mae: no side wins." in text
     assert "two networks are compared on new photographs, not two losses" in text
-    tables = text[text.index('id="found"') : text.index('id="signs"')]
-    assert not re.search(r'class="(better|worse)"', tables)
+    shown = text[text.index("<body>") : text.index('id="signs"')]
+    assert not re.search(r'class="(better|worse)"|<strong><span', shown)
+    assert "No recipe is shown to be better" not in shown, "one recipe stands twice"
     assert "cannot be told apart" not in text
 
 
@@ -160,6 +168,83 @@ def test_report_loads_nothing(page, ran):
     assert not re.search(r"@import|url\((?!#)", text)
     assert not page.all("script", "link", "iframe", "object")
     assert "default-src 'none'" in text
+
+
+def test_the_first_line_is_the_answer(ran):
+    text = (ran / "report.html").read_text()
+    (answer,) = re.findall("<h1>(.*?)</h1>", text)
+    assert answer == (
+        "Against mae, mae_again is the same on every image; mse is neither shown to be better nor "
+        "worse by a single training."
+    )
+    body = re.sub("<[^>]+>", "", text[text.index("</a>", text.index("<body>")) :])
+    assert body.strip().startswith(answer)
+    order = [text.index(f'<h2 id="{name}">') for name in ("front", "means", "differences", "crops")]
+    assert order == sorted(order)
+
+
+def test_crops_are_large_and_blink_without_scripts(page):
+    """One radio per picture, the first recipe of the pair chosen; CSS shows what is chosen."""
+    images = page.all("img")
+    assert all(320 <= int(one["width"]) <= 336 for one in images)
+    radios = [one for one in page.all("input") if one["type"] == "radio"]
+    groups = {one["name"] for one in radios}
+    layers = [one for one in page.all("div") if one.get("class") == "layer"]
+    assert len(radios) == len(layers) == 5 * len(groups)
+    assert sum("checked" in one for one in radios) == len(groups)
+    assert {one["for"] for one in page.all("label")} == {one["id"] for one in radios}
+
+
+def test_figures_and_tables_are_files_too(ran, page):
+    figures = {path.name for path in (ran / "figures").iterdir()}
+    stems = {name.rpartition(".")[0] for name in figures}
+    assert {"forest-psnr", "scatter-mse-psnr", "curve-MAE", "front_psnr_e_mae"} <= stems
+    assert {f"{stem}.{kind}" for stem in stems for kind in ("svg", "pdf")} <= figures
+    assert len(stems) == len(page.all("svg"))
+    table = (ran / "table.tex").read_text()
+    assert table.startswith("% needs \\usepackage{booktabs}")
+    assert "mae\\_again & " in table and "\\toprule" in table
+
+
+def test_the_terminal_shows_a_table_and_where_the_page_is(ran):
+    lines = (ran.parent / "told.txt").read_text().rstrip().splitlines()
+    assert lines[-1] == f"open {ran / 'report.html'}"
+    assert any(re.match(r" *val +│ +25 +│ mae_again +│ 6 +│ +\d", line) for line in lines)
+    assert any(re.match(r" *mse +│ PSNR +│ +\S+ single training", line) for line in lines)
+    (answer,) = re.findall("<h1>(.*?)</h1>", (ran / "report.html").read_text())
+    assert answer in " ".join(line.strip() for line in lines)
+
+
+BROWSER = which("chromium") or which("google-chrome") or which("chrome")
+WIDTHS = (390, 1280)
+FRAME = """<body><script>
+function measure(frame) {
+  const page = frame.contentDocument.documentElement;
+  const beyond = page.scrollWidth - page.clientWidth;
+  document.body.insertAdjacentText("beforeend", `[${frame.width}: ${beyond}]`);
+}
+</script>%s</body>"""
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no chromium here")
+def test_nothing_scrolls_sideways(ran, tmp_path):
+    """Neither on a phone nor on a desktop, with words for screen readers in every cell."""
+    text = (ran / "report.html").read_text()
+    text = text.replace("</td>", ' <span class="hidden">better</span></td>')
+    text = html.escape(text, quote=True)
+    frames = [
+        f'<iframe width="{w}" height="900" style="border: 0" onload="measure(this)" '
+        f'srcdoc="{text}"></iframe>'
+        for w in WIDTHS
+    ]
+    (tmp_path / "frames.html").write_text(FRAME % "".join(frames))
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
+    command = [BROWSER, *flags, "--dump-dom", (tmp_path / "frames.html").as_uri()]
+    shown = subprocess.run(  # noqa: S603 (the browser, on a page of ours)
+        command, capture_output=True, text=True, timeout=120
+    ).stdout
+    beyond = {int(w): int(much) for w, much in re.findall(r"\[(\d+): (\d+)\]", shown)}
+    assert beyond == dict.fromkeys(WIDTHS, 0)
 
 
 def test_report_can_be_heard_and_reached_by_keyboard(page):

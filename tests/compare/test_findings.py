@@ -13,7 +13,6 @@ from restoration.degradations import gaussian_noise
 from restoration.degradations.conditions import Condition
 from restoration.evaluate import EvaluationSet, Row, summarize
 from restoration.evaluate.rows import to_row
-from restoration.evaluate.tables import wide_tables
 from restoration.metrics import Column
 
 N = 20
@@ -65,9 +64,12 @@ def test_window_sums_by_hand():
     sums, tops, lefts = crops.window_sums(values, 20)
     assert (tops, lefts) == ([0, 16, 30], [0, 16, 21])
     assert sums[1, 2] == pytest.approx(values[16:36, 21:41].sum())
-    bright = np.zeros((50, 41))
-    bright[30:, 20:] = 1
-    assert crops.best_window(bright, 20) == (30, 21)
+
+
+def test_windows_overlap_by_half_and_end_with_the_image():
+    places = [(0, 0), (0, 10), (0, 15), (10, 0), (10, 10), (10, 15), (11, 0), (11, 10), (11, 15)]
+    assert crops.half_overlapping((31, 35), 20) == places
+    assert crops.half_overlapping((20, 20), 20) == [(0, 0)]
 
 
 def test_dark_smooth_finds_the_dark_smooth_corner():
@@ -85,48 +87,84 @@ def test_dark_smooth_finds_the_dark_smooth_corner():
     assert crops.dark_smooth(sets, Condition("gaussian", 15.0)) == []
 
 
-def test_crops_by_difference(base):
+@pytest.fixture
+def ranked(base):
+    """Crops of made-up rows: image 3 is won by a, 5 by b; right of column 168 either wins most."""
     gain = np.zeros(N)
     gain[3], gain[5] = 2, -3
-    rows = rows_of(a={"e_mae": base}, b={"e_mae": base + gain})
-    worse = np.zeros((128, 128))
-    worse[:, 60:] = 1
 
-    def errors(recipe, name, image):
-        return worse if (recipe, image) in (("b", "3"), ("a", "5")) else worse * 0
+    def measure(recipe, name, image, windows, side):
+        loses = (recipe, image) in (("b", "3"), ("a", "5"))
+        return np.array([left / 100 if loses else 0.0 for _, left in windows])
 
-    how = ("e_mae", "E-MAE", False, SIGMA_25, errors)
-    found = crops.by_difference([to_row(row) for row in rows], ("a", "b"), *how)
+    def luma(name, image):
+        grey = np.zeros((224, 280))
+        grey[112:, ::2] = 1
+        return grey
+
+    def find(gain=gain, label="E-MAE", with_median=True):
+        rows = [to_row(r) for r in rows_of(a={"e_mae": base}, b={"e_mae": base + gain})]
+        how = crops.Ranking("e_mae", label, False, SIGMA_25, measure, f"its {label}")
+        return crops.by_difference(rows, ("a", "b"), how, luma, with_median)
+
+    return find
+
+
+def test_crops_by_difference(ranked):
+    found = ranked()
     assert [one.title for one in found] == [
-        "Largest win of a",
-        "Largest win of b",
-        "The median image",
+        "Largest win of a in E-MAE",
+        "Largest win of b in E-MAE",
+        "The median image in E-MAE",
     ]
     assert [one.image for one in found[:2]] == ["3", "5"]
-    assert all(one.left == 48 for one in found[:2])
-    same = rows_of(a={"e_mae": base}, b={"e_mae": base})
-    only = crops.by_difference([to_row(row) for row in same], ("a", "b"), *how)
-    assert [one.title for one in only] == ["The median image"]
+    assert all((one.left, one.side) == (168, 112) for one in found[:2]), "where it wins most"
+    assert found[2].top == 112, "where there is most to see"
+    only = ranked(gain=np.zeros(N))
+    assert [one.title for one in only] == ["The median image in E-MAE"]
+    assert len(ranked(with_median=False)) == 2
 
 
-def test_the_report_has_the_bold_of_the_tables():
-    """30.001 and 30.004 print alike; by their raw values only the second was bold."""
-    recipes = [
-        SimpleNamespace(name=name, options=SimpleNamespace(train=None)) for name in ("a", "b", "c")
+def test_crops_of_one_place_are_one_picture(ranked):
+    both = crops.merge_same([*ranked(with_median=False), *ranked(label="LPIPS", with_median=False)])
+    assert [one.title for one in both] == [
+        "Largest win of a in E-MAE; largest win of a in LPIPS",
+        "Largest win of b in E-MAE; largest win of b in LPIPS",
     ]
-    plan = SimpleNamespace(recipes=recipes, reference=recipes[0])
-    values = {"a": 30.001, "b": 30.004, "c": 29.0}
-    means = summarize([Row(n, "s", "x", "gaussian", 25.0, {"psnr": v}) for n, v in values.items()])
-    columns = {"psnr": Column("PSNR", True, 2)}
+    assert both[0].rule.count("the image on which a is ahead") == 2
+
+
+def table_of(values, verdicts=()):
+    """Template's table of three recipes, the first the reference, at one noise level."""
+    recipes = [SimpleNamespace(name=name, options=SimpleNamespace(train=None)) for name in values]
+    means = summarize([Row(n, "s", "x", "gaussian", 25.0, dict(v)) for n, v in values.items()])
+    differences = [
+        SimpleNamespace(key=(name, "psnr", SIGMA_25), verdict=verdict) for name, verdict in verdicts
+    ]
     record = SimpleNamespace(
-        plan=plan,
-        findings=SimpleNamespace(means=means, differences=[]),
-        columns=columns,
+        plan=SimpleNamespace(recipes=recipes, reference=recipes[0]),
+        findings=SimpleNamespace(means=means, differences=differences),
+        columns={"psnr": Column("PSNR", True, 2), "lpips": Column("LPIPS", False, 4)},
         absent=[],
     )
-    (table,) = means_page.tables_of_means(record)
-    cells = [line["cells"][0] for line in table["rows"]]
-    assert [cell["best"] for cell in cells] == [True, True, False]
+    return means_page.table_of_means(record)
+
+
+def test_only_verdicts_are_marked_in_the_table():
+    values = {name: {"psnr": v} for name, v in {"a": 30.001, "b": 30.004, "c": 29.0}.items()}
+    table = table_of(values, [("b", "inconclusive"), ("c", "worse")])
+    (group,) = table["groups"]
+    cells = [line["cells"][0] for line in group["rows"]]
     assert [cell["gap"] for cell in cells] == ["", "+0.003", "\N{MINUS SIGN}1.001"]
-    (wide,) = wide_tables(means, columns)
-    assert [cell["best"] for cell in cells] == [line.cells[0].best for line in wide.lines]
+    assert [cell["kind"] for cell in cells] == ["", "", "worse"]
+
+
+def test_a_verdict_that_the_mean_contradicts_is_not_marked():
+    values = {name: {"psnr": v} for name, v in {"a": 30.0, "b": 30.5}.items()}
+    (group,) = table_of(values, [("b", "worse")])["groups"]
+    assert group["rows"][1]["cells"][0]["kind"] == ""
+
+
+def test_only_measured_columns_are_shown():
+    nothing = {"psnr": 30.0, "lpips": float("nan")}
+    assert table_of({"a": nothing, "b": nothing})["heads"] == ["PSNR \N{UPWARDS ARROW}"]

@@ -27,7 +27,6 @@ from restoration.evaluate.measure import denoiser_of
 from restoration.evaluate.picture import (
     denoising_figure,
     draw_picture,
-    side_by_side,
     to_small_image,
 )
 from restoration.evaluate.rows import plain_means
@@ -411,13 +410,6 @@ def test_grey_sets(folders, tmp_path, random_mask):
     assert read_image(tmp_path / "grey.png").shape[1] == 1600
     grey = cv2.cvtColor(read_image(folders["first"] / "0.png"), cv2.COLOR_RGB2GRAY)
     np.testing.assert_allclose(sets["grey"].source.read_float(0)[:, :, 0], grey / 255, atol=1e-6)
-
-
-def test_side_by_side():
-    a, b, c = (torch.full((1, 3, 4, 5), v) for v in (-0.5, 0.5, 1.5))
-    both = side_by_side(a, b, c)
-    assert both.shape == (3, 4, 15)
-    assert both[0, 0].tolist() == [0.0] * 5 + [0.5] * 5 + [1.0] * 5
 
 
 def test_figure_size_follows_the_images(tmp_path):

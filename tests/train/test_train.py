@@ -30,53 +30,6 @@ from restoration.train.prepared import opening
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module")
-def images(pictures):
-    return pictures(3, side=24)
-
-
-@pytest.fixture
-def make_options(images, tmp_path):
-    """Options of a run of 6 steps, with sections laid over them."""
-
-    def make(**sections):
-        options = {
-            "name": "run",
-            "num_gpu": 0,
-            "manual_seed": 7,
-            "datasets": {
-                "train": {
-                    "dataroot_gt": str(images),
-                    "batch_size_per_gpu": 2,
-                    "gt_size": 16,
-                    "num_worker_per_gpu": 0,
-                }
-            },
-            "network_g": TINY,
-            "path": {
-                "experiments_root": str(tmp_path / "experiments"),
-                "tb_root": str(tmp_path / "tb"),
-            },
-            "train": {
-                "total_iter": 6,
-                "losses": [{"type": "MAE"}],
-                "optim_g": {"lr": 1e-3},
-                "scheduler": {
-                    "type": "CosineAnnealingRestartLR",
-                    "periods": [6],
-                    "eta_min": 1e-5,
-                },
-            },
-            "val": {"val_freq": 1000, "metrics": ["psnr", "ssim"]},
-            "logger": {"print_freq": 1, "save_checkpoint_freq": 3, "use_tb_logger": False},
-        }
-        for name, section in sections.items():
-            options[name] = options[name] | section if isinstance(section, dict) else section
-        return validate(options)
-
-    return make
-
-
 def run(options, folder, auto_resume=False) -> Path:
     tb_folder = folder.with_name(f"{folder.name}_tb")
     return train(options, folder=folder, tb_folder=tb_folder, device=CPU, resume=auto_resume)
@@ -669,54 +622,6 @@ def test_checkpoints_in_basicsrs_layout(make_options, tmp_path, images):
         network.load_state_dict(content["params"])
         network.load_state_dict(content["params_ema"])
     assert {p.name for p in (tmp_path / "run/training_states").iterdir()} == {"3.state", "6.state"}
-
-
-def test_best_is_the_best_of_the_first_metric(make_options, tmp_path, images, monkeypatch):
-    both = make_options().datasets.train.model_dump(exclude_unset=True)
-    sets = {"train": both, "val": {"dataroot_gt": str(images), "sigma_test": [25]}}
-    scores = iter([{"psnr/sigma25": v, "ssim/sigma25": 0.0} for v in (20.0, 30.0, 25.0)])
-    monkeypatch.setattr(train_recipe, "validate", lambda run: (next(scores), {}))
-    run(make_options(datasets=sets, val={"val_freq": 2}), tmp_path / "run")
-    assert state(tmp_path / "run", 6)["best"] == 30.0
-    best = weights(tmp_path / "run", "best")
-    assert not torch.equal(
-        best["output.weight"], weights(tmp_path / "run", "latest")["output.weight"]
-    )
-
-
-def test_lower_is_better_for_losses_as_metrics(make_options):
-    prepared = train_recipe.prepare(make_options(val={"metrics": ["mae"]}), CPU)
-    assert train_recipe._better(prepared, 0.1, 0.2)
-    assert not train_recipe._better(prepared, 0.3, 0.2)
-    assert train_recipe._score(prepared, {"other/sigma1": 3.0}) is None
-
-
-def test_tensorboard(make_options, tmp_path, images):
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    both = make_options().datasets.train.model_dump(exclude_unset=True)
-    options = make_options(
-        train={"losses": [{"type": "MAE"}, {"type": "SSIM", "weight": 0.1, "name": "structure"}]},
-        datasets={
-            "train": both,
-            "val": {"dataroot_gt": str(images), "sigma_test": [15, 50], "max_images": 2},
-        },
-        val={"val_freq": 3},
-        logger={"use_tb_logger": True},
-    )
-    run(options, tmp_path / "run")
-    events = accumulator.EventAccumulator(str(tmp_path / "run_tb"), size_guidance={"images": 0})
-    events.Reload()
-    tags = events.Tags()
-    wanted = {f"train/{name}" for name in ("total", "MAE", "structure", "lr", "grad_norm")}
-    wanted |= {f"val/{m}/sigma{s}" for m in ("psnr", "ssim") for s in (15, 50)}
-    assert wanted <= set(tags["scalars"])
-    assert set(tags["images"]) == {"val/val/sigma15", "val/val/sigma50"}
-    total = events.Scalars("train/total")
-    assert [event.step for event in total] == [1, 2, 3, 4, 5, 6]
-    np.testing.assert_allclose([e.value for e in total], curve(tmp_path / "run"), rtol=1e-6)
-    assert [event.step for event in events.Scalars("val/psnr/sigma15")] == [3, 6]
-    image = events.Images("val/val/sigma15")[0]
-    assert (image.height, image.width) == (24, 72)
 
 
 def test_resumed_curve_replaces_rows_behind_the_checkpoint(make_options, tmp_path):

@@ -1,7 +1,7 @@
 """Which crops a report shows: chosen by rules that are printed with them, never by hand."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,12 +10,14 @@ from restoration.degradations.conditions import Condition
 from restoration.evaluate import EvaluationSet, Row
 from restoration.evaluate.rows import condition_text
 
-SIDE = 80  # pixels of a crop
-STRIDE = 16  # between windows that are looked at
+SIDE = 112  # pixels of a crop, shown three times as large
+STRIDE = 16  # between windows whose brightness is looked at
 DARK_SHARE = 0.2  # "dark" is this share of all windows
 BLACK = 0.02  # mean luma below which a window shows nothing
 NUM_DARK = 2
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+# (recipe, set, image, windows as (top, left), side) -> a value per window
+Measure = Callable[[str, str, str, Sequence[tuple[int, int]], int], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,6 @@ def window_sums(values: np.ndarray, side: int) -> tuple[np.ndarray, list[int], l
     return sums, tops, lefts
 
 
-def best_window(values: np.ndarray, side: int) -> tuple[int, int]:
-    """Top and left of the window of a grid with the largest sum of (H, W) values."""
-    sums, tops, lefts = window_sums(values, side)
-    row, column = np.unravel_index(sums.argmax(), sums.shape)
-    return tops[row], lefts[column]
-
-
 def dark_smooth(sets: Mapping[str, EvaluationSet], condition: Condition) -> list[Crop]:
     """Find the smoothest windows among the darkest of all test images, one per image.
 
@@ -93,6 +88,12 @@ def dark_smooth(sets: Mapping[str, EvaluationSet], condition: Condition) -> list
     return list(chosen.values())
 
 
+def luma_of(image: np.ndarray) -> np.ndarray:
+    """(H, W, 3 or 1) in [0, 1] -> (H, W), float64."""
+    luma = image @ np.array(LUMA, np.float32) if image.shape[2] == 3 else image[:, :, 0]
+    return luma.astype(np.float64)
+
+
 @dataclass(frozen=True)
 class Window:
     """A square window of an image, with the mean and the standard deviation of its luma."""
@@ -109,8 +110,7 @@ class Window:
 def _visible_windows(test_set: EvaluationSet, name: str, index: int) -> list[Window]:
     """Windows of one image that are not nearly black."""
     image = test_set.source.read_float(index)
-    luma = image @ np.array(LUMA, np.float32) if image.shape[2] == 3 else image[:, :, 0]
-    luma = luma.astype(np.float64)
+    luma = luma_of(image)
     side = min(SIDE, *luma.shape)
     sums, tops, lefts = window_sums(luma, side)
     squares, _, _ = window_sums(luma**2, side)
@@ -124,53 +124,119 @@ def _visible_windows(test_set: EvaluationSet, name: str, index: int) -> list[Win
     ]
 
 
+@dataclass(frozen=True)
+class Ranking:
+    """By what images, and windows in them, are chosen.
+
+    Attributes:
+        metric: its name.
+        label: its name for people.
+        higher_is_better: which side wins.
+        condition: that the images were tested under.
+        measure: values of windows of restored images, in that metric or one that stands for it.
+        what: what is measured in windows, in words.
+    """
+
+    metric: str
+    label: str
+    higher_is_better: bool
+    condition: Condition
+    measure: Measure
+    what: str
+
+    @property
+    def sign(self) -> int:
+        """1 where higher is better, else -1."""
+        return 1 if self.higher_is_better else -1
+
+
 def by_difference(
     rows: Sequence[Row],
     pair: tuple[str, str],
-    metric: str,
-    label: str,
-    higher_is_better: bool,
-    condition: Condition,
-    errors: Callable[[str, str, str], np.ndarray],
+    ranking: Ranking,
+    read_luma: Callable[[str, str], np.ndarray],
+    with_median: bool = True,
 ) -> list[Crop]:
     """Find the images where either recipe wins most, and the median one.
 
     Args:
         rows: values per image.
         pair: two recipes.
-        metric: by which they are ranked.
-        label: its name for people.
-        higher_is_better: which side wins.
-        condition: that the images were tested under.
-        errors: (recipe, set, image) -> (H, W) mean absolute error of the restored image.
+        ranking: by what.
+        read_luma: (set, image) -> (H, W) of the reference.
+        with_median: whether the median image is looked for.
 
     Returns:
         Up to three crops.
     """
-    images, others = (images_of(rows, name, condition) for name in pair)
-    sign = 1 if higher_is_better else -1
+    images, others = (images_of(rows, name, ranking.condition) for name in pair)
     gaps = {
-        key: sign * (row.values[metric] - others[key].values[metric]) for key, row in images.items()
+        key: ranking.sign * (row.values[ranking.metric] - others[key].values[ranking.metric])
+        for key, row in images.items()
     }
     ranked = sorted((key for key in gaps if np.isfinite(gaps[key])), key=gaps.__getitem__)
     if not ranked:
         return []
-    what = f"{label} at {condition_text(condition)}"
     crops = []
     for key, (winner, loser) in ((ranked[-1], pair), (ranked[0], pair[::-1])):
-        if gaps[key] * (1 if winner == pair[0] else -1) <= 0:
-            continue  # this recipe wins nowhere
-        gain = errors(loser, *key) - errors(winner, *key)
-        side = min(SIDE, *gain.shape)
-        rule = (
-            f"the image on which {winner} is ahead of {loser} most in {what}; in it, the window "
-            f"where the absolute error of {loser} exceeds that of {winner} most"
-        )
-        window = best_window(gain, side)
-        crops.append(Crop(f"Largest win of {winner}", rule, *key, condition, *window, side))
-    key = ranked[len(ranked) // 2]
-    height, width = errors(pair[0], *key).shape
-    side = min(SIDE, height, width)
-    rule = f"the image whose difference in {what} is the median; its centre"
-    centre = ((height - side) // 2, (width - side) // 2)
-    return [*crops, Crop("The median image", rule, *key, condition, *centre, side)]
+        if gaps[key] * (1 if winner == pair[0] else -1) > 0:  # else this recipe wins nowhere
+            crops.append(_largest_win(key, winner, loser, ranking, read_luma(*key)))
+    if with_median:
+        key = ranked[len(ranked) // 2]
+        crops.append(_median(key, ranking, read_luma(*key)))
+    return crops
+
+
+def _largest_win(
+    key: tuple[str, str], winner: str, loser: str, ranking: Ranking, luma: np.ndarray
+) -> Crop:
+    """Crop the window of an image in which one recipe is ahead of the other most."""
+    side = min(SIDE, *luma.shape)
+    windows = half_overlapping(luma.shape, side)
+    best = windows[0]
+    if len(windows) > 1:
+        mine, other = (ranking.measure(name, *key, windows, side) for name in (winner, loser))
+        gains = ranking.sign * (mine - other)
+        best = windows[int(np.where(np.isfinite(gains), gains, -np.inf).argmax())]
+    label = f"{ranking.label} at {condition_text(ranking.condition)}"
+    rule = (
+        f"the image on which {winner} is ahead of {loser} most in {label}; in it, the window in "
+        f"which it is ahead most in {ranking.what}"
+    )
+    title = f"Largest win of {winner} in {ranking.label}"
+    return Crop(title, rule, *key, ranking.condition, *best, side)
+
+
+def half_overlapping(shape: tuple[int, ...], side: int) -> list[tuple[int, int]]:
+    """Tops and lefts of windows that overlap by half and end where the image ends."""
+    tops, lefts = (sorted({*range(0, n - side + 1, max(1, side // 2)), n - side}) for n in shape)
+    return [(top, left) for top in tops for left in lefts]
+
+
+def _median(key: tuple[str, str], ranking: Ranking, luma: np.ndarray) -> Crop:
+    """Crop the window with most detail of the median image."""
+    side = min(SIDE, *luma.shape)
+    windows = half_overlapping(luma.shape, side)
+    spreads = [float(luma[t : t + side, x : x + side].std()) for t, x in windows]
+    best = windows[int(np.argmax(spreads))]
+    rule = (
+        f"the image whose difference in {ranking.label} at {condition_text(ranking.condition)} is "
+        "the median; in it, the window with the largest standard deviation of luma"
+    )
+    return Crop(f"The median image in {ranking.label}", rule, *key, ranking.condition, *best, side)
+
+
+def merge_same(crops: Sequence[Crop]) -> list[Crop]:
+    """Join crops of one place: a title and a rule for each, one picture."""
+    places: dict[tuple[str, str, int, int, int], Crop] = {}
+    for crop in crops:
+        place = (crop.set, crop.image, crop.top, crop.left, crop.side)
+        first = places.get(place)
+        if first is not None:
+            crop = replace(
+                first,
+                title=f"{first.title}; {crop.title[0].lower()}{crop.title[1:]}",
+                rule=f"{first.rule}. And: {crop.rule}",
+            )
+        places[place] = crop
+    return list(places.values())

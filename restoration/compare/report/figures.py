@@ -1,101 +1,48 @@
-"""Figures as inline SVG that take their colours from the page, so that they suit light and dark.
+"""Figures of the report: differences with intervals, images as points, training curves."""
 
-matplotlib draws with stand-in colours, which are replaced by CSS variables afterwards.
-"""
-
-import html
-import io
-import re
 from collections.abc import Sequence
-from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator
 
 from restoration.compare.differences import Difference
 from restoration.compare.findings import images_of
+from restoration.compare.report.drawing import (
+    FAINT,
+    MARKERS,
+    SERIES,
+    STYLE,
+    Drawing,
+    new_figure,
+    safe_name,
+)
 from restoration.compare.result import Record
 from restoration.compare.verdicts import BETTER, WORSE
 from restoration.degradations.conditions import Condition
 from restoration.evaluate.rows import condition_text
-
-INK, FAINT = "#a0b0c0", "#a0b0c1"  # stand-ins
-SERIES = tuple(f"#a0b0d{k:x}" for k in range(8))
-VARIABLES = {INK: "var(--ink)", FAINT: "var(--faint)"} | {
-    colour: f"var(--series-{k})" for k, colour in enumerate(SERIES)
-}
-MARKERS = "osD^vPX*"
-WIDTH = 5.0  # inches; 360 CSS pixels
-STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "font.size": 10,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": FAINT,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.formatter.useoffset": False,
-    "legend.frameon": False,
-    "legend.fontsize": 10,
-}
+from restoration.train.plot import plain_ticks
 
 
 def colour_of(record: Record, recipe: str) -> tuple[str, str]:
-    """Stand-in colour and marker of a recipe."""
+    """Colour and marker of a recipe."""
     names = [other.name for other in record.plan.recipes]
     number = names.index(recipe) % len(SERIES)
     return SERIES[number], MARKERS[number]
 
 
-def to_svg(figure: Figure, alt: str, salt: str) -> str:
-    """Turn a figure into inline SVG.
-
-    Args:
-        figure: drawn with the stand-in colours.
-        alt: text for those who cannot see it.
-        salt: unique within the page, for the ids of clip paths and markers.
-
-    Returns:
-        An <svg> element without links, metadata or fonts of its own.
-    """
-    buffer = io.StringIO()
-    with matplotlib.rc_context({**STYLE, "svg.hashsalt": salt}):
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", text)
-    for stand_in, variable in VARIABLES.items():
-        text = text.replace(stand_in, variable)
-    for name in set(re.findall(r'id="([^"]+)"', text)):  # ids are of the page, not of the figure
-        text = re.sub(rf'(id="|#){re.escape(name)}(?=[")])', rf"\g<1>{salt}-{name}", text)
-    label = html.escape(alt, quote=True)
-    return text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
-
-
-def _figure(height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        axis = figure.add_subplot()
-    return figure, axis
-
-
-def _unit(record: Record, metric: str) -> str:
+def unit(record: Record, metric: str) -> str:
+    """Name of a metric with its unit."""
     column = record.columns[metric]
     return f"{column.label} ({column.unit})" if column.unit else column.label
 
 
-def forest(record: Record, metric: str) -> str:
+def forest(record: Record, metric: str) -> Drawing:
     """Draw the mean difference to the reference with its interval, by condition and recipe."""
     names = [recipe.name for recipe in record.plan.challengers]
     conditions = record.findings.conditions
     rows = len(names) * len(conditions)
-    figure, axis = _figure(0.9 + 0.26 * rows + 0.12 * len(conditions))
+    figure, axis = new_figure(0.9 + 0.26 * rows + 0.12 * len(conditions))
     said = []
     with matplotlib.rc_context(STYLE):
         for number, name in enumerate(names):
@@ -114,12 +61,12 @@ def forest(record: Record, metric: str) -> str:
         axis.locator_params(axis="x", nbins=5)
         way = "right" if record.columns[metric].higher_is_better else "left"
         axis.set_xlabel(
-            f"{_unit(record, metric)} minus that of {record.plan.reference.name}; {way} is better"
+            f"{unit(record, metric)} minus that of {record.plan.reference.name}; {way} is better"
         )
         if len(names) > 1:
             figure.legend(loc="outside upper center", ncols=min(3, len(names)))
     alt = f"Mean differences in {record.columns[metric].label} with intervals. {'; '.join(said)}."
-    return to_svg(figure, alt, f"forest-{_safe(metric)}")
+    return Drawing(safe_name("forest", metric), alt, figure)
 
 
 def _interval(axis: Axes, difference: Difference, place: float, colour: str, marker: str) -> None:
@@ -146,7 +93,7 @@ def _interval(axis: Axes, difference: Difference, place: float, colour: str, mar
     )
 
 
-def scatter(record: Record, recipe: str, metric: str, condition: Condition) -> str:
+def scatter(record: Record, recipe: str, metric: str, condition: Condition) -> Drawing:
     """Draw every image: the reference's value to the right, the recipe's upwards."""
     reference = record.plan.reference.name
     images = images_of(record.findings.rows, recipe, condition)
@@ -154,7 +101,7 @@ def scatter(record: Record, recipe: str, metric: str, condition: Condition) -> s
     pairs = [[others[key].values[metric], row.values[metric]] for key, row in images.items()]
     points = np.array(pairs, float)
     points = points[np.isfinite(points).all(1)]
-    figure, axis = _figure(3.2, 3.4)
+    figure, axis = new_figure(3.2, 3.4)
     with matplotlib.rc_context(STYLE):
         colour, marker = colour_of(record, recipe)
         low, high = (points.min(), points.max()) if len(points) else (0.0, 1.0)
@@ -164,9 +111,7 @@ def scatter(record: Record, recipe: str, metric: str, condition: Condition) -> s
         axis.plot(*points.T, marker=marker, markersize=4.5, color=colour, alpha=0.8, linestyle="")
         axis.set(xlim=ends, ylim=ends, aspect="equal", xlabel=reference, ylabel=recipe)
         axis.locator_params(nbins=5)
-        axis.set_title(
-            f"{_unit(record, metric)}, {condition_text(condition, 'σ {:g}')}", fontsize=11
-        )
+        axis.set_title(f"{unit(record, metric)}, {condition_text(condition, 'σ {:g}')}")
     alt = (
         f"{record.columns[metric].label} of {len(points)} images at {condition_text(condition)}, "
         f"{reference} against {recipe}."
@@ -176,12 +121,12 @@ def scatter(record: Record, recipe: str, metric: str, condition: Condition) -> s
             side = "Above" if difference.higher_is_better else "Below"
             alt += f" {side} the diagonal {recipe} is better: {difference.wins} images; "
             alt += f"{difference.ties} ties."
-    return to_svg(figure, alt, f"scatter-{_safe(recipe)}-{_safe(metric)}")
+    return Drawing(safe_name("scatter", recipe, metric), alt, figure)
 
 
-def curve(record: Record, term: str) -> str:
+def curve(record: Record, term: str) -> Drawing:
     """Draw one loss term, unweighted, of every recipe that trains with it."""
-    figure, axis = _figure(2.6)
+    figure, axis = new_figure(2.8)
     said = []
     with matplotlib.rc_context(STYLE):
         for name, rows in record.curves.items():
@@ -202,20 +147,11 @@ def curve(record: Record, term: str) -> str:
             said.append(f"{name} ends at {points[-1][1]:.4g}")
         axis.set(xlabel="step", ylabel=term)
         axis.set_yscale("log")
-        axis.tick_params(axis="y", which="minor", labelleft=False)
-        _plain_ticks(axis)
-        axis.legend()
-    return to_svg(figure, f"Training curve of {term}. {'; '.join(said)}.", f"curve-{_safe(term)}")
-
-
-def _plain_ticks(axis: Axes) -> None:
-    """Ticks of a logarithmic axis as plain numbers, also where it spans less than a decade."""
-    axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-
-
-def _safe(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9]+", "-", text)
+        plain_ticks(axis)
+        if said:
+            figure.legend(loc="outside upper center", ncols=min(3, len(said)))
+    alt = f"Training curve of {term}. {'; '.join(said)}."
+    return Drawing(safe_name("curve", term), alt, figure)
 
 
 def terms_of(record: Record) -> Sequence[str]:

@@ -16,7 +16,15 @@ from matplotlib.figure import Figure
 from restoration.compare.front_difference import FrontPoint
 from restoration.compare.fronts import Panel
 from restoration.compare.interpolation import interpolate
-from restoration.compare.report import figures
+from restoration.compare.report.drawing import (
+    FAINT,
+    MARKERS,
+    SERIES,
+    STYLE,
+    Drawing,
+    new_figure,
+    safe_name,
+)
 from restoration.compare.report.front_words import (
     Pair,
     method,
@@ -29,8 +37,6 @@ from restoration.compare.result import Record, slashes
 from restoration.evaluate.rows import condition_text
 from restoration.metrics import Column
 
-PRINTED = ("#0b5cad", "#b45309", "#18794e", "#8a3ffc", "#a3195b", "#56606b", "#0e7c86", "#7a5c00")
-PRINTED_INK, PRINTED_FAINT = "#1c2127", "#aab2bc"
 SMOOTH = 60  # places at which a curve is drawn
 FILE_TYPES = ("png", "svg", "pdf")
 
@@ -74,35 +80,31 @@ def _shown(record: Record, pair: Pair) -> dict[str, Any]:
         "quality": quality.label,
         "distance": distance.label,
         "sentences": sentences(record, pair),
-        "figures": [_svg(record, panel) for panel in pair.panels],
+        "figures": [_drawing(record, panel) for panel in pair.panels],
         "rows": rows,
     }
 
 
-def _colours(record: Record, panel: Panel, series: Sequence[str]) -> dict[str, tuple[str, str]]:
+def _colours(record: Record, panel: Panel) -> dict[str, tuple[str, str]]:
     """Colour and marker of every curve; those of its recipe where a recipe is a curve."""
     names = [recipe.name for recipe in record.plan.recipes]
     found = {}
     for number, (curve, points) in enumerate(panel.curves.items()):
         alone = not has_curves(record) and points
-        place = (names.index(points[0].recipe) if alone else number) % len(series)
-        found[curve] = series[place], figures.MARKERS[place]
+        place = (names.index(points[0].recipe) if alone else number) % len(SERIES)
+        found[curve] = SERIES[place], MARKERS[place]
     return found
 
 
-def _svg(record: Record, panel: Panel) -> str:
-    """Draw one panel as inline SVG in the page's colours."""
-    style = figures.STYLE
-    with matplotlib.rc_context(style):
-        figure = Figure(figsize=(figures.WIDTH, 3.9), layout="constrained")
-        axis = figure.add_subplot()
-        colours = _colours(record, panel, figures.SERIES)
-        draw(axis, panel, record.columns, colours, figures.FAINT)
-        axis.set_title(condition_text(panel.condition, "σ = {:g}"), fontsize=10)
+def _drawing(record: Record, panel: Panel) -> Drawing:
+    """Draw one panel for the page."""
+    figure, axis = new_figure(3.7, 4.4)
+    with matplotlib.rc_context(STYLE):
+        draw(axis, panel, record.columns, _colours(record, panel))
+        axis.set_title(condition_text(panel.condition, "σ = {:g}"))
         _legend(figure, axis)
-    slug = condition_text(panel.condition, "{:g}").replace(" ", "-")
-    salt = f"front-{figures._safe(f'{panel.quality}-{panel.distance}-{slug}')}"
-    return figures.to_svg(figure, _alt(record, panel), salt)
+    name = safe_name("front", panel.quality, panel.distance, condition_text(panel.condition))
+    return Drawing(name, _alt(record, panel), figure)
 
 
 def _legend(figure: Figure, axis: Axes) -> None:
@@ -115,7 +117,6 @@ def draw(
     panel: Panel,
     columns: Mapping[str, Column],
     colours: Mapping[str, tuple[str, str]],
-    faint: str,
 ) -> None:
     """Draw one panel: curves, points with their intervals, and the overlap.
 
@@ -124,12 +125,11 @@ def draw(
         panel: one quality, distance and condition.
         columns: what is said about metrics.
         colours: colour and marker by curve.
-        faint: colour of the overlap of two fronts.
     """
     quality, distance = columns[panel.quality], columns[panel.distance]
     overlaps = [one.overlap for one in panel.differences if one.overlap is not None]
     if len(overlaps) == 1:
-        axis.axvspan(*overlaps[0], color=faint, alpha=0.15, linewidth=0)
+        axis.axvspan(*overlaps[0], color=FAINT, alpha=0.15, linewidth=0)
     for name, points in panel.curves.items():
         _draw_curve(axis, name, points, *colours[name])
     better = ("higher" if quality.higher_is_better else "lower") + " is better"
@@ -169,7 +169,7 @@ def _draw_curve(
                 (6, -12),
                 textcoords="offset points",
                 color=colour,
-                fontsize=9,
+                fontsize=12,
             )
     axis.plot([], [], marker=marker, color=colour, label=_label(name, points))
 
@@ -215,7 +215,7 @@ def write_figures(record: Record, folder: Path) -> list[Path]:
         for kind in FILE_TYPES:
             file = folder / f"front_{pair.quality}_{pair.distance}.{kind}"
             dates = {"Date": None} if kind == "svg" else {"CreationDate": None}
-            with matplotlib.rc_context({"svg.hashsalt": file.stem, "pdf.fonttype": 42}):
+            with matplotlib.rc_context(STYLE | {"svg.hashsalt": file.stem}):
                 figure.savefig(file, dpi=200, metadata={} if kind == "png" else dates)
             written.append(file)
     return written
@@ -224,16 +224,11 @@ def write_figures(record: Record, folder: Path) -> list[Path]:
 def _printed(record: Record, pair: Pair) -> Figure:
     columns = min(2, len(pair.panels))
     rows = -(-len(pair.panels) // columns)
-    style = figures.STYLE | {"svg.fonttype": "path"}
-    style |= dict.fromkeys(
-        ("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), PRINTED_INK
-    )
-    style |= {"axes.edgecolor": PRINTED_FAINT}
-    with matplotlib.rc_context(style):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(4.6 * columns, 3.6 * rows + 0.4), layout="constrained")
         for number, panel in enumerate(pair.panels, start=1):
             axis = figure.add_subplot(rows, columns, number)
-            draw(axis, panel, record.columns, _colours(record, panel, PRINTED), PRINTED_FAINT)
-            axis.set_title(condition_text(panel.condition, "σ = {:g}"), fontsize=10)
+            draw(axis, panel, record.columns, _colours(record, panel))
+            axis.set_title(condition_text(panel.condition, "σ = {:g}"))
         _legend(figure, axis)
     return figure

@@ -1,6 +1,7 @@
 """report.html: one file with everything in it, made from a template of this package."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from restoration.compare.differences import Difference
 from restoration.compare.report import figures, words
+from restoration.compare.report.answer import answer
+from restoration.compare.report.drawing import SERIES, Drawing
 from restoration.compare.report.fronts import front_section
 from restoration.compare.report.marks import CLASSES, GLYPHS, NOT_COMPARED, NOTHING, sigma_text
-from restoration.compare.report.means import tables_of_means
+from restoration.compare.report.means import long_form, measured_columns, table_of_means
 from restoration.compare.report.pictures import Gallery, colour_stops
 from restoration.compare.result import (
     Record,
@@ -31,7 +34,42 @@ from restoration.evaluate.rows import condition_text, only_gaussian
 from restoration.metrics import Column
 from restoration.options.load import dump_yaml
 
+REPORT, FIGURES = "report.html", "figures"  # in the folder of a comparison
 SIGN_GLYPHS = {AGREES: "\N{CHECK MARK}", DISAGREES: "\N{MULTIPLICATION SIGN}"}
+
+
+@dataclass(frozen=True)
+class Drawings:
+    """Every figure of the page.
+
+    Attributes:
+        forests: differences with their intervals, by metric.
+        scatters: every image, by recipe.
+        curves: of training, by term.
+    """
+
+    forests: dict[str, Drawing]
+    scatters: dict[str, list[Drawing]]
+    curves: list[Drawing]
+
+    @property
+    def every(self) -> list[Drawing]:
+        """All of them."""
+        scatters = [drawing for some in self.scatters.values() for drawing in some]
+        return [*self.forests.values(), *scatters, *self.curves]
+
+
+def draw(record: Record) -> Drawings:
+    """Draw every figure of the page."""
+    condition, metrics = record.plan.picture_condition, measured_columns(record)
+    return Drawings(
+        {metric: figures.forest(record, metric) for metric in metrics},
+        {
+            recipe.name: [figures.scatter(record, recipe.name, m, condition) for m in metrics]
+            for recipe in record.plan.challengers
+        },
+        [figures.curve(record, term) for term in figures.terms_of(record)],
+    )
 
 
 def _verdict(difference: Difference | None) -> dict[str, str]:
@@ -41,13 +79,14 @@ def _verdict(difference: Difference | None) -> dict[str, str]:
 
 def _verdicts(record: Record) -> dict[str, Any]:
     """Build the matrix of verdicts: a row per recipe and metric, a column per condition."""
-    conditions = record.findings.conditions
+    conditions, metrics = record.findings.conditions, measured_columns(record)
     rows = []
     for recipe in record.plan.challengers:
-        for metric, column in record.columns.items():
+        for number, (metric, column) in enumerate(metrics.items()):
             by_condition = {d.condition: d for d in record.findings.of(recipe.name, metric)}
             cells = [_verdict(by_condition.get(condition)) for condition in conditions]
-            rows.append({"recipe": recipe.name, "metric": column.label, "cells": cells})
+            row = {"recipe": recipe.name, "first": number == 0, "rows": len(metrics)}
+            rows.append(row | {"metric": column.label, "cells": cells})
     return {"groups": [sigma_text(condition) for condition in conditions], "rows": rows}
 
 
@@ -66,9 +105,10 @@ def _difference_row(difference: Difference, column: Column) -> dict[str, Any]:
     }
 
 
-def _metrics(record: Record) -> list[dict[str, Any]]:
+def _metrics(record: Record, forests: Mapping[str, Drawing]) -> list[dict[str, Any]]:
     shown = []
-    for name, metric in record.metrics.by_name.items():
+    for name, figure in forests.items():
+        metric = record.metrics.by_name[name]
         differences = [
             difference
             for recipe in record.plan.challengers
@@ -79,22 +119,11 @@ def _metrics(record: Record) -> list[dict[str, Any]]:
                 "label": metric.label,
                 "scale": metric.scale,
                 "better": "higher" if metric.higher_is_better else "lower",
-                "figure": figures.forest(record, name),
+                "figure": figure,
                 "rows": [_difference_row(difference, metric.column) for difference in differences],
             }
         )
     return shown
-
-
-def _scatters(record: Record) -> list[dict[str, Any]]:
-    condition = record.plan.picture_condition
-    return [
-        {
-            "recipe": recipe.name,
-            "figures": [figures.scatter(record, recipe.name, m, condition) for m in record.columns],
-        }
-        for recipe in record.plan.challengers
-    ]
 
 
 def _signs(record: Record) -> list[dict[str, Any]]:
@@ -138,7 +167,7 @@ def _recipes(record: Record) -> list[dict[str, Any]]:
         {
             "name": recipe.name,
             "loss": loss_words(recipe),
-            "number": number % len(figures.SERIES),
+            "number": number % len(SERIES),
             "is_reference": recipe is record.plan.reference,
             "trained": recipe.trained,
             "checkpoints": [
@@ -164,17 +193,19 @@ def _identity(record: Record) -> list[dict[str, Any]]:
     return rows
 
 
-def context(record: Record, gallery: Gallery) -> dict[str, Any]:
+def context(record: Record, gallery: Gallery, drawings: Drawings) -> dict[str, Any]:
     """Return everything that the template shows."""
     plan, how = record.plan, record.plan.settings.statistics
     return {
         "name": plan.name,
+        "answer": answer(record),
         "reference": plan.reference.name,
         "headlines": [
             {
+                "recipe": recipe.name,
                 "text": words.headline(record, recipe.name),
                 "sentences": [
-                    words.metric_sentence(record, recipe.name, m) for m in record.columns
+                    words.metric_sentence(record, recipe.name, m) for m in measured_columns(record)
                 ],
             }
             for recipe in plan.challengers
@@ -182,15 +213,18 @@ def context(record: Record, gallery: Gallery) -> dict[str, Any]:
         "caveats": words.caveats(record),
         "front": front_section(record),
         "verdicts": _verdicts(record),
-        "tables": tables_of_means(record),
+        "table": table_of_means(record),
+        "long": long_form(record, measured_columns(record)),
         "signs": _signs(record),
-        "metrics": _metrics(record),
-        "scatters": _scatters(record),
+        "metrics": _metrics(record, drawings.forests),
+        "scatters": drawings.scatters,
         "picture_condition": condition_text(plan.picture_condition, "σ {:g}"),
         "level_head": "σ" if only_gaussian(record.findings.conditions) else "condition",
         "gallery": gallery,
+        "num_layers": len(plan.recipes) + 2,  # noisy input and reference
+        "num_sets": len({row.set for row in record.findings.rows}),
         "stops": colour_stops(),
-        "curves": [figures.curve(record, term) for term in figures.terms_of(record)],
+        "curves": drawings.curves,
         "recipes": _recipes(record),
         "identity": _identity(record),
         "trained_names": list(record.identities),
@@ -213,11 +247,11 @@ def context(record: Record, gallery: Gallery) -> dict[str, Any]:
     }
 
 
-def write(path: Path, record: Record, gallery: Gallery) -> None:
-    """Write the report.
+def write(folder: Path, record: Record, gallery: Gallery) -> None:
+    """Write report.html, and its figures as SVG and PDF.
 
     Args:
-        path: of the HTML file.
+        folder: of the comparison.
         record: the comparison.
         gallery: crops to show.
     """
@@ -228,5 +262,10 @@ def write(path: Path, record: Record, gallery: Gallery) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    text = environment.get_template("report.html").render(context(record, gallery))
-    path.write_text(text, encoding="utf-8")
+    drawings = draw(record)
+    template = environment.get_template("report.html")
+    text = template.render(context(record, gallery, drawings))
+    (folder / REPORT).write_text(text, encoding="utf-8")
+    (folder / FIGURES).mkdir(exist_ok=True)
+    for drawing in drawings.every:
+        drawing.save(folder / FIGURES)

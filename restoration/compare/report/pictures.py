@@ -4,47 +4,63 @@ import base64
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 from PIL import Image
+from torch import Tensor
 
-import losses
 from restoration.compare import seeds
-from restoration.compare.report.crops import Crop, by_difference, dark_smooth
+from restoration.compare.report.crops import (
+    Crop,
+    Ranking,
+    by_difference,
+    dark_smooth,
+    merge_same,
+)
+from restoration.compare.report.restorer import Parts, Restorer
 from restoration.compare.result import Record
+from restoration.degradations.conditions import Condition
 from restoration.evaluate import EvaluationSet, Row
-from restoration.evaluate.measure import Denoise, to_batch
-from restoration.evaluate.picture import to_image
-from restoration.evaluate.rows import condition_text
-from restoration.metrics import as_rgb
+from restoration.evaluate.measure import NOISY, Denoise
 
 TOP_SHARE = 0.995  # quantile of all shown values at which a colour scale ends
 STOPS = 9  # of the colour bar
-RANKING = "e_mae"  # the metric that chooses images, where it was measured
+RANKINGS = ("e_mae", "lpips")  # metrics that choose images, where they were measured
+ZOOM, SMALLEST = 3, 320  # CSS pixels per pixel of a crop, and of a whole crop
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One small picture: data URI, text for those who cannot see it, caption."""
+    """One picture: data URI, text for those who cannot see it, size as it is shown."""
 
     uri: str
     alt: str
-    caption: str
     width: int
     height: int
 
 
 @dataclass(frozen=True)
+class Layer:
+    """What can be blinked to: a picture, with its error map and mask where it was restored."""
+
+    name: str
+    caption: str
+    image: Tile
+    error: Tile | None = None
+    mask: Tile | None = None
+
+
+@dataclass(frozen=True)
 class DrawnCrop:
-    """A crop: its rule; noisy, every recipe and reference; error map and mask per recipe."""
+    """A crop: its rule; noisy, every recipe and reference; which of them is shown first."""
 
     crop: Crop
-    images: list[Tile]
-    errors: list[Tile]
-    masks: list[Tile]
+    layers: list[Layer]
+    first: int
 
 
 @dataclass(frozen=True)
@@ -57,50 +73,6 @@ class Gallery:
     mask_limit: float
 
 
-class Restorer:
-    """Restores test images when asked, each once.
-
-    Args:
-        record: the comparison.
-        denoisers: what every recipe restores with; of several trainings, the first.
-        sets: test sets by name.
-        device: where to compute.
-    """
-
-    def __init__(
-        self,
-        record: Record,
-        denoisers: Mapping[str, Denoise],
-        sets: Mapping[str, EvaluationSet],
-        device: torch.device,
-    ):
-        self.denoisers, self.sets, self.device = denoisers, sets, device
-        self.condition = record.plan.picture_condition
-        self.mask_of = losses.EnhancedMAE().to(device).mask
-        self._kept: dict[tuple[str, str, str], tuple[np.ndarray, ...]] = {}
-
-    def restore(self, recipe: str, name: str, image: str) -> tuple[np.ndarray, ...]:
-        """Return noisy, restored and clean (H, W, C) or (H, W), error and mask (H, W)."""
-        key = (recipe, name, image)
-        if key not in self._kept:
-            test_set = self.sets[name]
-            index = test_set.source.names.index(image)
-            clean_image = test_set.source.read_float(index)
-            clean = to_batch(clean_image, self.device)
-            degraded = test_set.degrade(clean_image, index, self.condition)
-            noisy = to_batch(degraded, self.device)
-            restored = self.denoisers[recipe](noisy, self.condition)
-            mask = self.mask_of(as_rgb(restored), as_rgb(clean))
-            error = (restored - clean).abs().mean(1, keepdim=True)
-            parts = (noisy, restored, clean, error, mask)
-            self._kept[key] = tuple(to_image(part) for part in parts)
-        return self._kept[key]
-
-    def error(self, recipe: str, name: str, image: str) -> np.ndarray:
-        """Mean absolute error over channels, (H, W)."""
-        return self.restore(recipe, name, image)[3]
-
-
 def focus(record: Record) -> tuple[str, str]:
     """Return the two recipes by which images are chosen: those of the first expectation."""
     plan = record.plan
@@ -108,6 +80,33 @@ def focus(record: Record) -> tuple[str, str]:
         first = plan.settings.expected[0]
         return first.recipe, first.against or plan.reference.name
     return (*plan.challengers, plan.reference)[0].name, plan.reference.name
+
+
+def absolute_error(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error, (B, C, H, W) -> (B,)."""
+    return (prediction - target).abs().mean((1, 2, 3))
+
+
+def rankings(record: Record, restorer: Restorer) -> list[Ranking]:
+    """By what images are chosen: E-MAE and LPIPS where they were measured, else the first metric.
+
+    Another metric than these may need larger windows: absolute error stands for it there.
+    """
+    chosen = [name for name in RANKINGS if name in record.columns]
+    found = []
+    for name in chosen or list(record.columns)[:1]:
+        column = record.columns[name]
+        own = name in chosen
+        function = record.metrics.by_name[name] if own else absolute_error
+        measure = partial(restorer.window_values, function)
+        if not own and column.higher_is_better:
+            measure = partial(restorer.window_values, lambda x, y: -absolute_error(x, y))
+        label = column.label.replace(" x100", "")
+        what = f"its {label}" if own else "absolute error"
+        found.append(
+            Ranking(name, label, column.higher_is_better, restorer.condition, measure, what)
+        )
+    return found
 
 
 def draw_crops(
@@ -128,40 +127,43 @@ def draw_crops(
         The gallery.
     """
     restorer, pair = Restorer(record, denoisers, sets, device), focus(record)
-    condition = restorer.condition
-    names = list(record.columns)
-    metric = RANKING if RANKING in names else names[0]
-    column = record.columns[metric]
-    ranking = (metric, column.label, column.higher_is_better, condition)
-    crops = by_difference(record.findings.rows, pair, *ranking, restorer.error)
-    crops += dark_smooth(sets, condition)
-    cut = [[_cut(part, crop) for part in _parts(restorer, record, crop)] for crop in crops]
-    limits = [_limit([parts[k] for group in cut for parts in group]) for k in (3, 4)]
-    values = {
-        (row.run, row.set, row.image): f"{column.label} {column.text(row.values[metric])}"
+    crops: list[Crop] = []
+    for number, ranking in enumerate(rankings(record, restorer)):
+        rows = record.findings.rows
+        crops += by_difference(rows, pair, ranking, restorer.luma, with_median=number == 0)
+    crops = merge_same([*crops, *dark_smooth(sets, restorer.condition)])
+    runs = [NOISY, *(recipe.name for recipe in record.plan.recipes)]
+    cut = [{run: restorer.cut(run, crop) for run in runs} for crop in crops]
+    limits = (
+        _limit([parts[run].error for parts in cut for run in runs[1:]]),
+        _limit([parts[run].mask for parts in cut for run in runs[1:]]),
+    )
+    values = _values(record, restorer.condition)
+    drawn = [
+        DrawnCrop(crop, _layers(crop, parts, values, limits), runs.index(pair[0]))
+        for crop, parts in zip(crops, cut, strict=True)
+    ]
+    return Gallery(drawn, pair, *limits)
+
+
+def _values(record: Record, condition: Condition) -> dict[tuple[str, str, str], str]:
+    """What is printed under a picture, by run, set and image: values of the whole image."""
+    shown = [name for name in RANKINGS if name in record.columns] or list(record.columns)[:1]
+    return {
+        (row.run, row.set, row.image): ", ".join(
+            f"{record.columns[name].label} {record.columns[name].text(row.values[name])}"
+            for name in shown
+            if name in row.values
+        )
         for row in shown_rows(record)
         if row.condition == condition
     }
-    drawn = [
-        _draw(record, crop, parts, values, limits) for crop, parts in zip(crops, cut, strict=True)
-    ]
-    return Gallery(drawn, pair, *limits)
 
 
 def shown_rows(record: Record) -> list[Row]:
     """Values of the networks whose pictures are shown: those of the first seed."""
     rows, trained_with = record.findings.trainings, record.plan.seeds
     return seeds.with_seed(rows, trained_with[0]) if trained_with else rows
-
-
-def _parts(restorer: Restorer, record: Record, crop: Crop) -> list[tuple[np.ndarray, ...]]:
-    return [restorer.restore(recipe.name, crop.set, crop.image) for recipe in record.plan.recipes]
-
-
-def _cut(parts: tuple[np.ndarray, ...], crop: Crop) -> list[np.ndarray]:
-    rows = slice(crop.top, crop.top + crop.side)
-    columns = slice(crop.left, crop.left + crop.side)
-    return [part[rows, columns] for part in parts]
 
 
 def _limit(maps: list[np.ndarray]) -> float:
@@ -171,33 +173,29 @@ def _limit(maps: list[np.ndarray]) -> float:
     return max(float(np.quantile(np.concatenate([m.ravel() for m in maps]), TOP_SHARE)), 1e-3)
 
 
-def _draw(
-    record: Record,
+def _layers(
     crop: Crop,
-    parts: list[list[np.ndarray]],
-    values: dict[tuple[str, str, str], str],
-    limits: list[float],
-) -> DrawnCrop:
+    parts: Mapping[str, Parts],
+    values: Mapping[tuple[str, str, str], str],
+    limits: tuple[float, float],
+) -> list[Layer]:
+    """Draw noisy input, every recipe and reference."""
     where = f"{crop.image} of {crop.set}"
-    noisy, _, clean, _, _ = parts[0]
-    images = [
-        _tile(noisy, f"Noisy crop of {where}", f"noisy, {condition_text(crop.condition, 'σ {:g}')}")
-    ]
-    errors, masks = [], []
-    for recipe, (_, restored, _, error, mask) in zip(record.plan.recipes, parts, strict=True):
-        value = values.get((recipe.name, crop.set, crop.image), "")
-        images.append(_tile(restored, f"Crop of {where} restored by {recipe.name}", recipe.name))
-        shown = magma(error, limits[0])
-        errors.append(_tile(shown, f"Error map of {recipe.name} on {where}", value))
-        masks.append(
-            _tile(
-                magma(mask, limits[1]),
-                f"Visual mask of {recipe.name} on {where}",
-                f"mean {mask.mean():.3f}",
+    layers = []
+    for run, part in parts.items():
+        what = f"Crop of {where}, {'noisy' if run == NOISY else f'restored by {run}'}"
+        error, mask = magma(part.error, limits[0]), magma(part.mask, limits[1])
+        layers.append(
+            Layer(
+                run,
+                values.get((run, crop.set, crop.image), ""),
+                _tile(part.restored, what),
+                _tile(error, f"Error map of {run} on {where}"),
+                _tile(mask, f"Visual mask of {run} on {where}, mean {part.mask.mean():.3f}"),
             )
         )
-    images.append(_tile(clean, f"Reference crop of {where}", "reference"))
-    return DrawnCrop(crop, images, errors, masks)
+    clean = next(iter(parts.values())).clean
+    return [*layers, Layer("reference", "", _tile(clean, f"Reference crop of {where}"))]
 
 
 def magma(values: np.ndarray, limit: float) -> np.ndarray:
@@ -210,10 +208,12 @@ def colour_stops() -> list[str]:
     return [to_hex(colormaps["magma"](k / (STOPS - 1))) for k in range(STOPS)]
 
 
-def _tile(image: np.ndarray, alt: str, caption: str) -> Tile:
+def _tile(image: np.ndarray, alt: str) -> Tile:
     """Encode an (H, W, 3) or (H, W) image in [0, 1]."""
     pixels = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
     uri = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-    return Tile(uri, alt, caption, pixels.shape[1], pixels.shape[0])
+    height, width = pixels.shape[:2]
+    zoom = max(ZOOM, -(-SMALLEST // width))
+    return Tile(uri, alt, zoom * width, zoom * height)

@@ -218,14 +218,3 @@ def caveats(record: Record) -> list[str]:
         )
     said += [*about_start(record), *about_absent(record), *about_judges(record)]
     return [*said, *plan.settings.notes, *record.metrics.notes]
-
-
-def summary(record: Record) -> list[str]:
-    """Return the findings as lines for the terminal."""
-    lines = []
-    for recipe in record.plan.challengers:
-        lines.append(headline(record, recipe.name))
-        lines += [metric_sentence(record, recipe.name, m) for m in record.metrics.by_name]
-    if record.findings.signs:
-        lines.append(sign_sentence(record.findings.signs))
-    return lines

@@ -1,0 +1,148 @@
+"""Validations of a training: values by set and condition, pictures, and which one is the best."""
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from restoration.common import distributed
+from restoration.common.folders import write_json
+from restoration.evaluate.measure import denoiser_of, evaluate
+from restoration.evaluate.rows import (
+    AVERAGE,
+    Mean,
+    Row,
+    condition_text,
+    only_gaussian,
+    summarize,
+)
+from restoration.evaluate.sets import EvaluationSet
+from restoration.train import checkpoint
+from restoration.train.pictures import Pictures
+
+if TYPE_CHECKING:
+    from restoration.train.run import Run
+
+logger = logging.getLogger("restoration")
+BEST_FILE = "best.json"
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What one validation found: values per image, and labelled pictures by name."""
+
+    rows: list[Row]
+    pictures: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def means(self) -> list[Mean]:
+        """Means by set and condition; sets are never mixed."""
+        return [mean for mean in summarize(self.rows) if mean.set != AVERAGE]
+
+
+def validate(run: "Run") -> Validation:
+    """Evaluate the network that a test would use, on all ranks together."""
+    pictures = _pictures(run)
+    rows = evaluate(
+        run.trainer.tested,
+        run.sets,
+        run.metrics.by_name,
+        run.trainer.device,
+        with_noisy=False,
+        tile=run.options.val.tile,
+        overlap=run.options.val.tile_overlap,
+        noise_map=run.options.datasets.noise_map,
+        on_image=None if pictures is None else pictures.keep,
+    )
+    if pictures is None:
+        return Validation(rows)
+    return Validation(rows, dict(distributed.gather(list(pictures.drawn.items()))))
+
+
+def first_pictures(run: "Run") -> dict[str, Tensor]:
+    """Restore the first image of every set with the network as it is, for TensorBoard."""
+    pictures = _pictures(run)
+    if pictures is None:
+        return {}
+    val, noise_map = run.options.val, run.options.datasets.noise_map
+    pictures.restore(denoiser_of(run.trainer.tested, val.tile, val.tile_overlap, noise_map))
+    return pictures.drawn
+
+
+def _pictures(run: "Run") -> Pictures | None:
+    """What collects pictures; None where nobody looks at them."""
+    return Pictures(run.sets, run.trainer.device) if run.options.logger.use_tb_logger else None
+
+
+def is_due(run: "Run", done: int) -> bool:
+    """Whether there is a validation after so many steps."""
+    every, total = run.options.val.val_freq, run.recipe.total_iter
+    return bool(run.sets) and (done % every == 0 or (done == total and every <= total))
+
+
+def judged_sets(run: "Run") -> dict[str, EvaluationSet]:
+    """Sets that "best" is measured on: all if they have the same conditions, else the first."""
+    conditions = [set(test_set.conditions) for test_set in run.sets.values()]
+    alike = all(some == conditions[0] for some in conditions)
+    return run.sets if alike else dict(list(run.sets.items())[:1])
+
+
+def condition_names(test_set: EvaluationSet) -> str:
+    """The conditions of a set in one line; levels alone where all are of Gaussian noise."""
+    if only_gaussian(test_set.conditions):
+        return str(tuple(condition.level for condition in test_set.conditions))
+    return ", ".join(map(condition_text, test_set.conditions))
+
+
+def best_of(run: "Run") -> str:
+    """Say what "best" is measured by: a best of something else is no rival."""
+    judged = judged_sets(run)
+    sets = (f"{name} ({len(s)}) at {condition_names(s)}" for name, s in judged.items())
+    return f"{next(iter(run.metrics.by_name))} on {'; '.join(sets)}"
+
+
+def score_of(run: "Run", rows: Sequence[Row]) -> float | None:
+    """Mean over noise levels, and sets, of the first metric: what "best" means."""
+    first, judged = next(iter(run.metrics.by_name)), judged_sets(run)
+    means = summarize([row for row in rows if row.set in judged])
+    values = [mean.values[first] for mean in means if mean.set == AVERAGE]
+    finite = [value for value in values if math.isfinite(value)]
+    return sum(finite) / len(finite) if finite else None
+
+
+def is_better(run: "Run", value: float, best: float | None) -> bool:
+    """Whether a score is better than the best one so far."""
+    first = next(iter(run.metrics.by_name.values()))
+    return best is None or (value > best if first.higher_is_better else value < best)
+
+
+def keep_best(
+    run: "Run", folder: Path, progress: checkpoint.Progress, found: Validation
+) -> checkpoint.Progress:
+    """Keep the weights if they are the best so far, and say which are.
+
+    Args:
+        run: with the network that was validated.
+        folder: of the run.
+        progress: how far the run is.
+        found: by the validation.
+
+    Returns:
+        The progress, with this validation in it.
+    """
+    progress = replace(progress, validated=progress.step)
+    score = score_of(run, found.rows)
+    if score is not None and is_better(run, score, progress.best):
+        progress = replace(progress, best=score, best_step=progress.step, best_of=best_of(run))
+        if distributed.rank() == 0:
+            checkpoint.save_weights(run.trainer, folder, checkpoint.BEST)
+            content = {"step": progress.step, "value": score, "of": progress.best_of}
+            write_json(folder / BEST_FILE, content)
+    if progress.best is not None:
+        at = "at an earlier step" if progress.best_step is None else f"at step {progress.best_step}"
+        logger.info("best so far: %.4f %s (%s)", progress.best, at, best_of(run))
+    return progress
