@@ -58,10 +58,15 @@ def save_atomically(content: Any, path: Path) -> None:
 
 
 def save_weights(trainer: Trainer, folder: Path, label: str | int) -> Path:
-    """Write models/net_g_<label>.pth with `params`, and `params_ema` where weights are averaged."""
-    content = {"params": trainer.network.state_dict()}
+    """Write models/net_g_<label>.pth with `params`, and `params_ema` where weights are averaged.
+
+    `network_g` beside them is the type of the network and its arguments: the file stands alone.
+    """
+    content: dict[str, Any] = {"params": trainer.network.state_dict()}
     if trainer.ema is not None:
         content["params_ema"] = trainer.ema.module.state_dict()
+    if trainer.network_g is not None:
+        content["network_g"] = trainer.network_g
     path = folder / "models" / f"net_g_{label}.pth"
     save_atomically(content, path)
     return path

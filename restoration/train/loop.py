@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -57,6 +58,7 @@ class Trainer:
         seed: seed of the run, for what the network draws by itself.
         shares_every: steps between those that measure, on their last batch, what share of the
             gradient at the prediction each loss term has; None for never.
+        network_g: type and arguments of the network, which checkpoints carry.
     """
 
     def __init__(
@@ -73,11 +75,12 @@ class Trainer:
         parallel: bool = False,
         seed: int = 0,
         shares_every: int | None = None,
+        network_g: dict[str, Any] | None = None,
     ):
         self.network, self.criterion, self.optimizer = network, criterion, optimizer
         self.learning_rate, self.device, self.clip = learning_rate, device, clip
         self.degrade = degrade
-        self.seed, self.shares_every = seed, shares_every
+        self.seed, self.shares_every, self.network_g = seed, shares_every, network_g
         self.dtype = AMP_TYPES[amp]
         self.scaler = torch.amp.GradScaler(device.type, enabled=amp == "fp16")
         self.ema = None

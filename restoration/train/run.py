@@ -21,6 +21,7 @@ from restoration.degradations import BatchDegradation
 from restoration.evaluate.sets import EvaluationSet, open_sets
 from restoration.metrics import Metrics, open_metrics
 from restoration.options.datasets import TrainSet
+from restoration.options.load import plain
 from restoration.options.schema import Options
 from restoration.options.training import SCHEDULE_KEYS, Train
 from restoration.train import checkpoint
@@ -87,6 +88,7 @@ def build_trainer(
         parallel=distributed.world_size() > 1,
         seed=options.manual_seed,
         shares_every=options.logger.print_freq,
+        network_g=plain(options.network_g),
     )
 
 

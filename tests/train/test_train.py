@@ -618,7 +618,8 @@ def test_checkpoints_in_basicsrs_layout(make_options, tmp_path, images):
     network = train_recipe.build_network(options.network_g)
     for name in names:
         content = torch.load(tmp_path / "run/models" / name, weights_only=True)
-        assert set(content) == {"params", "params_ema"}
+        assert set(content) == {"params", "params_ema", "network_g"}
+        assert content["network_g"] == options.network_g
         network.load_state_dict(content["params"])
         network.load_state_dict(content["params_ema"])
     assert {p.name for p in (tmp_path / "run/training_states").iterdir()} == {"3.state", "6.state"}
