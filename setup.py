@@ -12,6 +12,7 @@ OPTION_FILES = sorted(Path("options").rglob("*.yml"))  # a wheel carries them be
 # 1.4.2 requires tb-nightly, with which TensorBoard does not start: the Makefile leaves that out.
 BASICSR = ["basicsr==1.4.2; python_version < '3.13'"]
 ARCHS = ["spandrel>=0.4.2"]
+PHOTO = ["imagecodecs>=2023.3.16", "pillow-heif>=0.16", "rawpy>=0.19"]
 MASKS = ["piq>=0.8", "openpyxl>=3.1"]
 TEST = [
     *ARCHS,
@@ -65,6 +66,7 @@ setup(
         "safetensors>=0.4.3",
         "scikit-image>=0.22",
         "scipy>=1.15",
+        "tifffile>=2023.2.28",
         "torchmetrics>=1.9",
     ],
     extras_require={
@@ -72,6 +74,7 @@ setup(
         "basicsr": BASICSR,
         "dev": TEST,
         "masks": MASKS,
+        "photo": PHOTO,
         "test": TEST,
     },
     entry_points={"console_scripts": ["restoration = restoration.cli:run_and_exit"]},

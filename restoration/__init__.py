@@ -5,6 +5,7 @@
     network = restoration.build_network({"type": "restormer_xs"})
     restoration.load_network(network, checkpoint)
     restored = restoration.restore(network, noisy)  # (B, 3, H, W) in [0, 1]
+    pixels = restoration.denoise("photo.jpg", model=checkpoint)  # (H, W, 3), as in the file
 
 Each name is imported when it is first used, so that `import restoration` costs nothing.
 """
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
     from restoration.compare.api import compare
     from restoration.data import open_images
     from restoration.evaluate.api import test
+    from restoration.photo.api import denoise
     from restoration.train.api import train
 
 __all__ = [
     "build_network",
     "compare",
+    "denoise",
     "load_network",
     "open_images",
     "restore",
@@ -32,6 +35,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "build_network": "restoration.archs",
+    "denoise": "restoration.photo.api",
     "load_network": "restoration.archs",
     "open_images": "restoration.data",
     "restore": "restoration.archs",

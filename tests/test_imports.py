@@ -21,7 +21,7 @@ FILES = sorted(
 LAYERS = (
     ("common",),
     ("options", "archs", "data", "degradations", "metrics"),
-    ("train", "evaluate", "maps", "basicsr_plugin"),
+    ("train", "evaluate", "maps", "photo", "basicsr_plugin"),
     ("compare", "masks", "opinion", "agreement"),
     ("cli",),
     ("test", "__main__", "__init__"),  # the doors; `import restoration` opens each when it is used

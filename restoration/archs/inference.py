@@ -133,11 +133,11 @@ def _run_tiles(network: nn.Module, image: Tensor, pad: Pad, tile: int, overlap: 
     if tile < 1 or not 0 <= overlap < tile:
         raise ValueError(f"expected tile >= 1 and 0 <= overlap < tile, got {tile} and {overlap}")
     height, width = image.shape[-2:]
-    ramp = _ramp(tile, overlap, image)
+    ramp = tile_ramp(tile, overlap).to(image)
     total: Tensor | None = None
     weights: Tensor | None = None
-    for top in _starts(height, tile, overlap):
-        for left in _starts(width, tile, overlap):
+    for top in tile_starts(height, tile, overlap):
+        for left in tile_starts(width, tile, overlap):
             part = image[..., top : top + tile, left : left + tile]
             rows, columns = part.shape[-2:]
             restored = _run_padded(network, part, pad)
@@ -151,14 +151,20 @@ def _run_tiles(network: nn.Module, image: Tensor, pad: Pad, tile: int, overlap: 
     return total.div_(weights)
 
 
-def _starts(size: int, tile: int, overlap: int) -> list[int]:
-    """First pixel of every tile; the last tile ends where the image ends."""
+def tile_starts(size: int, tile: int, overlap: int) -> list[int]:
+    """First pixel of every tile along one side; the last tile ends where the image ends.
+
+    Args:
+        size: of the image along that side.
+        tile: side of a tile.
+        overlap: pixels that neighbouring tiles share, at least.
+    """
     last = max(size - tile, 0)
     return [*range(0, last, tile - overlap), last]
 
 
-def _ramp(tile: int, overlap: int, like: Tensor) -> Tensor:
-    """Weight of each row of a tile: 1 inside, falling linearly over the overlap."""
-    index = torch.arange(tile, device=like.device)
+def tile_ramp(tile: int, overlap: int) -> Tensor:
+    """Weights (tile,) of the rows or columns of a tile: 1 inside, falling linearly to its ends."""
+    index = torch.arange(tile)
     distance = torch.minimum(index, index.flip(0)) + 1
-    return (distance / (overlap + 1)).clamp_max(1).to(like.dtype)
+    return (distance / (overlap + 1)).clamp_max(1)

@@ -24,6 +24,7 @@ COMMANDS = {
     "losses": "measure the terms of an option file's loss: value, gradient, share, weight",
     "plot": "draw the losses and validations of trainings in one figure",
     "compare": "train recipes that differ in their loss, and report which is better",
+    "denoise": "denoise photographs, and keep all else that their files hold",
     "demo": "train and evaluate a small denoiser in a few minutes, offline",
     "score": "compare pictures with a reference",
     "masks": "train visual masks, and measure how well metrics agree with quality ratings",
@@ -75,14 +76,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: command line without the program's name; None for sys.argv.
 
     Returns:
-        0, or 2 for a mistake of the user's, 130 when interrupted, 141 when nobody reads the output.
+        0, 1 where `denoise` left an image out, 2 for a mistake of the user's, 130 when interrupted,
+        141 when nobody reads the output.
     """
     spin_briefly()  # before anything imports torch
     try:
         check_losses()
         parsed = build_parser().parse_args(arguments)
         keep_freed()
-        parsed.run_command(parsed)
+        code: int | None = parsed.run_command(parsed)
     except (ValueError, OSError, FloatingPointError) as error:
         if isinstance(error, BrokenPipeError) and _is_reader_gone():
             return READER_GONE
@@ -95,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("restoration: interrupted\n")
         return 130
-    return 0
+    return code or 0
 
 
 def run_and_exit(arguments: Sequence[str] | None = None) -> NoReturn:

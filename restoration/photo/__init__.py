@@ -1,0 +1,1 @@
+"""Denoising of photographs: files with all that they hold besides pixels, in tiles."""
