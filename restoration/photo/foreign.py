@@ -13,6 +13,7 @@ from restoration.photo.photograph import NotRead, Photograph, split_alpha
 HEIF = (".heic", ".heif", ".hif")
 RAW = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef")
 QUALITY = 95
+SRGB_GAMMA = (2.4, 12.92)  # as libraw takes it: power, slope at black
 NCLX = (
     *("color_primaries", "transfer_characteristics", "matrix_coefficients"),
     "full_range_flag",
@@ -73,12 +74,14 @@ def write_heif(photograph: Photograph, path: Path) -> None:
 
 
 def read_raw(path: Path) -> Photograph:
-    """Develop a raw file: the camera's white balance, sRGB, 16 bits, upright; written as TIFF."""
+    """Develop a raw file: the camera's white balance and exposure, sRGB, 16 bits, upright."""
     _need("rawpy", "rawpy", "a raw file")
     import rawpy
 
     with rawpy.imread(str(path)) as raw:
-        pixels = raw.postprocess(use_camera_wb=True, output_bps=16)
+        pixels = raw.postprocess(
+            use_camera_wb=True, no_auto_bright=True, gamma=SRGB_GAMMA, output_bps=16
+        )
     photograph = Photograph(pixels, "RAW", notes=["developed: 16 bits, sRGB"])
     data = path.read_bytes()
     if data.startswith(tiff.SIGNATURES):

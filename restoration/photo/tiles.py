@@ -17,6 +17,7 @@ from restoration.archs.protocol import image_channels, size_multiple
 from restoration.photo.detail import returned_detail
 
 OVERLAP = 32  # pixels that neighbouring tiles share, at least
+ROWS = 64  # that become numbers of the file at a time
 
 OnTile = Callable[[int, int], None]  # called with the tiles that are done, and all of them
 
@@ -85,9 +86,10 @@ def denoise_pixels(
             if on_tile is not None:
                 on_tile(done, total)
         end = height if number + 1 == len(rows.starts) else rows.starts[number + 1]
-        weights = rows.weights[top:end, None] * columns.weights
-        _finish(denoiser.strength, strip[:, : end - top] / weights, pixels, result, top)
-        strip = torch.cat([strip[:, end - top :], torch.zeros_like(strip[:, : end - top])], dim=1)
+        finished = strip[:, : end - top].div_(rows.weights[top:end, None]).div_(columns.weights)
+        _finish(denoiser.strength, finished, pixels, result, top)
+        strip = strip.roll(top - end, dims=1)  # what the next row of tiles adds to comes first
+        strip[:, rows.tile - (end - top) :] = 0
     return result
 
 
@@ -141,10 +143,12 @@ def _finish(
     strength: float, restored: Tensor, pixels: np.ndarray, result: np.ndarray, top: int
 ) -> None:
     """Write finished rows: blended with the stored ones, in their kind of numbers."""
-    rows = slice(top, top + restored.shape[1])
-    stored = to_unit(pixels[rows])
-    change = restored.permute(1, 2, 0).numpy() - stored.clip(0, 1)
-    result[rows] = from_unit(stored + np.float32(strength) * change, pixels.dtype)
+    for first in range(0, restored.shape[1], ROWS):
+        part = restored[:, first : first + ROWS]
+        rows = slice(top + first, top + first + part.shape[1])
+        stored = to_unit(pixels[rows])
+        change = part.permute(1, 2, 0).numpy() - stored.clip(0, 1)
+        result[rows] = from_unit(stored + np.float32(strength) * change, pixels.dtype)
 
 
 def to_unit(pixels: np.ndarray) -> np.ndarray:
