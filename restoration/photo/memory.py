@@ -16,8 +16,8 @@ from restoration.archs import restore
 from restoration.archs.protocol import image_channels
 
 PROBE = 128  # side of the image that a network is measured on
-SMALLEST, LARGEST, STEP = 128, 2048, 64  # sides of tiles
-CPU_BYTES = 512 * 2**20  # larger tiles are no faster on a CPU
+SMALLEST, LARGEST, STEP = 128, 2048, 32  # sides of tiles
+CPU_BYTES = 448 * 2**20  # larger tiles are no faster on a CPU
 SHARE = 0.5  # of the free memory
 SLACK = 1.25  # workspaces of kernels, and holes between tensors
 UNKNOWN = 2 * 2**30  # free bytes where the system does not tell
@@ -31,7 +31,7 @@ def tile_side(network: nn.Module, device: torch.device) -> int:
         device: where to compute.
 
     Returns:
-        Pixels, a multiple of 64 from 128 to 2048.
+        Pixels, a multiple of 32 from 128 to 2048.
     """
     budget = SHARE * free_bytes(device)
     if device.type == "cpu":
