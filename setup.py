@@ -13,6 +13,7 @@ OPTION_FILES = sorted(Path("options").rglob("*.yml"))  # a wheel carries them be
 BASICSR = ["basicsr==1.4.2; python_version < '3.13'"]
 ARCHS = ["spandrel>=0.4.2"]
 PHOTO = ["imagecodecs>=2023.3.16", "pillow-heif>=0.16", "rawpy>=0.19"]
+EXPORT = ["onnx>=1.16", "onnxruntime>=1.18", "onnxscript>=0.1"]
 MASKS = ["piq>=0.8", "openpyxl>=3.1"]
 TEST = [
     *ARCHS,
@@ -73,6 +74,7 @@ setup(
         "archs": ARCHS,
         "basicsr": BASICSR,
         "dev": TEST,
+        "export": EXPORT,
         "masks": MASKS,
         "photo": PHOTO,
         "test": TEST,

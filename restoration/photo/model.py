@@ -57,11 +57,7 @@ def load_denoiser(
         ValueError: nobody says what the network is, the weights do not fit, or it is made for
             other images than colour or grey ones.
     """
-    path = _find(model)
-    options = _given(network)
-    if options is None:
-        options = _carried(path) or _of_run(path)
-        _check_type(path, options)
+    path, options = find_checkpoint(model, network)
     denoiser = _recognised(path) if options is None else _loaded(path, options)
     denoiser.to(device).requires_grad_(False).eval()
     channels = image_channels(denoiser)
@@ -75,6 +71,22 @@ def load_denoiser(
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     return denoiser
+
+
+def find_checkpoint(
+    model: str | PathLike[str] | None = None, network: Network | None = None
+) -> tuple[Path, Mapping[str, Any] | None]:
+    """Find a checkpoint and the options of its network; see `load_denoiser`.
+
+    Returns:
+        Its path, and the options, or None where nobody says them.
+    """
+    path = _find(model)
+    options = _given(network)
+    if options is None:
+        options = _carried(path) or _of_run(path)
+        _check_type(path, options)
+    return path, options
 
 
 def _find(model: str | PathLike[str] | None) -> Path:

@@ -222,6 +222,17 @@ def test_nobody_says_what_the_network_is(tmp_path):
         load_denoiser(tmp_path / "a.pth")
 
 
+def test_foreign_networks_are_recognised(tmp_path):
+    pytest.importorskip("spandrel")
+    stages = {"enc_blk_nums": [1, 1], "middle_blk_num": 1, "dec_blk_nums": [1, 1]}
+    foreign = build_network({"type": "NAFNet", "width": 4, **stages})
+    torch.save({"params": foreign.state_dict()}, tmp_path / "a.pth")
+    found = load_denoiser(tmp_path / "a.pth")
+    assert type(found).__name__ == "NAFNet" and same(found, foreign)
+    pixels = picture(70, 90)
+    assert denoise_pixels(Denoiser(found, CPU, 64), pixels).shape == pixels.shape
+
+
 def test_networks_for_other_images(tmp_path):
     network_g = TINY | {"inp_channels": 4, "out_channels": 4}
     weights = build_network(network_g).state_dict()
