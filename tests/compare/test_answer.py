@@ -43,7 +43,7 @@ def record_of(recipes, num_seeds=4, noise=0.001, **statistics):
         challengers=challengers,
         settings=SimpleNamespace(statistics=how),
     )
-    return SimpleNamespace(plan=plan, findings=found, columns=COLUMNS)
+    return SimpleNamespace(plan=plan, findings=found, columns=COLUMNS, fronts=[])
 
 
 UP, DOWN, LATER = (1, 1), (-1, -1), (0, 1)
@@ -74,6 +74,10 @@ UP, DOWN, LATER = (1, 1), (-1, -1), (0, 1)
             },
             "Against a, b is better in PSNR; c is better in LPIPS; e is worse in PSNR; 2 more "
             "findings stand below.",
+        ),
+        (
+            {"b": {}, "c": {}, "d": {}, "e": {}},
+            "Against a, 4 recipes are equivalent.",
         ),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 
 from restoration.compare import Statistics, find_fronts
 from restoration.compare.report import front_words
+from restoration.compare.report.answer import answer
 from restoration.compare.report.fronts import front_section, write_figures
 from restoration.evaluate import Row
 from restoration.metrics import Column
@@ -87,6 +88,7 @@ def test_sentences_follow_the_verdict(record, said):
     assert sentence.startswith("PSNR at equal LPIPS: the front of b ")
     assert re.search(said, sentence), sentence
     claims = [word for word in ("lies above", "lies below") if word in sentence]
+    assert answer(record) == sentence, "the first line of the page"
     assert bool(claims) == ("lies above that" in said or "lies below that" in said)
 
 
@@ -107,9 +109,8 @@ def test_figures_are_on_the_page_and_beside_it(tmp_path):
     section = front_section(record)
     (pair,) = section["pairs"]
     assert (section["title"], len(pair["figures"])) == ("Fronts", 2)
-    assert all(
-        "var(--series-1)" in svg and "LPIPS; left is better" in svg for svg in pair["figures"]
-    )
+    for svg in (drawing.__html__() for drawing in pair["figures"]):
+        assert "var(--series-1)" in svg and "LPIPS; left is better" in svg
     files = write_figures(record, tmp_path / "figures")
     assert [file.name for file in files] == [
         f"front_psnr_lpips.{kind}" for kind in ("png", "svg", "pdf")

@@ -3,17 +3,20 @@
 from collections.abc import Sequence
 
 from restoration.compare.differences import Difference
+from restoration.compare.report.front_words import pairs_of, sentences
 from restoration.compare.report.words import at_conditions
 from restoration.compare.result import Record, listing
 from restoration.compare.verdicts import BETTER, EQUIVALENT, SINGLE_TRAINING, TOO_FEW, WORSE
 from restoration.degradations.conditions import Condition
 
-MOST = 3  # findings that a sentence holds
+MOST = 3  # findings that a sentence holds, and names in each
 UNDECIDED = "neither shown to be better nor worse"
 
 
 def answer(record: Record) -> str:
-    """Say what the comparison found, over the primary metrics where such are named.
+    """Say which front lies above where a grid makes fronts, else which recipe is better in what.
+
+    Recipes are judged over the primary metrics, where such are named.
 
     Args:
         record: the comparison.
@@ -21,6 +24,9 @@ def answer(record: Record) -> str:
     Returns:
         One sentence. It names no winner that the verdicts don't name.
     """
+    pairs = pairs_of(record)
+    if pairs and (said := sentences(record, pairs[0])):
+        return joined([sentence.removesuffix(".") for sentence in said])
     metrics = record.plan.settings.statistics.primary or list(record.columns)
     every = [d for d in record.findings.differences if d.metric in metrics]
     reference = record.plan.reference.name
@@ -35,14 +41,23 @@ def answer(record: Record) -> str:
     for recipe in record.plan.challengers:
         own = [difference for difference in every if difference.recipe == recipe.name]
         by_finding.setdefault(_finding(record, own), []).append(recipe.name)
-    said = [
-        f"{listing(names)} {'is' if len(names) == 1 else 'are'} {finding}"
+    found = [
+        f"{_named(names)} {'is' if len(names) == 1 else 'are'} {finding}"
         for finding, names in sorted(by_finding.items(), key=lambda item: _order(item[0]))
     ]
-    rest = len(said) - MOST
-    if rest > 0:
-        said[MOST:] = [f"{rest} more findings stand below"]
-    return f"Against {reference}, {'; '.join(said)}."
+    return f"Against {reference}, {joined(found)}"
+
+
+def joined(findings: Sequence[str]) -> str:
+    """Join findings to one sentence, which says how many more there are."""
+    rest = len(findings) - MOST
+    more = [f"{rest} more finding{'s stand' if rest > 1 else ' stands'} below"] if rest > 0 else []
+    return f"{'; '.join([*findings[:MOST], *more])}."
+
+
+def _named(names: Sequence[str]) -> str:
+    """Name recipes, or count them where a sentence would be a list."""
+    return listing(names) if len(names) <= MOST else f"{len(names)} recipes"
 
 
 def _order(finding: str) -> tuple[bool, bool]:

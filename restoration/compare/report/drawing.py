@@ -26,6 +26,7 @@ VARIABLES = {INK: "var(--ink)", MUTED: "var(--muted)", FAINT: "var(--faint)"} | 
 MARKERS = "osD^vPX*"
 WIDTH = 5.0  # inches; 360 CSS pixels
 TEXT = 12.5  # points, shown as at least as many CSS pixels
+LETTER, LEGEND_GAP = 0.6, 7  # width of a letter in its height; letters beside a name of a legend
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "pdf.fonttype": 42,  # TrueType: journals refuse Type 3
@@ -106,6 +107,15 @@ def new_figure(height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
         figure = Figure(figsize=(width, height), layout="constrained")
         axis = figure.add_subplot()
     return figure, axis
+
+
+def legend_above(figure: Figure, axis: Axes) -> None:
+    """Name the lines of an axis above the figure, in as many columns as fit."""
+    handles, labels = axis.get_legend_handles_labels()
+    if labels:
+        letters = LEGEND_GAP + max(map(len, labels))
+        columns = int(figure.get_figwidth() * 72 / (LETTER * TEXT * letters))
+        figure.legend(handles, labels, loc="outside upper center", ncols=max(1, columns))
 
 
 def safe_name(*parts: str) -> str:

@@ -14,6 +14,7 @@ from restoration.compare.report.drawing import (
     SERIES,
     STYLE,
     Drawing,
+    legend_above,
     new_figure,
     safe_name,
 )
@@ -22,6 +23,8 @@ from restoration.compare.verdicts import BETTER, WORSE
 from restoration.degradations.conditions import Condition
 from restoration.evaluate.rows import condition_text
 from restoration.train.plot import plain_ticks
+
+LONGEST, NEWLINE = 28, "\n"  # letters of a label that stands in one line
 
 
 def colour_of(record: Record, recipe: str) -> tuple[str, str]:
@@ -60,11 +63,10 @@ def forest(record: Record, metric: str) -> Drawing:
         axis.tick_params(axis="y", length=0)
         axis.locator_params(axis="x", nbins=5)
         way = "right" if record.columns[metric].higher_is_better else "left"
-        axis.set_xlabel(
-            f"{unit(record, metric)} minus that of {record.plan.reference.name}; {way} is better"
-        )
+        label = f"{unit(record, metric)} minus that of {record.plan.reference.name}"
+        axis.set_xlabel(f"{label}{', ' if len(label) < LONGEST else NEWLINE}{way} is better")
         if len(names) > 1:
-            figure.legend(loc="outside upper center", ncols=min(3, len(names)))
+            legend_above(figure, axis)
     alt = f"Mean differences in {record.columns[metric].label} with intervals. {'; '.join(said)}."
     return Drawing(safe_name("forest", metric), alt, figure)
 
@@ -148,8 +150,7 @@ def curve(record: Record, term: str) -> Drawing:
         axis.set(xlabel="step", ylabel=term)
         axis.set_yscale("log")
         plain_ticks(axis)
-        if said:
-            figure.legend(loc="outside upper center", ncols=min(3, len(said)))
+        legend_above(figure, axis)
     alt = f"Training curve of {term}. {'; '.join(said)}."
     return Drawing(safe_name("curve", term), alt, figure)
 

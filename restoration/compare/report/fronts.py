@@ -22,6 +22,7 @@ from restoration.compare.report.drawing import (
     SERIES,
     STYLE,
     Drawing,
+    legend_above,
     new_figure,
     safe_name,
 )
@@ -102,14 +103,9 @@ def _drawing(record: Record, panel: Panel) -> Drawing:
     with matplotlib.rc_context(STYLE):
         draw(axis, panel, record.columns, _colours(record, panel))
         axis.set_title(condition_text(panel.condition, "σ = {:g}"))
-        _legend(figure, axis)
+        legend_above(figure, axis)
     name = safe_name("front", panel.quality, panel.distance, condition_text(panel.condition))
     return Drawing(name, _alt(record, panel), figure)
-
-
-def _legend(figure: Figure, axis: Axes) -> None:
-    handles, labels = axis.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=min(3, len(labels)))
 
 
 def draw(
@@ -230,5 +226,5 @@ def _printed(record: Record, pair: Pair) -> Figure:
             axis = figure.add_subplot(rows, columns, number)
             draw(axis, panel, record.columns, _colours(record, panel))
             axis.set_title(condition_text(panel.condition, "σ = {:g}"))
-        _legend(figure, axis)
+        legend_above(figure, axis)
     return figure

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from restoration.compare.differences import Difference
 from restoration.compare.report import figures, words
-from restoration.compare.report.answer import answer
+from restoration.compare.report.answer import MOST, answer
 from restoration.compare.report.drawing import SERIES, Drawing
 from restoration.compare.report.fronts import front_section
 from restoration.compare.report.marks import CLASSES, GLYPHS, NOT_COMPARED, NOTHING, sigma_text
@@ -199,6 +199,7 @@ def context(record: Record, gallery: Gallery, drawings: Drawings) -> dict[str, A
     return {
         "name": plan.name,
         "answer": answer(record),
+        "num_answered": MOST,  # sentences on fronts that the answer holds
         "reference": plan.reference.name,
         "headlines": [
             {
