@@ -1,14 +1,20 @@
 """Figures of a report: colours of the page, files, and axes that can be read."""
 
+import base64
+import io
 import re
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from matplotlib import colormaps
 from matplotlib.ticker import NullFormatter
+from PIL import Image
 
 from restoration.compare.report import drawing, figures
 from restoration.compare.report.drawing import Drawing, new_figure
+from restoration.compare.report.pictures import map_tile
 
 STYLE = Path(drawing.__file__).parent / "templates" / "style.css"
 
@@ -69,3 +75,13 @@ def test_no_font_of_a_pdf_is_of_type_3(tmp_path):
     line().save(tmp_path)
     text = (tmp_path / "line.pdf").read_bytes()
     assert b"/Type0" in text and b"/Type3" not in text
+
+
+def test_maps_have_the_colours_of_their_scale():
+    values = np.array([[0.0, 0.1, 0.2, 0.9]])
+    tile = map_tile(values, 0.2, "A map.")
+    assert (tile.width, tile.height) == (320, 80), "a small crop is enlarged"
+    content = base64.b64decode(tile.uri.partition(",")[2])
+    shown = np.asarray(Image.open(io.BytesIO(content)).convert("RGB")) / 255
+    expected = colormaps["magma"]([0.0, 128 / 255, 1.0, 1.0])[:, :3]
+    np.testing.assert_allclose(shown[0], expected, atol=0.003)

@@ -184,23 +184,27 @@ def _layers(
     layers = []
     for run, part in parts.items():
         what = f"Crop of {where}, {'noisy' if run == NOISY else f'restored by {run}'}"
-        error, mask = magma(part.error, limits[0]), magma(part.mask, limits[1])
+        mean = f"mean {part.mask.mean():.3f}"
         layers.append(
             Layer(
                 run,
                 values.get((run, crop.set, crop.image), ""),
-                _tile(part.restored, what),
-                _tile(error, f"Error map of {run} on {where}"),
-                _tile(mask, f"Visual mask of {run} on {where}, mean {part.mask.mean():.3f}"),
+                picture_tile(part.restored, what),
+                map_tile(part.error, limits[0], f"Error map of {run} on {where}"),
+                map_tile(part.mask, limits[1], f"Visual mask of {run} on {where}, {mean}"),
             )
         )
     clean = next(iter(parts.values())).clean
-    return [*layers, Layer("reference", "", _tile(clean, f"Reference crop of {where}"))]
+    return [*layers, Layer("reference", "", picture_tile(clean, f"Reference crop of {where}"))]
 
 
-def magma(values: np.ndarray, limit: float) -> np.ndarray:
-    """Colour (H, W) values on a scale from 0 to limit -> (H, W, 3) in [0, 1]."""
-    return colormaps["magma"](np.clip(values / limit, 0, 1))[:, :, :3]
+def map_tile(values: np.ndarray, limit: float, alt: str) -> Tile:
+    """Encode (H, W) values in magma's colours, from 0 to limit; a palette takes a third of RGB."""
+    indices = np.rint(np.clip(values / limit, 0, 1) * 255).astype(np.uint8)
+    image = Image.fromarray(indices)
+    palette = np.rint(colormaps["magma"](np.arange(256))[:, :3] * 255).astype(np.uint8)
+    image.putpalette(palette.tobytes())
+    return encode(image, alt)
 
 
 def colour_stops() -> list[str]:
@@ -208,12 +212,15 @@ def colour_stops() -> list[str]:
     return [to_hex(colormaps["magma"](k / (STOPS - 1))) for k in range(STOPS)]
 
 
-def _tile(image: np.ndarray, alt: str) -> Tile:
+def picture_tile(image: np.ndarray, alt: str) -> Tile:
     """Encode an (H, W, 3) or (H, W) image in [0, 1]."""
-    pixels = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
+    return encode(Image.fromarray(np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)), alt)
+
+
+def encode(image: Image.Image, alt: str) -> Tile:
+    """Encode a picture as PNG in a data URI, shown at least SMALLEST wide."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
+    image.save(buffer, "PNG", optimize=True)
     uri = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-    height, width = pixels.shape[:2]
-    zoom = max(ZOOM, -(-SMALLEST // width))
-    return Tile(uri, alt, zoom * width, zoom * height)
+    zoom = max(ZOOM, -(-SMALLEST // image.width))
+    return Tile(uri, alt, zoom * image.width, zoom * image.height)
