@@ -58,11 +58,11 @@ def read_photograph(path: Path) -> Photograph:
             if suffix in foreign.HEIF:
                 return foreign.read_heif(path)
             return _read(path.read_bytes())
-    except NotRead:
-        raise
+    except NotRead as error:
+        raise NotRead(f"{path}: {error}") from error
     except Exception as error:  # decoders raise whatever a damaged file leads them to
         text = (str(error).strip() or type(error).__name__).splitlines()[0].split(" <_io")[0]
-        raise ValueError(f"cannot be decoded: {text}") from error
+        raise ValueError(f"{path}: cannot be decoded: {text}") from error
 
 
 def _read(data: bytes) -> Photograph:
