@@ -107,8 +107,22 @@ def _metadata(image: Image.Image) -> dict[str, Any]:
 def _read_plain(image: Image.Image, data: bytes) -> Photograph:
     pixels, alpha, notes = of_8_bits(image)
     metadata = _metadata(image)
-    settings = {"lossless": b"VP8L" in data[12:64]} if image.format == "WEBP" else {}
+    settings = {"lossless": _is_lossless(data)} if image.format == "WEBP" else {}
     return Photograph(pixels, str(image.format), alpha, **metadata, settings=settings, notes=notes)
+
+
+def _is_lossless(data: bytes) -> bool:
+    """Whether a WebP file stores its pixels without loss, as the name of their chunk says."""
+    place = 12
+    while place + 8 <= len(data):
+        name, length = (
+            data[place : place + 4],
+            int.from_bytes(data[place + 4 : place + 8], "little"),
+        )
+        if name in (b"VP8 ", b"VP8L"):
+            return name == b"VP8L"
+        place += 8 + length + length % 2
+    return False
 
 
 def _read_png(image: Image.Image, data: bytes) -> Photograph:
