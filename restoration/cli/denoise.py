@@ -17,16 +17,20 @@ from restoration.photo.tiles import Denoiser
 
 MEGA = 1e6
 DETAILS = """
-What a file holds besides pixels stays: EXIF (its orientation is applied and reset), colour profile
-(the network works in the profile's own values), alpha, grey, bit depth, format and name. CMYK is
-denoised ink by ink, in the profile's own values too.
+What a file holds besides pixels stays: EXIF (its orientation is applied and
+reset), colour profile (the network works in the profile's own values), alpha,
+grey, bit depth, format and name. CMYK is denoised in the profile's own values
+too: its colours together, its black by itself.
 
-read and written: jpg, png (8, 16 bits), tif (8, 16 bits, floating point; deflated where it was
-compressed), webp, bmp; with pillow-heif HEIC; with rawpy DNG and other raw files, which are
-developed to a TIFF of 16 bits. JPEG keeps the quantisation tables and the subsampling of the
-input, so its quality; WebP stays lossless or gets quality 95; HEIC gets quality 95.
+Read and written: jpg, png (8, 16 bits), tif (8, 16 bits, floating point;
+deflated where it was compressed), webp, bmp; with pillow-heif HEIC; with rawpy
+DNG and other raw files, which are developed to a TIFF of 16 bits.
 
-exit code: 0, 1 where any image was not denoised, 2 for a mistake in the arguments.
+Lossy formats: JPEG keeps the quantisation tables and the subsampling of the
+input, and so its quality; HEIC and lossy WebP are written at quality 95.
+
+Exit code: 0, 1 where any image was not denoised, 2 for a mistake in the
+arguments.
 """
 
 
@@ -55,12 +59,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what the network is, where neither the checkpoint nor an options.yml beside it says",
     )
     parser.add_argument(
-        "--strength", type=float, default=1.0, help="0 changes nothing, 1 is all (default: 1)"
+        "--strength",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="0 changes nothing, 1 is all (default: 1)",
     )
     parser.add_argument(
         "--detail",
         type=float,
         default=0.0,
+        metavar="X",
         help="how much is given back of the texture that went with the noise, 0 to 1 (default: 0)",
     )
     parser.add_argument(

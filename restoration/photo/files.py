@@ -49,13 +49,14 @@ def plan(inputs: Sequence[Path], out: Path, force: bool = False) -> Plan:
     others = 0
     taken: dict[Path, Path] = {}
     for source, place in _found(inputs, out):
-        if source.suffix.lower() not in (*KNOWN, *UNKNOWN_IMAGES):
+        suffix = source.suffix.lower()
+        if suffix not in (*KNOWN, *UNKNOWN_IMAGES) and source not in inputs:
             others += 1
             continue
         target = (out / place).with_suffix(suffix_of(source))
-        refusal = None
-        if source.suffix.lower() in UNKNOWN_IMAGES:
-            refusal = f"{source.suffix} files are not read here"
+        refusal: str | None = None
+        if suffix not in KNOWN:
+            refusal = f"{source.suffix or 'such'} files are not read here"
         elif target in taken:
             refusal = f"{target} is the result of {taken[target]} already"
         elif target.exists() and not force:

@@ -58,11 +58,11 @@ def read_photograph(path: Path) -> Photograph:
             if suffix in foreign.HEIF:
                 return foreign.read_heif(path)
             return _read(path.read_bytes())
-    except NotRead:
-        raise
+    except NotRead as error:
+        raise NotRead(f"{path}: {error}") from error
     except Exception as error:  # decoders raise whatever a damaged file leads them to
         text = (str(error).strip() or type(error).__name__).splitlines()[0].split(" <_io")[0]
-        raise ValueError(f"cannot be decoded: {text}") from error
+        raise ValueError(f"{path}: cannot be decoded: {text}") from error
 
 
 def _read(data: bytes) -> Photograph:
@@ -107,8 +107,22 @@ def _metadata(image: Image.Image) -> dict[str, Any]:
 def _read_plain(image: Image.Image, data: bytes) -> Photograph:
     pixels, alpha, notes = of_8_bits(image)
     metadata = _metadata(image)
-    settings = {"lossless": b"VP8L" in data[12:64]} if image.format == "WEBP" else {}
+    settings = {"lossless": _is_lossless(data)} if image.format == "WEBP" else {}
     return Photograph(pixels, str(image.format), alpha, **metadata, settings=settings, notes=notes)
+
+
+def _is_lossless(data: bytes) -> bool:
+    """Whether a WebP file stores its pixels without loss, as the name of their chunk says."""
+    place = 12
+    while place + 8 <= len(data):
+        name, length = (
+            data[place : place + 4],
+            int.from_bytes(data[place + 4 : place + 8], "little"),
+        )
+        if name in (b"VP8 ", b"VP8L"):
+            return name == b"VP8L"
+        place += 8 + length + length % 2
+    return False
 
 
 def _read_png(image: Image.Image, data: bytes) -> Photograph:

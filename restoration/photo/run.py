@@ -47,7 +47,7 @@ def denoise_files(
             continue
         try:
             yield _denoise(denoiser, job, on_tile)
-        except (ValueError, OSError, MemoryError, RuntimeError) as error:
+        except Exception as error:  # whatever metadata, memory or a full disk lead encoders to
             text = " ".join(str(error).split()) or type(error).__name__
             yield Outcome(job, text.removeprefix(f"{job.source}: "))
 

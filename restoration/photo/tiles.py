@@ -17,6 +17,7 @@ from restoration.archs.protocol import image_channels, size_multiple
 from restoration.photo.detail import returned_detail
 
 OVERLAP = 32  # pixels that neighbouring tiles share, at least
+INKS = 4  # channels of CMYK
 ROWS = 64  # that become numbers of the file at a time
 
 OnTile = Callable[[int, int], None]  # called with the tiles that are done, and all of them
@@ -120,13 +121,19 @@ def _denoise_tile(denoiser: Denoiser, pixels: np.ndarray) -> Tensor:
     """(C, h, w) in [0, 1] of a tile as stored, (h, w, C); its detail is given back."""
     stored = torch.from_numpy(to_unit(pixels)).clamp_(0, 1)
     degraded = stored.permute(2, 0, 1)[None].contiguous().to(denoiser.device)  # (1, C, h, w)
+    inks = degraded.shape[1] == INKS
+    if inks:  # as light: bare paper is white
+        degraded = 1 - degraded
     groups = _groups(degraded.shape[1], image_channels(denoiser.network))
     parts = [_denoise_group(denoiser, degraded[:, group]) for group in groups]
-    return torch.cat(parts, dim=1)[0].cpu()
+    restored = torch.cat(parts, dim=1)[0].cpu()
+    return 1 - restored if inks else restored
 
 
 def _denoise_group(denoiser: Denoiser, degraded: Tensor) -> Tensor:
     restored = restore(denoiser.network, degraded).float()
+    if not restored.isfinite().all():
+        raise ValueError("the network answers NaN: are its weights whole?")
     if denoiser.detail:
         restored = restored + denoiser.detail * returned_detail(degraded, restored)
     return restored
@@ -136,7 +143,7 @@ def _groups(channels: int, taken: int) -> Sequence[slice]:
     """Channels that the network sees together: colours do, grey and black come alone."""
     if taken == 1:
         return [slice(n, n + 1) for n in range(channels)]
-    return [slice(0, 3), slice(3, 4)][: 1 if channels < 4 else 2]
+    return [slice(0, 3), slice(3, 4)] if channels == INKS else [slice(0, 3)]
 
 
 def _finish(

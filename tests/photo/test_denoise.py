@@ -86,6 +86,13 @@ def test_tiles_are_even_and_told_of():
     assert told == [(number, 8) for number in range(1, 9)]  # 2 x 4 of 72 x 88
 
 
+def test_inks_are_shown_as_light():
+    """Bare paper is white for the network: what brightens it takes ink away."""
+    inks = np.full((20, 30, 4), 100, np.uint8)
+    found = denoise_pixels(Denoiser(Shift(20 / 255), CPU, 64), inks)
+    assert np.array_equal(np.unique(found), [80])
+
+
 @pytest.mark.parametrize("name", ["strength", "detail"])
 @pytest.mark.parametrize("value", [-0.1, 1.5])
 def test_settings_out_of_range(name, value):
@@ -295,6 +302,7 @@ def place(tmp_path, monkeypatch):
     """A folder with photographs, a bad one, one of another format, a text, and a model."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in/below").mkdir(parents=True)
+    (tmp_path / "empty").mkdir()
     Image.fromarray(picture(20, 30)).save("in/a.png")
     Image.fromarray(picture(30, 20)).save("in/below/b.jpg")
     (tmp_path / "in/bad.png").write_bytes(b"no picture")
@@ -338,6 +346,19 @@ def test_nothing_is_overwritten(place, capsys):
     assert (place / "x/a.png").read_bytes() != b"mine"
 
 
+def test_a_file_that_is_named_is_never_skipped(place, capsys):
+    assert command("in/a.png", "in/notes.txt") == 1
+    said = capsys.readouterr().out
+    assert "1 of 2 denoised" in said and "in/notes.txt: .txt files are not read here" in said
+
+
+def test_weights_that_answer_nan(place, capsys):
+    state = {name: tensor * torch.nan for name, tensor in build_network(TINY).state_dict().items()}
+    torch.save({"params": state, "network_g": TINY}, place / "net.pth")
+    assert command("in/a.png") == 1
+    assert "answers NaN" in capsys.readouterr().out and not (place / "denoised").exists()
+
+
 def test_two_of_one_name(place, capsys):
     (place / "second").mkdir()
     Image.fromarray(picture(9, 9)).save("second/a.png")
@@ -359,7 +380,7 @@ def test_results_are_no_inputs(place):
         (["in/a.png", "--tile", "big"], "--tile: expected auto or a number of pixels, got 'big'"),
         (["in/a.png", "--strength", "2"], "expected strength in [0, 1], got 2"),
         (["gone"], "expected a file or folder, got gone"),
-        (["in/notes.txt"], "expected images (.jpg"),
+        (["empty"], "expected images (.jpg"),
     ],
 )
 def test_mistakes(place, arguments, message, capsys):

@@ -1,5 +1,6 @@
 """Photographs: what goes in comes out, pixel by pixel and with all that its file holds."""
 
+import io
 import struct
 import zlib
 
@@ -17,7 +18,8 @@ from restoration.photo.reading import read_photograph
 from restoration.photo.tiles import Denoiser, denoise_pixels
 from restoration.photo.writing import write_photograph
 
-SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+SCREEN = ImageCms.createProfile("sRGB")
+SRGB = ImageCms.ImageCmsProfile(SCREEN).tobytes()
 ORIENTATION, MAKE, EXIF_IFD, EXPOSURE, WIDTH, HEIGHT = 0x112, 0x10F, 0x8769, 0x829A, 0xA002, 0xA003
 
 
@@ -107,12 +109,55 @@ def test_xmp_says_upright():
 # ------------------------------------------------------------------------------------- what stays
 
 
+# colorants of red, green and blue, adapted to D50, in CIE XYZ
+GAMUTS = {
+    "Adobe RGB": ((0.6097, 0.3111, 0.0195), (0.2053, 0.6257, 0.0609), (0.1492, 0.0632, 0.7446)),
+    "Display P3": ((0.5151, 0.2412, -0.0011), (0.2920, 0.6922, 0.0419), (0.1571, 0.0666, 0.7841)),
+}
+
+
+def profile_of(name):
+    """A profile of three colorants and gamma 2.2, as ICC.1:2001-04 lays it out."""
+
+    def xyz(values):
+        return b"XYZ " + bytes(4) + struct.pack(">3i", *(round(v * 65536) for v in values))
+
+    text = name.encode() + b"\0"
+    tags = {
+        b"desc": b"desc" + bytes(4) + struct.pack(">I", len(text)) + text + bytes(78),
+        b"cprt": b"text" + bytes(4) + b"none\0",
+        b"wtpt": xyz((0.9642, 1.0, 0.8249)),
+        **{n: xyz(v) for n, v in zip((b"rXYZ", b"gXYZ", b"bXYZ"), GAMUTS[name], strict=True)},
+        **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), b"curv" + bytes(4) + b"\0\0\0\1\x02\x33"),
+    }
+    table, data = struct.pack(">I", len(tags)), b""
+    for tag, content in tags.items():
+        table += tag + struct.pack(">2I", 132 + 12 * len(tags) + len(data), len(content))
+        data += content + bytes(-len(content) % 4)
+    header = struct.pack(">I4sI", 128 + len(table) + len(data), bytes(4), 0x02400000)
+    header += b"mntrRGB XYZ " + bytes(12) + b"acsp" + bytes(28)
+    header += struct.pack(">3i", 63190, 65536, 54061)
+    return header.ljust(128, b"\0") + table + data
+
+
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
-def test_profiles_stay(tmp_path, suffix):
+@pytest.mark.parametrize("gamut", [None, *GAMUTS])
+def test_profiles_stay_and_their_values_too(tmp_path, suffix, gamut):
+    profile = SRGB if gamut is None else profile_of(gamut)
+    exact = {"lossless": True} if suffix == "webp" else {}
+    exact |= {"quality": 97, "subsampling": 0} if suffix == "jpg" else {}
     path = tmp_path / f"a.{suffix}"
-    Image.fromarray(smooth(20, 24)).save(path, icc_profile=SRGB)
-    with Image.open(through(path)) as image:
-        assert image.info["icc_profile"] == SRGB
+    Image.fromarray(smooth(20, 24)).save(path, icc_profile=profile, **exact)
+    with Image.open(through(path)) as image, Image.open(path) as before:
+        assert image.info["icc_profile"] == profile
+        seen = [  # as a screen of sRGB shows it
+            np.asarray(ImageCms.profileToProfile(one, ImageCms.ImageCmsProfile(file), SCREEN))
+            for one, file in ((image, io.BytesIO(profile)), (before, io.BytesIO(profile)))
+        ]
+        error = np.abs(seen[0].astype(int) - seen[1])
+        assert error.max() <= (8 if suffix == "jpg" else 0)
+        if gamut is not None:
+            assert (seen[1] != np.asarray(before)).any(), "the profile does something"
 
 
 EXACT = [(suffix, mode) for suffix in ("png", "tif") for mode in ("L", "LA", "RGB", "RGBA")]
