@@ -3,7 +3,7 @@
 import pytest
 
 
-@pytest.fixture(autouse=True, scope="package")
+@pytest.fixture(autouse=True, scope="module")
 def quick_pdf():
     """Write PDF figures with Type 3 fonts: a TrueType subset takes most of a small comparison."""
     from restoration.compare.report.drawing import STYLE
