@@ -1,16 +1,18 @@
 # make demo [OUT=DIR]     install into .venv and run the main job
 # make bench [BENCH=DIR]  time every part beside what it is measured against; 20 minutes at most
+# make torture [TORTURE=]  kill, damage, cut off and crowd a small training; 40 minutes at most
 # make test [PROCESSES=2] install the test extra, then ruff, mypy and the tests but the slow ones
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= experiments/demo
+TORTURE ?=
 BENCH ?= experiments/results/speed
 THREADS ?= 1
 PROCESSES ?= 2
 UPSTREAM ?=
 
-.PHONY: demo bench test test-slow docs clean
+.PHONY: demo bench torture test test-slow docs clean
 
 # BasicSR comes without what it requires: tb-nightly hides TensorBoard, and the rest is ours already
 # but requests and tqdm. Its build needs torch and cython in sight, or it downloads torch once more.
@@ -41,6 +43,9 @@ bench: $(VENV)/installed
 				--out $(BENCH)/$$one.json || exit 1; \
 		fi; \
 	done
+
+torture: $(VENV)/installed
+	$(BIN)/python experiments/torture/torture.py --out experiments/results/torture/torture $(TORTURE)
 
 test: $(VENV)/installed-test
 	$(BIN)/ruff check .

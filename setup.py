@@ -52,6 +52,7 @@ setup(
         "torch>=2.4",
         "torchvision>=0.19",
         "einops>=0.8",
+        "filelock>=3.12",
         "jinja2>=3.1",
         "timm>=1.0.9",
         "opencv-python>=4.8",

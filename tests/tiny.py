@@ -1,7 +1,9 @@
-"""The smallest Restormer that trains, and a comparison of it, as option files name them."""
+"""The smallest Restormer that trains, a comparison of it, and whether two results are the same."""
 
 from pathlib import Path
 from typing import Any
+
+import torch
 
 TINY = {
     "type": "Restormer",
@@ -39,3 +41,19 @@ def tiny_comparison(images: Path, **keys: Any) -> dict[str, Any]:
         "logger": {"print_freq": 1, "use_tb_logger": False},
     }
     return tiny_options(images) | own | keys
+
+
+def assert_same(a, b):
+    """Bitwise the same nested mappings, lists, tensors and numbers."""
+    assert type(a) is type(b)
+    if isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_same(a[key], b[key])
+    elif isinstance(a, list | tuple):
+        for x, y in zip(a, b, strict=True):
+            assert_same(x, y)
+    elif isinstance(a, torch.Tensor):
+        assert torch.equal(a, b)
+    else:
+        assert a == b

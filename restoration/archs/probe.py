@@ -39,12 +39,39 @@ def check_network(
             f"expected a network for images of {channels} channels (`in_ch` of the data set), "
             f"got one for {takes} (`network_g.inp_channels`)"
         )
-    image = torch.full((1, shown, side, side), 0.5, device=device)
+    check_size(network, channels, (side, side), device, padded, noise_map)
+
+
+def check_size(
+    network: nn.Module,
+    channels: int,
+    size: tuple[int, int],
+    device: torch.device,
+    padded: bool = True,
+    noise_map: bool = False,
+) -> None:
+    """Try a network on one flat image of a height and a width; see `check_network`.
+
+    Raises:
+        ValueError: the network fails there, or changes the shape.
+    """
+    image = torch.full((1, channels + noise_map, *size), 0.5, device=device)
     answer = _answer(network, image, padded)
     if answer.shape != image[:, :channels].shape:
         raise ValueError(
             f"expected a network that keeps {tuple(image.shape)}, got {tuple(answer.shape)}"
         )
+
+
+def answers_finite(
+    network: nn.Module, channels: int, side: int, device: torch.device, noise_map: bool = False
+) -> bool:
+    """Whether a network's answer to a flat image is finite, and so its weights are of use.
+
+    See `check_network` for the arguments.
+    """
+    image = torch.full((1, channels + noise_map, side, side), 0.5, device=device)
+    return bool(_answer(network, image, padded=False).isfinite().all())
 
 
 def _answer(network: nn.Module, image: Tensor, padded: bool) -> Tensor:

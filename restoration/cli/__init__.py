@@ -14,6 +14,7 @@ from restoration import __version__
 from restoration.cli.parser import add_commands
 from restoration.common.installation import check_losses
 from restoration.common.memory import keep_freed
+from restoration.common.signals import exit_code
 from restoration.common.threads import spin_briefly
 
 READER_GONE = 141  # 128 + SIGPIPE, as a shell reports it
@@ -77,8 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: command line without the program's name; None for sys.argv.
 
     Returns:
-        0, 1 where `denoise` left an image out, 2 for a mistake of the user's, 130 when interrupted,
-        141 when nobody reads the output.
+        0, 1 where `denoise` left an image out, 2 for a mistake of the user's, 130 after Ctrl-C, 143
+        after SIGTERM and so on, 75 at the end of `train.max_hours`, 141 when nobody reads the
+        output.
     """
     spin_briefly()  # before anything imports torch
     try:
@@ -95,9 +97,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         whose = "" if rank == "0" else f" (rank {rank})"
         sys.stderr.write(f"restoration: error{whose}: {_message(error)}\n")
         return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("restoration: interrupted\n")
-        return 130
+    except KeyboardInterrupt as error:
+        by = f" by {error}" if str(error) else ""
+        sys.stderr.write(f"restoration: interrupted{by}\n")
+        return exit_code(error)
     return code or 0
 
 

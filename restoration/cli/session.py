@@ -50,9 +50,9 @@ def add_basicsr_flags(parser: argparse.ArgumentParser) -> None:
     add_option_file(parser)
     parser.add_argument(
         "--launcher",
-        choices=("none", "pytorch"),
+        choices=("none", "pytorch", "slurm"),
         default="none",
-        help="accepted for compatibility: torchrun is recognised by itself",
+        help="`slurm`: this process is one of `srun`; torchrun is recognised by itself",
     )
     parser.add_argument(
         "--debug",
@@ -60,6 +60,22 @@ def add_basicsr_flags(parser: argparse.ArgumentParser) -> None:
         help="short run: a few steps, or the first image of each set",
     )
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
+
+
+def heed_launcher(launcher: str) -> None:
+    """Join what `--launcher` names, or say that this process is alone.
+
+    Raises:
+        ValueError: the launcher is slurm, and this is no process of it.
+    """
+    if launcher == "slurm":
+        from restoration.common import distributed
+
+        distributed.join_slurm()
+    elif launcher == "pytorch" and "WORLD_SIZE" not in os.environ:
+        logger.warning(
+            "--launcher pytorch, but torchrun did not start this process: it works alone"
+        )
 
 
 class _Console(Console):

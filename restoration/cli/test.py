@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
+    session.heed_launcher(arguments.launcher)
     options = load_options(arguments.opt, arguments.force_yml, Options)
     console = session.make_console()
     work = Work(console, "evaluating", visible=session.is_main())

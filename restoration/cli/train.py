@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
+    session.heed_launcher(arguments.launcher)
     options = load_options(arguments.opt, arguments.force_yml, Options)
     console = session.make_console()
     with session.show_log(console):

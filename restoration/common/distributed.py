@@ -1,6 +1,9 @@
 """Processes and devices: torchrun's environment, one process per GPU, gloo on CPUs."""
 
+import ctypes
 import os
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -9,6 +12,8 @@ import torch
 import torch.distributed as dist
 
 T = TypeVar("T")
+SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
+FIRST_PORT, NUM_PORTS = 20000, 10000  # of slurm's jobs, by their number
 
 
 def choose_device(wanted: int | str = "auto") -> torch.device:
@@ -49,7 +54,17 @@ def start(num_gpu: int | str = "auto", backend: str | None = None) -> torch.devi
 
     Returns:
         The device of this rank.
+
+    Raises:
+        ValueError: there is no such device, or the environment names a rank of nothing.
     """
+    if "RANK" in os.environ and "WORLD_SIZE" not in os.environ:
+        raise ValueError(
+            f"expected WORLD_SIZE beside RANK={os.environ['RANK']}, as torchrun sets it, got RANK "
+            "alone: start with torchrun, or unset it"
+        )
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        end_with_parent()
     device = choose_device(num_gpu)
     on_gpu = device.type == "cuda"
     if on_gpu:
@@ -58,6 +73,32 @@ def start(num_gpu: int | str = "auto", backend: str | None = None) -> torch.devi
         usable = backend if on_gpu or backend == "gloo" else None  # nccl needs GPUs
         dist.init_process_group(usable or ("nccl" if on_gpu else "gloo"))
     return device
+
+
+def end_with_parent() -> None:
+    """Let Linux end this process, as SIGTERM does, when torchrun is gone, even if it was killed."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(SET_PARENT_DEATH_SIGNAL, int(signal.SIGTERM), 0, 0, 0)
+
+
+def join_slurm() -> None:
+    """Tell torch what slurm's `srun` says of this process: its rank, and where the first one is.
+
+    Raises:
+        ValueError: this process was not started by `srun`.
+    """
+    ours = {name: os.environ.get(f"SLURM_{name}") for name in ("PROCID", "NTASKS", "LOCALID")}
+    host = os.environ.get("SLURM_LAUNCH_NODE_IPADDR")
+    if host is None or None in ours.values():
+        raise ValueError(
+            "expected a process of `srun` for --launcher slurm, got one without SLURM_PROCID, "
+            "SLURM_NTASKS, SLURM_LOCALID or SLURM_LAUNCH_NODE_IPADDR in its environment"
+        )
+    port = FIRST_PORT + int(os.environ.get("SLURM_JOB_ID", "0")) % NUM_PORTS
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+    told = dict(zip(names, map(str, ours.values()), strict=True))
+    for name, value in (told | {"MASTER_ADDR": host, "MASTER_PORT": str(port)}).items():
+        os.environ.setdefault(name, value)
 
 
 @contextmanager
@@ -115,3 +156,34 @@ def barrier() -> None:
     """Wait for the other ranks."""
     if dist.is_initialized():
         dist.barrier()
+
+
+class Notes:
+    """A number of every rank that all can read, without waiting for each other.
+
+    Args:
+        name: of the notes, the same on all ranks, and another one next time.
+    """
+
+    def __init__(self, name: str):
+        self.store = dist.distributed_c10d._get_default_store() if dist.is_initialized() else None
+        self.name, self.written = f"restoration {name}", False
+
+    def write(self, number: int) -> None:
+        """Write this rank's number; the first one stays."""
+        if self.store is None or self.written:
+            return
+        self.store.set(f"{self.name} {rank()}", str(number))
+        self.store.set(self.name, "written")
+        self.written = True
+
+    def any(self) -> bool:
+        """Whether a rank has written."""
+        return self.store is not None and self.store.check([self.name])
+
+    def read(self) -> list[int]:
+        """The numbers of all ranks; none until all have written."""
+        keys = [f"{self.name} {one}" for one in range(world_size())]
+        if self.store is None or not self.store.check(keys):
+            return []
+        return [int(self.store.get(key)) for key in keys]

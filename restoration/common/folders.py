@@ -12,8 +12,16 @@ from typing import Any
 
 import torch
 
+from restoration.common import durable
+from restoration.common.lock import HOLDER, LOCK
+
 OPTIONS_FILE = "options.yml"  # a run's folder is known by it
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "opencv-python", "lpips", "basicsr")
+
+
+def is_occupied(path: Path) -> bool:
+    """Whether there is something in a folder, beside what tells who works in it."""
+    return path.is_dir() and bool({one.name for one in path.iterdir()} - {LOCK, HOLDER})
 
 
 def make_folder(
@@ -33,7 +41,7 @@ def make_folder(
         ValueError: the folder holds something, and no earlier run; it is left as it is.
     """
     archived = None
-    if path.is_dir() and any(path.iterdir()):
+    if is_occupied(path):
         if not any(match for sign in signs for match in path.glob(sign)):
             raise ValueError(
                 f"expected a new folder, or one of an earlier run (with {' or '.join(signs)}), "
@@ -47,8 +55,8 @@ def make_folder(
         while archived.exists():
             count += 1
             archived = path.with_name(f"{path.name}_archived_{stamp}_{count}")
-        path.rename(archived)
-    path.mkdir(parents=True, exist_ok=True)
+        durable.move(path, archived)
+    durable.make_folders(path)
     return archived
 
 
@@ -89,7 +97,7 @@ def environment(device: torch.device, world_size: int = 1) -> dict[str, Any]:
 def write_json(path: Path, content: Any) -> None:
     """Write indented JSON; infinities and NaN become null, which is all that JSON has for them."""
     text = json.dumps(_finite(content), indent=2, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    durable.write_text(path, text + "\n")
 
 
 def _finite(content: Any) -> Any:

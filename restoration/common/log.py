@@ -1,6 +1,7 @@
 """The log of a run: messages of the logger `restoration`, kept in a file of the run's folder."""
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,13 +16,29 @@ def log_file(path: Path) -> Iterator[None]:
 
     Args:
         path: the file; its folder exists.
+
+    Raises:
+        ValueError: there is something else of that name, such as a pipe.
     """
     if distributed.rank() != 0:
         yield
         return
+    if path.exists() and not path.is_file():
+        raise ValueError(f"expected a file for the log, or none, got {path}, which is no file")
+    end_last_line(path)
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     with attached(handler):
         if logger.getEffectiveLevel() > logging.INFO:
             logger.setLevel(logging.INFO)
         yield
+
+
+def end_last_line(path: Path) -> None:
+    """End a last line that was cut off, so that the next one begins where lines begin."""
+    if not path.is_file() or not path.stat().st_size:
+        return
+    with path.open("rb+") as file:
+        file.seek(-1, os.SEEK_END)
+        if file.read(1) != b"\n":
+            file.write(b"\n")

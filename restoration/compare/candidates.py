@@ -17,11 +17,11 @@ from restoration.compare.measure import load_tested
 from restoration.compare.plan import Plan, ResolvedRecipe
 from restoration.evaluate.candidates import TestedRun
 from restoration.options.training import Share
-from restoration.train import checkpoint
 from restoration.train.criterion import build_criterion
 from restoration.train.prepared import train_prepared
 from restoration.train.run import Run, go_on, prepare
 from restoration.train.shares import adopt_weights
+from restoration.train.states import newest_whole
 
 RECIPES = "recipes"
 
@@ -150,11 +150,11 @@ def train_candidate(
         console.print("trained already")
     else:
         resume.note(run, folder, folder / RECIPES, candidate.identity, candidate.loss_weights)
-        state = checkpoint.latest_state(place) if auto_resume else None
+        state, passed_over = newest_whole(place) if auto_resume else (None, [])
         if state is not None:
             go_on(training, state)
         try:
-            train_prepared(training, place, place / "tb_logger", state, console)
+            train_prepared(training, place, place / "tb_logger", state, console, passed_over)
         except FloatingPointError as error:
             candidate.absent = f"diverged: {error}"
             if distributed.rank() == 0:

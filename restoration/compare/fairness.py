@@ -21,6 +21,7 @@ from restoration.options.schema import Options
 from restoration.train.run import Run
 
 LOSS_KEYS = ("losses", "pixel_opt", "perceptual_opt")
+CARE_KEYS = ("max_hours", "max_skipped")  # of how a training ends, not of what it is
 SPEED_KEYS = ("name", "num_worker_per_gpu", "cache_gb")  # change no sample
 PROBES = 8  # samples of the stream that are cut and hashed
 
@@ -28,7 +29,7 @@ PROBES = 8  # samples of the stream that are cut and hashed
 def conditions(options: Options) -> dict[str, Any]:
     """Everything about training that is not the loss, as plain values."""
     every = plain(options)
-    train = {k: v for k, v in every.get("train", {}).items() if k not in LOSS_KEYS}
+    train = {k: v for k, v in every.get("train", {}).items() if k not in LOSS_KEYS + CARE_KEYS}
     images = every["datasets"].get("train", {})
     start = {k: v for k, v in every["path"].items() if k in ("pretrain_network_g", "param_key_g")}
     return {

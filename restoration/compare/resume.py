@@ -17,6 +17,7 @@ from restoration.compare.plan import ResolvedRecipe
 from restoration.options.load import differing_keys, load_options
 from restoration.options.schema import Options
 from restoration.train import checkpoint
+from restoration.train.states import is_whole
 
 FOLDER = "begun"  # a file for each training, for trainings on several machines begin at once
 ALL = "begun.json"  # of all trainings, as it was before
@@ -53,10 +54,7 @@ def note(
     """
     if distributed.rank() == 0 and checkpoint.latest_state(recipes / run.place) is None:
         file = folder / FOLDER / f"{run.place}.json"
-        part = file.with_name(f"{file.name}.part")
-        part.parent.mkdir(parents=True, exist_ok=True)
-        write_json(part, {str(run.place): {"identity": identity, WEIGHTS: weights}})
-        part.replace(file)
+        write_json(file, {str(run.place): {"identity": identity, WEIGHTS: weights}})
 
 
 def going_on(runs: Sequence[ResolvedRecipe], folder: Path, recipes: Path) -> Begun:
@@ -85,7 +83,9 @@ def is_finished(run: ResolvedRecipe, folder: Path) -> bool:
     state = checkpoint.latest_state(folder)
     last = folder / "models" / f"net_g_{checkpoint.LATEST}.pth"
     assert run.options.train is not None
-    return state is not None and last.is_file() and int(state.stem) == run.options.train.total_iter
+    if state is None or int(state.stem) != run.options.train.total_iter:
+        return False
+    return is_whole(last)  # else it is written again from the state
 
 
 def check_identity(run: ResolvedRecipe, known: dict[str, Any], identity: dict[str, Any]) -> None:

@@ -41,7 +41,7 @@ from restoration.evaluate.checks import check_metrics
 from restoration.evaluate.measure import NOISY, OnProgress
 from restoration.evaluate.sets import open_sets
 from restoration.metrics import Metrics, open_metrics
-from restoration.options.run_folder import open_folder
+from restoration.options.run_folder import own_folder
 
 logger = logging.getLogger("restoration")
 LOG = "compare.log"
@@ -104,21 +104,21 @@ def run_comparison(
     """
     auto_resume |= collect
     prepared = prepare_comparison(plan, folder, device, auto_resume, allow_different, collect)
-    open_folder(folder, keep=auto_resume, signs=resume.SIGNS)
     main = distributed.rank() == 0
     shown = console if console is not None and main else Console(quiet=True)
     for note in prepared.metrics.notes:
         shown.print(note)
-    for heading, candidate in zip(headings(plan), prepared.candidates, strict=True):
-        shown.print(heading, style="bold")
-        train_candidate(candidate, folder, device, auto_resume, shown)
-    with log_file(folder / LOG):
-        left, absent = _left(prepared)
-        record = _measure(left, folder, auto_resume, on_progress)
-        record.absent = absent
-        if main:
-            _write(record, left, folder)
-    distributed.barrier()
+    with own_folder(folder, keep=auto_resume, signs=resume.SIGNS):
+        for heading, candidate in zip(headings(plan), prepared.candidates, strict=True):
+            shown.print(heading, style="bold")
+            train_candidate(candidate, folder, device, auto_resume, shown)
+        with log_file(folder / LOG):
+            left, absent = _left(prepared)
+            record = _measure(left, folder, auto_resume, on_progress)
+            record.absent = absent
+            if main:
+                _write(record, left, folder)
+        distributed.barrier()
     return record
 
 

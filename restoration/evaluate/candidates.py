@@ -10,6 +10,7 @@ from torch import nn
 
 from restoration.archs import build_network, load_network
 from restoration.archs.probe import PROBE_SIDE, check_network
+from restoration.archs.protocol import offer
 from restoration.common.digests import file_digest, weights_digest
 from restoration.evaluate.baselines import BASELINES, NLM, NLM_PROTOCOL
 from restoration.evaluate.measure import PROTOCOL, Denoise, denoiser_of
@@ -74,6 +75,8 @@ def load_run(checkpoint: TestRun, options: Options, device: torch.device) -> Tes
     path, key = checkpoint.pretrain_network_g, checkpoint.param_key_g
     assert key is not None and checkpoint.strict_load_g is not None
     network = build_network(checkpoint.network_g)
+    if options.val.window_size is not None:
+        offer(network, window_size=options.val.window_size)
     if path != checkpoint_of(checkpoint.network_g):  # else it brings its weights
         load_network(network, path, key, checkpoint.strict_load_g)
     network.to(device)

@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 
 import torch
+from torch import nn
 
+from restoration.archs.probe import PROBE_SIDE, check_size
 from restoration.data.known_sets import compare, manifest
 from restoration.evaluate.sets import EvaluationSet
 from restoration.metrics import Metrics
 
 SHOWN = 5  # file names in one message
+MOST_SIZES = 4  # of a set that a network is tried on
 
 
 def check_set(name: str, test_set: EvaluationSet, digests: Mapping[str, str | None]) -> list[str]:
@@ -67,3 +70,41 @@ def check_metrics(
                 metric(clean * 0.9, clean)
             except ValueError as error:
                 raise ValueError(f"{name}/{source.names[smallest]}: {error}") from error
+
+
+def check_sizes(
+    network: nn.Module,
+    sets: Mapping[str, EvaluationSet],
+    device: torch.device,
+    tile: int | None = None,
+    noise_map: bool = False,
+) -> None:
+    """Try a network on flat images that are cut as the images of every set are.
+
+    A side is shortened to less than twice `PROBE_SIDE` pixels; what is left over beyond whole
+    windows is as in the image.
+
+    Args:
+        network: on the device.
+        sets: test sets by name.
+        device: where to compute.
+        tile: side of the tiles that networks see, or None for whole images.
+        noise_map: whether the network takes the noise level as one more channel.
+
+    Raises:
+        ValueError: it fails on one, which is named.
+    """
+    for name, test_set in sets.items():
+        named: dict[tuple[int, int], str] = {}
+        for index in range(len(test_set)):
+            height, width = (
+                min(side, tile or side, PROBE_SIDE + side % PROBE_SIDE)
+                for side in test_set.source.size(index)
+            )
+            named.setdefault((height, width), test_set.source.names[index])
+        sizes = sorted(named)
+        for size in sizes[:: -(-len(sizes) // MOST_SIZES)]:
+            try:
+                check_size(network, test_set.channels, size, device, True, noise_map)
+            except ValueError as error:
+                raise ValueError(f"{name}/{named[size]}: {error}") from error

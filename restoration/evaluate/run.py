@@ -16,7 +16,7 @@ from restoration.evaluate.measure import NOISY, OnProgress
 from restoration.evaluate.picture import PICTURE_CONDITIONS, draw_picture
 from restoration.evaluate.report import Report, write_report
 from restoration.evaluate.tiles import tile_differences, tile_notes
-from restoration.options.run_folder import open_folder, write_run_files
+from restoration.options.run_folder import own_folder, write_run_files
 from restoration.options.schema import Options
 
 logger = logging.getLogger("restoration")
@@ -50,16 +50,16 @@ def run_test(
         ValueError: an image is missing or unreadable, or something does not fit.
     """
     benchmark = prepare(options, device, run_name or options.name)
-    open_folder(folder, keep=keep_folder or resume)
-    if not keep_folder:
-        write_run_files(options, folder, device)
-    with log_file(folder / "test.log"):
-        for note in benchmark.notes:
-            logger.warning(note)
-        first = FirstImage(benchmark)
-        report = _measure(benchmark, folder, resume, first, on_progress)
-        if distributed.rank() == 0:
-            _write(benchmark, report, folder, first)
+    with own_folder(folder, keep=keep_folder or resume):
+        if not keep_folder:
+            write_run_files(options, folder, device)
+        with log_file(folder / "test.log"):
+            for note in benchmark.notes:
+                logger.warning(note)
+            first = FirstImage(benchmark)
+            report = _measure(benchmark, folder, resume, first, on_progress)
+            if distributed.rank() == 0:
+                _write(benchmark, report, folder, first)
     return report
 
 

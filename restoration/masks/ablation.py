@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 import losses
-from restoration.common import distributed
+from restoration.common import distributed, durable
 from restoration.common.folders import OPTIONS_FILE
 from restoration.common.progress import Progress, no_progress
 from restoration.data import open_source
@@ -28,7 +28,7 @@ from restoration.masks.trainable import EnhancedMetric
 from restoration.opinion.pairs import to_tensor
 from restoration.opinion.table import OpinionTable
 from restoration.options.load import dump_yaml
-from restoration.options.run_folder import open_folder
+from restoration.options.run_folder import own_folder
 
 logger = logging.getLogger("restoration")
 VARIANTS = "variants"
@@ -77,8 +77,19 @@ def ablate(
     place = distributed.choose_device(str(device))
     _check(plan, folder, resume)
     test = open_table(plan.settings.test, plan.seed, progress)
-    open_folder(folder, keep=resume)
-    (folder / OPTIONS_FILE).write_text(dump_yaml(plan.settings), encoding="utf-8")
+    with own_folder(folder, keep=resume):
+        return _run(plan, folder, place, test, progress)
+
+
+def _run(
+    plan: AblationPlan,
+    folder: Path,
+    place: torch.device,
+    test: OpinionTable,
+    progress: Progress,
+) -> Ablation:
+    """Train, measure and write, in a folder that is made."""
+    durable.write_text(folder / OPTIONS_FILE, dump_yaml(plan.settings))
     for number, (name, options) in enumerate(plan.variants.items(), start=1):
         logger.info("variant %d of %d: %s", number, len(plan.variants), name)
         variant_folder = folder / VARIANTS / name

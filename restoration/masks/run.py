@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from restoration.common import distributed
+from restoration.common import distributed, durable
 from restoration.common.folders import OPTIONS_FILE, write_json
 from restoration.common.log import log_file
 from restoration.common.progress import Progress, no_progress
+from restoration.common.signals import signals_interrupt
 from restoration.masks import trainable
 from restoration.masks.batches import MaskSettings, check_table
 from restoration.masks.data import describe, open_table
@@ -23,7 +24,12 @@ from restoration.masks.trainer import MaskTrainer, train_masks
 from restoration.opinion.table import OpinionTable, check_apart
 from restoration.options.given import resolve
 from restoration.options.load import load_options
-from restoration.options.run_folder import TENSORBOARD_SIGNS, open_folder, write_run_files
+from restoration.options.run_folder import (
+    TENSORBOARD_SIGNS,
+    open_folder,
+    own_folder,
+    write_run_files,
+)
 
 logger = logging.getLogger("restoration")
 MASKS, SCORES, STATES = "masks.safetensors", "scores.json", "training_states"
@@ -72,19 +78,19 @@ def train(
     torch.manual_seed(resolved.manual_seed)
     metric = build_metric(resolved).to(place)
     training, held_out = _split(resolved, test, progress)
-    open_folder(folder, keep=state is not None)
-    if state is None and tb_folder.is_dir():
-        open_folder(tb_folder, signs=TENSORBOARD_SIGNS)
-    write_run_files(resolved, folder, place)
-    with log_file(folder / "train.log"):
-        logger.info("training on %s", describe(training))
-        if held_out is not None:
-            logger.info("held out: %s", describe(held_out))
-        if state is not None:
-            logger.info("going on from %s", state)
-        events = tb_folder if resolved.logger.use_tb_logger else None
-        _fit(metric, training, resolved, folder, events, progress)
-        return _write_masks(metric, training, held_out, resolved, folder, progress)
+    with own_folder(folder, keep=state is not None), signals_interrupt():
+        if state is None and tb_folder.is_dir():
+            open_folder(tb_folder, signs=TENSORBOARD_SIGNS)
+        write_run_files(resolved, folder, place)
+        with log_file(folder / "train.log"):
+            logger.info("training on %s", describe(training))
+            if held_out is not None:
+                logger.info("held out: %s", describe(held_out))
+            if state is not None:
+                logger.info("going on from %s", state)
+            events = tb_folder if resolved.logger.use_tb_logger else None
+            _fit(metric, training, resolved, folder, events, progress)
+            return _write_masks(metric, training, held_out, resolved, folder, progress)
 
 
 def settings_of(options: MaskOptions) -> MaskSettings:
@@ -173,7 +179,8 @@ def _write_masks(
 ) -> Path:
     """Write masks with their scaler network, and how well they agree with held-out ratings."""
     path = folder / MASKS
-    save_file(trained_weights(metric, training), path)
+    with durable.replacing(path) as part:
+        save_file(trained_weights(metric, training), part)
     content: dict[str, Any] = {"metric": options.metric.type, "training": describe(training)}
     if held_out is not None:
         with progress("measuring", 2 * len(held_out.references)) as advance:

@@ -16,11 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import losses
+from restoration.common.signals import interrupts_deferred
 from restoration.masks.batches import BLOCK, MaskSettings, check_table, draw_batch
 from restoration.masks.state import latest_state, load_progress, replace_state
 from restoration.masks.trainable import EnhancedMetric
 from restoration.opinion.table import OpinionTable
-from restoration.train.loop import interrupts_deferred
+from restoration.train.finite import check_finite
 
 OnStep = Callable[[int, dict[str, Tensor], Tensor], None]  # steps done, terms, gradient norm
 
@@ -274,21 +275,23 @@ def train_masks(
                 terms, norm = train_step(trainer, optimizer, table, settings, done)
                 done += 1
                 if done % save_freq == 0 or done == stop:
-                    _check_finite(terms, done)
+                    _check_finite(trainer, {**terms, "gradient": norm}, done)
                     replace_state(states, trainer, optimizer, done)
                     saved = done
                 if on_step is not None:
                     on_step(done, terms, norm)
     except KeyboardInterrupt:
         if done > saved:
+            _check_finite(trainer, {**terms, "gradient": norm}, done)
             replace_state(states, trainer, optimizer, done)
         raise
     return trainer.metric
 
 
-def _check_finite(terms: dict[str, Tensor], done: int) -> None:
+def _check_finite(trainer: MaskTrainer, terms: dict[str, Tensor], done: int) -> None:
     broken = [name for name, value in terms.items() if not value.isfinite()]
     if broken:
         raise FloatingPointError(
             f"the {broken[0]} term is not finite at step {done}: lower train.learning_rate"
         )
+    check_finite({"masks": trainer.state_dict()}, done)

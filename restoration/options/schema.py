@@ -98,6 +98,12 @@ class Logger(Strict):
 
     print_freq: PositiveInt = Field(100, description="Steps between lines of the log.")
     save_checkpoint_freq: PositiveInt = Field(5000, description="Steps between checkpoints.")
+    keep_last: int | None = Field(
+        None, ge=2, description="How many of the newest checkpoints stay; all if absent."
+    )
+    keep_every: PositiveInt | None = Field(
+        None, description="Beside `keep_last`: checkpoints at every so many steps stay too."
+    )
     use_tb_logger: bool = Field(True, description="Write TensorBoard events.")
     wandb: dict[str, Any] | None = ignored(None, "TensorBoard is the logger")
 
@@ -130,6 +136,10 @@ class Options(Strict):
     scale: Literal[1] = Field(1, description="Restoration keeps the size.")
     num_gpu: int | Literal["auto"] = Field(
         "auto", description="0 for the CPU, else a GPU if there is one."
+    )
+    find_unused_parameters: bool = Field(
+        False,
+        description="In several processes: let parameters of the network go without a gradient.",
     )
     manual_seed: int = Field(0, ge=0, description="Seed of weights and of the sample stream.")
     datasets: Datasets = Field(Datasets(), description="Training and test images.")

@@ -182,6 +182,18 @@ class Train(Strict):
     ema_decay: float = Field(0.0, ge=0, lt=1, description="Weight averaging; 0 for none.")
     amp: Literal["none", "bf16", "fp16"] = Field("none", description="Autocast of the network.")
     accumulate: PositiveInt = Field(1, description="Micro-batches per optimiser step.")
+    max_skipped: PositiveInt = Field(
+        10,
+        description="A step whose gradient is not finite is skipped; so many in a row end the "
+        "training.",
+    )
+    max_hours: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="After so many hours the training ends like a Ctrl-C, with a state to go on "
+        "from and exit code 75.",
+    )
     compile: bool = Field(
         False, description="Run the network through torch.compile: a wait, then faster steps."
     )

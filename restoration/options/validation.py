@@ -29,7 +29,10 @@ class Validation(Strict):
         False,
         description="A test also restores one picture without tiles, and reports the difference.",
     )
-    window_size: int = ignored(8, "padding follows from the network")
+    window_size: PositiveInt | None = Field(
+        None,
+        description="Images are padded to a multiple of it, of networks that do not tell theirs.",
+    )
     rgb2bgr: bool = ignored(True, "images are RGB everywhere")
     use_image: bool = ignored(False, "metrics round to 8 bits by the protocol")
     max_minibatch: int = ignored(8, "evaluation takes one image at a time")

@@ -9,9 +9,9 @@ from rich.console import Console
 from restoration.common import distributed
 from restoration.options.given import Given, resolve
 from restoration.options.schema import Options
-from restoration.train import checkpoint
 from restoration.train.prepared import train_prepared
 from restoration.train.run import prepare
+from restoration.train.states import newest_whole
 
 DEBUG_STEPS = 8
 
@@ -35,7 +35,7 @@ def train(
             run is archived under another name, unless that run is resumed.
         tb_folder: of TensorBoard's events; default: `<path.tb_root>/<name>`.
         device: where to compute, such as "cuda:1"; default: what `num_gpu` says.
-        resume: go on from the newest training state in the folder, if there is one.
+        resume: go on from the newest training state in the folder that is whole, if there is one.
         debug: a few steps alone, see `for_debugging`.
         console: where a progress bar is shown; messages go to the logger `restoration`.
         **overrides: top-level keys of the options, as in `train={"total_iter": 1000}`.
@@ -46,7 +46,9 @@ def train(
     Raises:
         FileNotFoundError: images, weights or the option file are missing.
         ValueError: what is wrong in the options, or what does not fit.
-        FloatingPointError: the loss is not finite.
+        FloatingPointError: the loss or the gradient is not finite, too often in a row.
+        KeyboardInterrupt: Ctrl-C, SIGTERM, SIGHUP, SIGUSR1, or the end of `train.max_hours`; the
+            last step is saved.
     """
     resolved = resolve(options, overrides, Options)
     if debug:
@@ -55,10 +57,11 @@ def train(
     tb_folder = Path(tb_folder or resolved.path.tb_root / resolved.name)
     asked = resolved.num_gpu if device is None else str(device)
     with distributed.process_group(asked, resolved.dist_params.backend) as used:
-        state = checkpoint.latest_state(folder) if resume else None
-        state = state or resolved.path.resume_state
+        newest, passed_over = newest_whole(folder) if resume else (None, [])
+        state = newest or resolved.path.resume_state
         run = prepare(resolved, used, state)
-        return train_prepared(run, folder, tb_folder, state, console, run.metrics.notes)
+        notes = [*passed_over, *run.metrics.notes]
+        return train_prepared(run, folder, tb_folder, state, console, notes)
 
 
 def for_debugging(options: Options) -> Options:

@@ -114,3 +114,24 @@ def build_schedule(
     else:
         raise ValueError(f"unknown schedule {type!r}, or one without periods")
     return with_warmup(rate, base, warmup)
+
+
+def check_end(rate: Schedule, total: int) -> None:
+    """Refuse a schedule that has ended before the training has.
+
+    Args:
+        rate: of every step.
+        total: steps of the training.
+
+    Raises:
+        ValueError: the last steps, more than one, would train at rate 0.
+    """
+    if total < 2 or rate(total - 1) != 0 or rate(total - 2) != 0:
+        return
+    first = total - 2
+    while first > 0 and rate(first - 1) == 0:
+        first -= 1
+    raise ValueError(
+        f"train.total_iter: expected at most {first} steps of this schedule, whose rate is 0 from "
+        f"then on, got {total}: give `eta_min`, or longer periods"
+    )

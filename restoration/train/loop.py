@@ -1,8 +1,6 @@
 """The training loop: step() is the maths, train() is the order, everything else is passed in."""
 
 import contextlib
-import signal
-import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -18,7 +16,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from losses import Criterion, gradient_norms
 from losses.shares import shares_of
 from restoration.common import distributed
+from restoration.common.signals import interrupts_deferred
 from restoration.degradations import BatchDegradation
+from restoration.train.finite import gradient_norm, step_unless
+from restoration.train.stopping import Stopping
 
 AMP_TYPES = {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -33,7 +34,7 @@ class StepResult:
     grad_norm: Tensor
     data_seconds: float
     shares: dict[str, Tensor] = field(default_factory=dict)  # see Trainer, `shares_every`
-    skipped: Tensor | None = None  # in fp16: whether the gradient overflowed, and nothing moved
+    skipped: Tensor | None = None  # whether the gradient was not finite, and nothing moved
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:
@@ -55,6 +56,7 @@ class Trainer:
         amp: "none", "bf16" or "fp16" autocast of the network; losses compute in float32.
         ema_decay: decay of the averaged weights, or 0 for none.
         parallel: wrap the network in DistributedDataParallel.
+        find_unused: let that look for parameters without a gradient in every step.
         seed: seed of the run, for what the network draws by itself.
         shares_every: steps between those that measure, on their last batch, what share of the
             gradient at the prediction each loss term has; None for never.
@@ -73,6 +75,7 @@ class Trainer:
         amp: str = "none",
         ema_decay: float = 0.0,
         parallel: bool = False,
+        find_unused: bool = False,
         seed: int = 0,
         shares_every: int | None = None,
         network_g: dict[str, Any] | None = None,
@@ -81,6 +84,8 @@ class Trainer:
         self.learning_rate, self.device, self.clip = learning_rate, device, clip
         self.degrade = degrade
         self.seed, self.shares_every, self.network_g = seed, shares_every, network_g
+        self.has_buffers = any(True for _ in network.buffers())
+        self.whole_at: int | None = 0  # steps done, None while the weights are of no step
         self.dtype = AMP_TYPES[amp]
         self.scaler = torch.amp.GradScaler(device.type, enabled=amp == "fp16")
         self.ema = None
@@ -89,7 +94,9 @@ class Trainer:
         self.module: nn.Module = network
         if parallel:
             ids = [device.index] if device.type == "cuda" else None
-            self.module = DistributedDataParallel(network, device_ids=ids)
+            self.module = DistributedDataParallel(
+                network, device_ids=ids, find_unused_parameters=find_unused
+            )
 
     @property
     def tested(self) -> nn.Module:
@@ -117,6 +124,8 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
+        if self.has_buffers:
+            self.whole_at = None  # the forward pass may change them
         sums: dict[str, Tensor] = {}
         for number, batch in enumerate(batches, start=1):
             degraded, clean = self.degrade(batch, self.device)
@@ -129,16 +138,23 @@ class Trainer:
             for name, value in {"total": total.detach(), **values}.items():
                 sums[name] = sums.get(name, 0) + value / len(batches)
         self.scaler.unscale_(self.optimizer)
-        limit = float("inf") if self.clip is None else self.clip
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), limit)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        if self.ema is not None:
-            self.ema.update_parameters(self.network)
-        norm = norm.detach()
-        skipped = ~norm.isfinite() if self.scaler.is_enabled() else None
+        norm = gradient_norm(self.network, self.clip)
+        skipped = ~norm.isfinite()
+        self._update(step, skipped)
         shares = self._shares(step, prediction, clean)
         return StepResult(step, sums, rate, norm, 0.0, shares, skipped)
+
+    def _update(self, step: int, skip: Tensor) -> None:
+        """Let the optimiser take its step, unless the gradient is not finite."""
+        self.whole_at = None
+        if self.scaler.is_enabled():
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        else:
+            step_unless(self.optimizer, skip)
+        if self.ema is not None:
+            self.ema.update_parameters(self.network)
+        self.whole_at = step + 1
 
     def _shares(self, step: int, prediction: Tensor, clean: Tensor) -> dict[str, Tensor]:
         """Share that each of several loss terms has of the gradient at a prediction."""
@@ -153,44 +169,18 @@ class Trainer:
         return contextlib.nullcontext()
 
 
-@contextlib.contextmanager
-def interrupts_deferred() -> Iterator[None]:
-    """Hold Ctrl-C back until the block is done; a second one stops at once.
-
-    A step that is cut in the middle leaves weights that belong to no step number, from which
-    nobody can go on exactly.
-    """
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    if not in_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-    pending = False
-
-    def hold(number: int, frame: object) -> None:
-        nonlocal pending
-        if pending:
-            raise KeyboardInterrupt
-        pending = True
-
-    signal.signal(signal.SIGINT, hold)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    if pending:
-        raise KeyboardInterrupt
-
-
 def train(
     trainer: Trainer,
     loader: Iterable[dict[str, Tensor]],
     start: int,
     total: int,
     accumulate: int = 1,
+    max_hours: float | None = None,
 ) -> Generator[StepResult, None, None]:
     """Run the steps from `start` to `total`, yielding after each, so that the caller keeps order.
 
-    Ctrl-C takes effect between two steps, after the caller is done with the first.
+    Ctrl-C, and the other signals of `common.signals`, take effect between two steps, after the
+    caller is done with the first.
 
     Args:
         trainer: what a step is.
@@ -198,17 +188,39 @@ def train(
         start: first step.
         total: number of steps of the whole run.
         accumulate: micro-batches per step.
+        max_hours: after so many hours it ends like a Ctrl-C; None for never.
 
     Yields:
         The result of every step.
+
+    Raises:
+        KeyboardInterrupt: a signal, or the end of the time.
+        ChildProcessError: a process that reads images was killed.
     """
     batches = iter(loader)
-    for step in range(start, total):
-        trainer.network.train()
-        with interrupts_deferred():  # a batch half received prints the worker's complaint
+    with interrupts_deferred() as held:  # a batch half received prints the worker's complaint
+        stopping = Stopping(held, trainer.device, max_hours)
+        for step in range(start, total):
+            trainer.network.train()
             began = time.perf_counter()
-            micro = list(islice(batches, accumulate))
+            micro = _fetch(batches, accumulate)
             waited = time.perf_counter() - began
             result = trainer.step(step, micro)
             result.data_seconds = waited
             yield result
+            reason = stopping.due(step + 1)
+            if reason is not None:
+                raise reason
+
+
+def _fetch(batches: Iterator[dict[str, Tensor]], count: int) -> list[dict[str, Tensor]]:
+    """The next micro-batches; the death of a loader's worker is one sentence."""
+    try:
+        return list(islice(batches, count))
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error) or "Traceback" in str(error):
+            raise
+        raise ChildProcessError(
+            "a process that reads images was killed, as where the memory is used up: lower "
+            f"num_worker_per_gpu ({str(error).splitlines()[0]})"
+        ) from error

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -20,9 +20,10 @@ from rich.progress import (
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from restoration.common import distributed
+from restoration.common import distributed, durable
 from restoration.evaluate.rows import Mean
 from restoration.evaluate.sets import EvaluationSet
+from restoration.train.finite import BrokenSteps
 from restoration.train.loop import StepResult
 from restoration.train.step_files import StepFile, ValidationFile, open_curves
 from restoration.train.tensorboard import VALIDATION, value_tag, value_tags
@@ -49,8 +50,8 @@ class RunningMeans:
         """
         for name, value in values.items():
             if left_out is not None and name in left_out:
-                self.left_out[name] = self.left_out.get(name, 0) + left_out[name].long()
-                value = torch.where(left_out[name], torch.zeros_like(value), value)
+                self.left_out[name] = self.left_out.get(name, 0) + left_out[name]
+                value = torch.where(left_out[name], 0.0, value)
             self.sums[name] = self.sums.get(name, 0) + value
         self.count += 1
 
@@ -92,6 +93,9 @@ class Monitor:
         print_freq: steps between log lines.
         sets: validation sets by name; without one there is no val.csv.
         metrics: names of what validations measure.
+        last_validation: step of the last one; None where the run does not know.
+        skips: counts the steps whose gradient is not finite.
+        on_skipped: called with such steps, when they are known.
     """
 
     def __init__(
@@ -105,19 +109,24 @@ class Monitor:
         print_freq: int,
         sets: Mapping[str, EvaluationSet] | None = None,
         metrics: Sequence[str] = (),
+        last_validation: int | None = None,
+        skips: BrokenSteps | None = None,
+        on_skipped: Callable[[list[int]], None] | None = None,
     ):
+        self.skips = BrokenSteps(total, start, total, fp16=True) if skips is None else skips
+        self.on_skipped = on_skipped
         self.tb, self.start, self.total, self.print_freq = tb, start, total, print_freq
         self.curves = open_curves(folder, start, names) if folder else None
         places = [(name, one) for name, s in (sets or {}).items() for one in s.conditions]
         self.several = len(sets or {}) > 1
         self.tags = [value_tag(m, *place, self.several) for m in metrics for place in places]
         conditions = [condition for _, condition in places]
+        validated = start if last_validation is None else last_validation
         self.validations = (
-            ValidationFile(folder, start, conditions, metrics) if folder and places else None
+            ValidationFile(folder, validated, conditions, metrics) if folder and places else None
         )
         self.means, self.recent = RunningMeans(), RunningMeans()
         self.data_seconds, self.fetched = 0.0, 0  # since the last log line of this process
-        self.first_bad: Tensor | None = None  # first step whose loss is not finite, else inf
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -143,11 +152,13 @@ class Monitor:
     def step(self, result: StepResult) -> None:
         """Report one step."""
         done = result.step + 1
-        left_out = None if result.skipped is None else {"grad_norm": result.skipped}
-        self.means.add({**result.values, "grad_norm": result.grad_norm}, left_out)
+        values = {**result.values, "grad_norm": result.grad_norm}
+        left_out = None if result.skipped is None else dict.fromkeys(values, result.skipped)
+        if self.skips.fp16 and result.skipped is not None:  # whose losses are as good as others
+            left_out = {"grad_norm": result.skipped}
+        self.means.add(values, left_out)
         self.recent.add(result.values)
-        bad = torch.where(result.values["total"].isfinite(), math.inf, float(done))
-        self.first_bad = bad if self.first_bad is None else torch.minimum(self.first_bad, bad)
+        self.skips.add(result.skipped, result.values["total"])
         self.data_seconds += result.data_seconds
         self.fetched += 1
         self.bar.update(self.task, completed=done)
@@ -160,19 +171,33 @@ class Monitor:
 
     @property
     def broken(self) -> bool:
-        """Whether the loss of a step on this rank was not finite."""
-        return self.first_bad is not None and math.isfinite(float(self.first_bad))
+        """Whether the last step was skipped, or the training cannot go on."""
+        return self.skips.last_is_bad()
 
     def check(self) -> None:
-        """Raise FloatingPointError, on all ranks, if the loss of any step was not finite."""
-        if self.first_bad is None:
-            return
-        first = min(distributed.gather([float(self.first_bad)]))
-        if math.isfinite(first):
-            raise FloatingPointError(
-                f"the loss is not finite at step {first:.0f} ({describe(self.means.current())}): "
-                "lower the learning rate, or train without fp16"
-            )
+        """Raise FloatingPointError, on all ranks, if the training cannot go on."""
+        skipped = self.skips.read()
+        if skipped and not self.skips.fp16 and self.on_skipped is not None:
+            self.on_skipped(skipped)
+        reasons = [reason for reason in distributed.gather([self.skips.why]) if reason]
+        if reasons:
+            raise self.failure(reasons[0])
+
+    def sync(self) -> None:
+        """Bring the rows so far to the disk, before a state that goes on from there."""
+        if self.curves is not None:
+            durable.sync(self.curves.path)
+        if self.validations is not None:
+            durable.sync(self.validations.file.path)
+
+    def failure(self, reason: str | None = None) -> FloatingPointError:
+        """The error that says what is not finite since when."""
+        seen = describe(self.recent.current())
+        values = f" ({seen})" if seen else ""
+        return FloatingPointError(
+            f"{reason or self.skips.reason()}{values}: lower the learning rate, or train without "
+            "fp16"
+        )
 
     def _log(self, done: int, result: StepResult) -> None:
         self.check()
@@ -195,7 +220,7 @@ class Monitor:
             clock(left),
             wait,
         )
-        if skipped:
+        if skipped and self.skips.fp16:
             logger.info("fp16 overflowed in %d steps, which changed no weights", skipped)
         if rate and wait * rate > DATA_HINT:
             logger.info(

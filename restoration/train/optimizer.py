@@ -2,10 +2,11 @@
 
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from losses.naming import is_import_path, nearest
 from restoration.common.names import Registry
@@ -80,3 +81,50 @@ def _called(kind: str, factory: Callable[..., Any], *given: Any, **arguments: An
         return factory(*given, **arguments)
     except (TypeError, ValueError, IndexError) as error:
         raise ValueError(f"train.optim_g: {kind}: {error}") from error
+
+
+MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer")  # of torch's kernels
+
+
+def check_moments(optimizer: torch.optim.Optimizer, saved: dict[str, Any], path: Path) -> None:
+    """Refuse a saved state whose moments do not fit the parameters.
+
+    Optimisers in one kernel do not look: a moment of another shape makes them write elsewhere.
+
+    Args:
+        optimizer: over the parameters.
+        saved: a state dict of such an optimiser.
+        path: of its file, for the error.
+
+    Raises:
+        ValueError: it does not fit.
+    """
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    groups, states = saved.get("param_groups"), saved.get("state")
+    numbers = list(range(len(parameters)))
+    if (
+        not isinstance(groups, list)
+        or not isinstance(states, dict)
+        or not all(isinstance(g, dict) and isinstance(g.get("params"), list) for g in groups)
+        or [number for group in groups for number in group["params"]] != numbers
+        or not set(states) <= set(numbers)
+    ):
+        raise ValueError(f"{path} is of another optimiser than {type(optimizer).__name__}")
+    torchs = type(optimizer) in {torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD}
+    for number, moments in states.items():
+        shape = parameters[number].shape
+        if not isinstance(moments, dict):
+            raise ValueError(f"{path}: expected moments of parameter {number}, got none")
+        if torchs and moments.keys() != next(iter(states.values())).keys():
+            raise ValueError(f"{path}: parameter {number} has other moments than the first")
+        for name in MOMENTS:
+            moment = moments.get(name)
+            if moment is not None and (not isinstance(moment, Tensor) or moment.shape != shape):
+                found = tuple(moment.shape) if isinstance(moment, Tensor) else moment
+                raise ValueError(
+                    f"{path}: expected {name} of shape {tuple(shape)} for parameter {number}, "
+                    f"got {found!r}"
+                )
+        step = moments.get("step")
+        if torchs and "step" in moments and not (isinstance(step, Tensor) and step.numel() == 1):
+            raise ValueError(f"{path}: expected a number of steps for parameter {number}")

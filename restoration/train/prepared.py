@@ -11,14 +11,17 @@ from restoration.common import distributed
 from restoration.common.folders import OPTIONS_FILE
 from restoration.common.installation import tensorboard_conflict
 from restoration.common.log import log_file
+from restoration.common.signals import signals_interrupt
 from restoration.options.run_folder import (
     TENSORBOARD_SIGNS,
     changed_since,
     note_ignored,
     open_folder,
+    own_folder,
     write_run_files,
 )
 from restoration.train.run import Run, run_training
+from restoration.train.states import set_aside_later
 
 logger = logging.getLogger("restoration")
 SIGNS = (OPTIONS_FILE, "training_states/*.state")  # of a training's folder
@@ -48,27 +51,37 @@ def train_prepared(
     options, device = run.options, run.trainer.device
     goes_on = state is not None and folder.resolve() in state.resolve().parents
     changed = changed_since(folder, options) if goes_on else []
-    open_folder(folder, keep=goes_on, signs=SIGNS)
-    if not goes_on:
-        open_folder(tb_folder, signs=TENSORBOARD_SIGNS)
-    write_run_files(options, folder, device)
-    with log_file(folder / "train.log"):
-        note_ignored(options)
-        for line in [*notes, *opening(run, device, distributed.world_size())]:
-            logger.info(line)
-        if options.val.save_img:
-            logger.info("val.save_img is for `restoration test`: a training writes no images")
-        if state is not None:
-            logger.info("going on from %s", state)
-        if changed:
-            logger.info("changed since: %s", "; ".join(changed))
-        conflict = tensorboard_conflict() if options.logger.use_tb_logger else None
-        if conflict is not None:
-            logger.warning(conflict)
-        events = tb_folder if options.logger.use_tb_logger else None
-        last = run_training(run, folder, console or Console(quiet=True), events)
-        logger.info("trained: %s", last)
+    with own_folder(folder, keep=goes_on, signs=SIGNS), signals_interrupt():
+        if not goes_on:
+            open_folder(tb_folder, signs=TENSORBOARD_SIGNS)
+        write_run_files(options, folder, device)
+        with log_file(folder / "train.log"):
+            note_ignored(options)
+            for line in [*notes, *opening(run, device, distributed.world_size())]:
+                logger.info(line)
+            if options.val.save_img:
+                logger.info("val.save_img is for `restoration test`: a training writes no images")
+            if state is not None:
+                logger.info("going on from %s", state)
+                _set_aside(folder, run.start.step)
+            if changed:
+                logger.info("changed since: %s", "; ".join(changed))
+            conflict = tensorboard_conflict() if options.logger.use_tb_logger else None
+            if conflict is not None:
+                logger.warning(conflict)
+            events = tb_folder if options.logger.use_tb_logger else None
+            last = run_training(run, folder, console or Console(quiet=True), events)
+            logger.info("trained: %s", last)
     return last
+
+
+def _set_aside(folder: Path, step: int) -> None:
+    """Move states of later steps away: the next --auto_resume is not to go on from them."""
+    if distributed.rank() != 0:
+        return
+    aside = set_aside_later(folder, step)
+    if aside is not None:
+        logger.info("states after step %d are set aside in %s", step, aside)
 
 
 def opening(run: Run, device: torch.device, processes: int) -> list[str]:

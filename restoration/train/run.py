@@ -1,8 +1,8 @@
 """From typed options to a training run: network, criterion, sample stream, folders, order."""
 
 import logging
-from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,12 +12,15 @@ from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
 from restoration.archs import build_network, load_network
-from restoration.archs.probe import PROBE_SIDE, check_network
+from restoration.archs.probe import PROBE_SIDE, answers_finite, check_network
+from restoration.archs.protocol import offer
 from restoration.archs.speed import arrange
 from restoration.common import distributed
+from restoration.common.signals import interrupts_deferred
 from restoration.data import BatchPlan, CropDataset, PairedDataset, PatchSchedule, make_loader
 from restoration.data.dataset import Sample
 from restoration.degradations import BatchDegradation
+from restoration.evaluate.checks import check_metrics, check_sizes
 from restoration.evaluate.sets import EvaluationSet, open_sets
 from restoration.metrics import Metrics, open_metrics
 from restoration.options.datasets import TrainSet
@@ -25,11 +28,20 @@ from restoration.options.load import plain
 from restoration.options.schema import Options
 from restoration.options.training import SCHEDULE_KEYS, Train
 from restoration.train import checkpoint
-from restoration.train.learning_rate import Schedule, build_own_schedule, build_schedule
-from restoration.train.loop import Trainer, train
+from restoration.train.finite import BrokenSteps
+from restoration.train.learning_rate import (
+    Schedule,
+    build_own_schedule,
+    build_schedule,
+    check_end,
+)
+from restoration.train.loop import Trainer
 from restoration.train.monitor import Monitor
 from restoration.train.optimizer import build_optimizer
 from restoration.train.shares import adopt_weights, provisional_criterion, resolve_shares
+from restoration.train.skipped import say_skipped
+from restoration.train.states import is_whole
+from restoration.train.steps import Keeper, take_steps
 from restoration.train.stream import build_degradation_of, open_stream
 from restoration.train.tensorboard import introduce
 from restoration.train.validation import best_of, first_pictures, is_due, keep_best, validate
@@ -54,15 +66,19 @@ class Run:
 def build_learning_rate(recipe: Train) -> Schedule:
     """Build the learning rate as a function of the step."""
     scheduler, base, warmup = recipe.scheduler, recipe.optim_g.lr, recipe.warmup_iter
-    if scheduler.type not in SCHEDULE_KEYS:
-        return build_own_schedule(scheduler.type, base, warmup, **scheduler.arguments)
-    return build_schedule(scheduler.type, base, **scheduler.arguments, warmup=warmup)
+    own = scheduler.type not in SCHEDULE_KEYS
+    build = build_own_schedule if own else build_schedule
+    schedule = build(scheduler.type, base, warmup=warmup, **scheduler.arguments)
+    check_end(schedule, recipe.total_iter)
+    return schedule
 
 
 def initial_network(options: Options) -> nn.Module:
     """Build the network that training starts from; its weights follow from the seed alone."""
     torch.manual_seed(options.manual_seed)
     network = build_network(options.network_g)
+    if options.val.window_size is not None:
+        offer(network, window_size=options.val.window_size)
     paths = options.path
     if paths.pretrain_network_g is not None:
         load_network(network, paths.pretrain_network_g, paths.param_key_g, paths.strict_load_g)
@@ -86,6 +102,7 @@ def build_trainer(
         amp=recipe.amp,
         ema_decay=recipe.ema_decay,
         parallel=distributed.world_size() > 1,
+        find_unused=options.find_unused_parameters,
         seed=options.manual_seed,
         shares_every=options.logger.print_freq,
         network_g=plain(options.network_g),
@@ -127,6 +144,8 @@ def prepare(options: Options, device: torch.device, resume_from: Path | None = N
     check_fit(trainer, images)
     for one in options.datasets.test.values():
         check_network(trainer.network, one.in_ch, PROBE_SIDE, device, True, one.noise_map)
+    check_sizes(trainer.network, sets, device, options.val.tile, options.datasets.noise_map)
+    check_metrics(metrics, sets, device)
     options = resolve_shares(options, trainer, dataset, patches)
     beginning = checkpoint.Progress()
     run = Run(options, options.train or recipe, trainer, dataset, patches, sets, metrics, beginning)
@@ -148,6 +167,10 @@ def go_on(run: Run, state: Path) -> None:
             f"{run.recipe.total_iter}"
         )
     if run.start.best_of not in (None, best_of(run)):
+        run.start.best = run.start.best_step = None
+    kept = state.resolve().parents[1] / "models" / f"net_g_{checkpoint.BEST}.pth"
+    if run.start.best is not None and not is_whole(kept):
+        logger.warning("%s is missing or damaged: the next validation is the best", kept)
         run.start.best = run.start.best_step = None
 
 
@@ -191,6 +214,9 @@ def run_training(run: Run, folder: Path, console: Console, tb_folder: Path | Non
         run.options.logger.print_freq,
         run.sets,
         list(run.metrics.by_name),
+        run.start.validated,
+        BrokenSteps(run.recipe.max_skipped, start, total, run.recipe.amp == "fp16"),
+        partial(say_skipped, run.dataset, run.patches, run.recipe.accumulate),
     )
     if tb is not None:
         introduce(tb, run.options, start, list(run.metrics.by_name), monitor.tags)
@@ -199,56 +225,32 @@ def run_training(run: Run, folder: Path, console: Console, tb_folder: Path | Non
     means, terms = run.start.means, {"total", "grad_norm", *trainer.criterion.names}
     if means is not None and set(means["sums"]) in (set(), terms):  # not those of other losses
         monitor.means.restore(means)
+    keeper = Keeper(trainer, folder, run.options, monitor, run.start, partial(_is_sound, run))
+    keeper.now.best_of = best_of(run)
+    look = partial(_look, run, folder, monitor)
     with monitor:
-        _run_steps(run, folder, monitor)
+        take_steps(trainer, _loader(run, start), run.options, keeper, partial(is_due, run), look)
     if main:
-        checkpoint.save_weights(trainer, folder, checkpoint.LATEST)
+        with interrupts_deferred(patient=True):
+            checkpoint.save_weights(trainer, folder, checkpoint.LATEST)
     if tb is not None:
         tb.close()
     distributed.barrier()
     return folder / "models" / f"net_g_{checkpoint.LATEST}.pth"
 
 
-def _run_steps(run: Run, folder: Path, monitor: Monitor) -> None:
-    """Take every step; log, validate and save at the steps where the options say so."""
-    trainer, total = run.trainer, run.recipe.total_iter
-    progress = replace(run.start, best_of=best_of(run))
-    start = saved = progress.step
+def _is_sound(run: Run) -> bool:
+    """Whether the network's answer to a flat patch is finite."""
+    images, trainer = run.options.datasets.train, run.trainer
+    assert images is not None  # `prepare` has seen to it
+    side = min(images.stages[2])
+    return answers_finite(trainer.network, images.in_ch, side, trainer.device, images.noise_map)
 
-    def save() -> int:
-        if distributed.rank() == 0:
-            state = replace(progress, means=monitor.means.state())
-            checkpoint.save_state(trainer, folder, state)
-        return progress.step
 
-    def look() -> checkpoint.Progress:
-        found = validate(run)
-        monitor.validated(progress.step, found.means, found.pictures)
-        return keep_best(run, folder, progress, found)
-
-    if start and is_due(run, start) and progress.validated != start:
-        progress = look()  # the run was interrupted in the midst of it
-    steps = train(trainer, _loader(run, start), start, total, run.recipe.accumulate)
-    try:
-        with closing(steps):  # a Ctrl-C that waits for the end of the step is let go here
-            for result in steps:
-                progress = replace(progress, step=result.step + 1)
-                monitor.step(result)
-                done = progress.step
-                saving = done % run.options.logger.save_checkpoint_freq == 0 or done == total
-                validating = is_due(run, done)
-                if saving or validating:
-                    monitor.check()  # what is broken is neither measured nor kept
-                if validating:
-                    progress = look()
-                if saving:
-                    saved = save()
-    except KeyboardInterrupt:
-        if progress.step > saved and not monitor.broken:
-            saved = save()
-        newest = checkpoint.latest_state(folder)
-        if newest is None:
-            logger.info("interrupted: there is no state yet to go on from")
-        else:
-            logger.info("interrupted: go on from step %s with --auto_resume", newest.stem)
-        raise
+def _look(
+    run: Run, folder: Path, monitor: Monitor, progress: checkpoint.Progress
+) -> checkpoint.Progress:
+    """Validate, and keep the weights if they are the best so far."""
+    found = validate(run)
+    monitor.validated(progress.step, found.means, found.pictures)
+    return keep_best(run, folder, progress, found)

@@ -7,6 +7,7 @@ from typing import Any
 
 from restoration.degradations.conditions import Condition
 from restoration.evaluate.rows import Mean, condition_columns, metric_columns, only_gaussian
+from restoration.train.curve_file import read_rows, start_rows
 
 CURVES, VALIDATIONS = "curves.csv", "val.csv"
 
@@ -23,14 +24,7 @@ class StepFile:
 
     def __init__(self, path: Path, start: int, heads: Sequence[str]):
         self.path, self.heads = path, list(heads)
-        kept = []
-        if start and path.is_file():
-            with path.open(newline="", encoding="utf-8") as file:
-                kept = [row for row in csv.DictReader(file) if int(row["step"]) <= start]
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, self.heads, extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(kept)
+        start_rows(path, self.heads, read_rows(path, start) if start else [])
 
     def add(self, *rows: Mapping[str, Any]) -> None:
         """Append rows."""

@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from scipy import ndimage
+from torch import nn
 
 import losses
 from losses.frozen import follow
@@ -13,6 +15,7 @@ from restoration.masks import trainer as masks
 from restoration.masks.batches import MaskSettings
 from restoration.masks.outcome import agreement, distances
 from restoration.masks.scaler import fit_scaler
+from restoration.masks.state import latest_state, load_progress, replace_state
 from restoration.masks.trainable import KINDS, EnhancedMetric, build_metric
 from restoration.opinion.table import OpinionTable
 from restoration.opinion.teachers import draw_table, ensemble
@@ -68,6 +71,21 @@ def test_resume_equals_uninterrupted(table, tmp_path):
     resumed = trained(table, states=tmp_path)
     for name, value in whole.state_dict().items():
         torch.testing.assert_close(resumed.state_dict()[name], value, rtol=0, atol=0)
+
+
+def test_the_state_before_the_newest_is_kept(tmp_path, caplog):
+    caplog.set_level("WARNING", "restoration")
+    layer = nn.Linear(2, 1)
+    optimizer = torch.optim.Adam(layer.parameters())
+    for step in (1, 2, 3):
+        replace_state(tmp_path, layer, optimizer, step)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["2.state", "3.state"]
+    for damage in (b"", (tmp_path / "3.state").read_bytes()[:-400]):
+        (tmp_path / "3.state").write_bytes(damage)
+        assert latest_state(tmp_path).name == "2.state"
+    assert "passed over" in caplog.text
+    shutil.copy(tmp_path / "2.state", tmp_path / "3.state")
+    assert load_progress(latest_state(tmp_path), layer, optimizer) == 2
 
 
 def test_mapping_falls_with_the_distance():

@@ -361,7 +361,6 @@ def test_keys_without_effect_are_listed(tmp_path):
             "datasets.train.use_shuffle",
             "datasets.train.dataset_enlarge_ratio",
             "datasets.train.prefetch_mode",
-            "val.window_size",
             "val.rgb2bgr",
             "val.use_image",
             "val.max_minibatch",
