@@ -97,7 +97,15 @@ def build_metric(options: MaskOptions) -> EnhancedMetric:
     """The metric with masks that are not trained yet."""
     given = options.metric
     weights = None if given.backbone_weights is None else str(given.backbone_weights)
-    return trainable.build_metric(given.type, given.backbone, weights, given.taps, given.order)
+    return trainable.build_metric(
+        given.type,
+        given.backbone,
+        weights,
+        given.taps,
+        given.order,
+        given.network,
+        given.precision,
+    )
 
 
 def check_unchanged(options: MaskOptions, folder: Path) -> None:
@@ -149,7 +157,7 @@ def _fit(
                 monitor.step(done, terms, norm)
 
             train_masks(
-                MaskTrainer(metric).to(next(metric.parameters()).device),
+                MaskTrainer(metric, settings.place).to(next(metric.parameters()).device),
                 table,
                 settings,
                 folder / STATES,
