@@ -164,16 +164,26 @@ class EnhancedMetric(nn.Module):
 
         With `masked` off, the maps of the plain metric.
         """
+        of_reference, of_distorted = self.features_of(reference, distorted)
+        return self.maps_of(of_reference, of_distorted, masked)
+
+    def features_of(
+        self, reference: Tensor, distorted: Tensor
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """What is compared of both images, in full precision."""
         with torch.autocast(reference.device.type, enabled=False):
-            of_reference, of_distorted = (
-                self.features_of_repeated(reference),
-                self.features(distorted),
-            )
+            return self.features_of_repeated(reference), self.features(distorted)
+
+    def maps_of(
+        self, of_reference: list[Tensor], of_distorted: list[Tensor], masked: bool
+    ) -> list[Tensor]:
+        """`error_maps` of features that are known."""
         masks: list[Tensor] | list[None] = [None] * len(of_reference)
         if masked:
             masks = self.visual_masks(of_reference, of_distorted)
-        with torch.autocast(reference.device.type, enabled=False):  # SSIM and FLIP filter
-            return follow(self.plain, reference).errors(of_reference, of_distorted, masks)
+        like = of_reference[0]
+        with torch.autocast(like.device.type, enabled=False):  # SSIM and FLIP filter
+            return follow(self.plain, like).errors(of_reference, of_distorted, masks)
 
     def weigh(self, per_tap: Sequence[Tensor]) -> Tensor:
         """Add what each tap found, weighed by its share of the channels where the metric does."""
@@ -183,6 +193,12 @@ class EnhancedMetric(nn.Module):
         """(B, 3, H, W) x 2 in [0, 1] -> distances (B,), not negative; plain with `masked` off."""
         maps = self.error_maps(reference, distorted, masked)
         return self.weigh([error.mean((1, 2, 3)) for error in maps])
+
+    def both(self, reference: Tensor, distorted: Tensor) -> Tensor:
+        """Plain and enhanced distances, (B, 3, H, W) x 2 -> (2, B), from the same features."""
+        features = self.features_of(reference, distorted)
+        maps = (self.maps_of(*features, masked) for masked in (False, True))
+        return torch.stack([self.weigh([e.mean((1, 2, 3)) for e in each]) for each in maps])
 
     def load(self, path: str | Path) -> "EnhancedMetric":
         """Take trained masks from a file, see `losses.load_masks`; returns the metric."""
