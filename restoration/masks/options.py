@@ -150,6 +150,9 @@ class MaskLogger(Strict):
     print_freq: PositiveInt = Field(50, description="Steps between lines of the log.")
     save_checkpoint_freq: PositiveInt = Field(200, description="Steps between training states.")
     use_tb_logger: bool = Field(True, description="Write TensorBoard events.")
+    half_precision: bool = Field(
+        False, description="Write the masks in float16: half the file; they compute in float32."
+    )
 
 
 class MaskOptions(Strict):

@@ -19,7 +19,8 @@ GRADIENT_FLOOR, CHROMA_FLOOR, LUMINANCE_FLOOR = 0.0026, 0.00846, 0.0001  # for a
 OPPONENT = ((0.299, 0.587, 0.114), (0.3, 0.04, -0.35), (0.34, -0.6, 0.17))  # luma, MDSI's chromas
 NO_CONTRAST, ELEVATION = 0.02, 0.6  # contrast that masks nothing; exponent of what masks
 WINDOW = 16  # pixels whose contrast masks an error
-SMALLEST = 1e-4
+SEEN = 0.1  # share of a picture's mean error from which on a block counts
+SMALLEST = 1e-8
 SQUARED = ("e-mse", "e-psnr")  # metrics whose error grows with the square of the difference
 
 
@@ -93,32 +94,37 @@ PLACES = {
 }
 
 
-def place_target(
-    place: str, kind: str, reference: Tensor, distorted: Tensor, size: tuple[int, int]
-) -> Tensor:
-    """What the logarithm of the blocks' errors is to follow, (B, 1, *size).
+def place_target(place: str, reference: Tensor, distorted: Tensor, size: tuple[int, int]) -> Tensor:
+    """What the blocks' errors are to follow, (B, 1, *size).
 
     Args:
         place: a key of PLACES.
-        kind: of the enhanced metric.
         reference: (B, 3, H, W) in [0, 1].
         distorted: (B, 3, H, W) in [0, 1].
         size: rows and columns of blocks.
     """
-    target = F.adaptive_avg_pool2d(PLACES[place].map_of(reference, distorted), size)
+    return F.adaptive_avg_pool2d(PLACES[place].map_of(reference, distorted), size)
+
+
+def block_distance(place: str, kind: str, errors: Tensor, target: Tensor) -> Tensor:
+    """How far the errors of blocks, (B, 1, h, w), are from their target.
+
+    Args:
+        place: a key of PLACES.
+        kind: of the enhanced metric.
+        errors: not negative.
+        target: of `place_target`.
+    """
     if place == "dissimilarity":
-        return torch.log(target + FLOOR)
-    return (2 if kind in SQUARED else 1) * _relative(target)
+        return F.smooth_l1_loss(torch.log(errors + FLOOR), torch.log(target + FLOOR))
+    seen = (target > SEEN * target.mean((2, 3), keepdim=True)).float()
+    power = 2 if kind in SQUARED else 1
+    gap = _relative(errors, seen) - power * _relative(target, seen)
+    return (seen * F.smooth_l1_loss(gap, torch.zeros_like(gap), reduction="none")).mean()
 
 
-def block_distance(place: str, errors: Tensor, target: Tensor) -> Tensor:
-    """How far blocks of errors, (B, 1, h, w), are from their target."""
-    if place == "dissimilarity":
-        return F.smooth_l1_loss(torch.log(errors + FLOOR), target)
-    return F.smooth_l1_loss(_relative(errors), target)
-
-
-def _relative(map_: Tensor) -> Tensor:
-    """Logarithm relative to its mean over the picture."""
+def _relative(map_: Tensor, seen: Tensor) -> Tensor:
+    """Logarithm relative to its mean over the blocks of a picture in which there is an error."""
     logarithm = torch.log(map_ + SMALLEST)
-    return logarithm - logarithm.mean((2, 3), keepdim=True)
+    count = seen.sum((2, 3), keepdim=True).clamp_min(1)
+    return logarithm - (seen * logarithm).sum((2, 3), keepdim=True) / count

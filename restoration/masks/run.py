@@ -27,6 +27,7 @@ from restoration.options.run_folder import TENSORBOARD_SIGNS, open_folder, write
 
 logger = logging.getLogger("restoration")
 MASKS, SCORES, STATES = "masks.safetensors", "scores.json", "training_states"
+MASK_PREFIX = "mask_finder_"  # of the weights that are not the scaler network's
 
 
 def train(
@@ -181,7 +182,10 @@ def _write_masks(
 ) -> Path:
     """Write masks with their scaler network, and how well they agree with held-out ratings."""
     path = folder / MASKS
-    save_file(trained_weights(metric, training), path)
+    weights = trained_weights(metric, training)
+    if options.logger.half_precision:
+        weights |= {n: w.half() for n, w in weights.items() if n.startswith(MASK_PREFIX)}
+    save_file(weights, path)
     content: dict[str, Any] = {"metric": options.metric.type, "training": describe(training)}
     if held_out is not None:
         with progress("measuring", 2 * len(held_out.references)) as advance:

@@ -118,11 +118,12 @@ class MaskTrainer(nn.Module):
         """Scores (B,) in [0, 1] and how far the blocks are from their target: whole, taps."""
         errors = self.blocks(reference, distorted)
         size = (errors[0].shape[-2], errors[0].shape[-1])
-        target = place_target(self.place, self.metric.kind, reference, distorted, size)
+        target = place_target(self.place, reference, distorted, size)
         scores, places = [], []
         for blocks, mapping, scale in zip(errors, self.mappings, self.log_scales, strict=True):
             scores.append(mapping(blocks.mean((1, 2, 3))))
-            places.append(block_distance(self.place, scale.exp() * blocks, target))
+            scaled = scale.exp() * blocks
+            places.append(block_distance(self.place, self.metric.kind, scaled, target))
         return scores, places
 
 
