@@ -33,17 +33,19 @@ LEVEL_OF = re.compile(r"[_.]0?([1-5])$")
 def choose_teachers(names: Sequence[str] | str | None) -> dict[str, Function]:
     """Metrics that score, by name: those named, "ensemble" (None) or "held-out".
 
+    "dists" and "lpips" (of VGG-16) may be named too, and "mae".
+
     Raises:
         ValueError: piq is not installed, or an unknown name.
     """
     try:
-        from restoration.opinion.teachers import HELD_OUT_TEACHERS, TEACHERS
+        from restoration.opinion.teachers import HELD_OUT_TEACHERS, LEARNED_TEACHERS, TEACHERS
     except ImportError as error:
         raise ValueError("pseudo-MOS needs piq: pip install 'restoration[masks]'") from error
     if names is None:
         names = ENSEMBLE
     groups = {ENSEMBLE: TEACHERS, HELD_OUT_TEACHER: HELD_OUT_TEACHERS}
-    known = {**TEACHERS, **HELD_OUT_TEACHERS, "mae": calibrated.mae}
+    known = {**TEACHERS, **HELD_OUT_TEACHERS, **LEARNED_TEACHERS, "mae": calibrated.mae}
     chosen: dict[str, Function] = {}
     for name in [names] if isinstance(names, str) else names:
         if name in groups:
