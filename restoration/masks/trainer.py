@@ -27,6 +27,7 @@ OnStep = Callable[[int, dict[str, Tensor], Tensor], None]  # steps done, terms, 
 
 SMALLEST = 1e-5  # keeps the logarithm of a metric finite
 START_LOGIT, LAST_GAIN = -1.5, 0.3  # of the initial masks
+IMAGE_CHANNELS = 3
 COMPACT_GAIN, BLOCK_GAIN = 3.0, 0.5  # of the first and the residual convolutions of compact ones
 
 
@@ -163,12 +164,25 @@ def total_loss(terms: dict[str, Tensor]) -> Tensor:
     return sum(others, start=first)
 
 
-def build_optimizer(trainer: MaskTrainer) -> torch.optim.Optimizer:
-    """Adam for the masks, and ten times faster for what turns their error into scores."""
+def build_optimizer(trainer: MaskTrainer, scaled_rates: bool = False) -> torch.optim.Optimizer:
+    """Adam for the masks, and ten times faster for what turns their error into scores.
+
+    Args:
+        trainer: the masks and what stands around them.
+        scaled_rates: whether a mask's first convolution learns slower the more channels it reads.
+            A step of Adam changes all weights alike, and what they sum up as often as there are.
+    """
+    first = {}
+    if scaled_rates:
+        for number, channels in enumerate(trainer.metric.channels, start=1):
+            first[f"mask_finder_{number}.conv1.0.weight"] = IMAGE_CHANNELS / channels
+    named = dict(trainer.metric.masks.named_parameters())
+    rest = [parameter for name, parameter in named.items() if name not in first]
     return torch.optim.Adam(
         [
-            {"params": trainer.metric.masks.parameters(), "scale": 1.0},
+            {"params": rest, "scale": 1.0},
             {"params": [*trainer.mappings.parameters(), trainer.log_scales], "scale": 10.0},
+            *({"params": [named[name]], "scale": scale} for name, scale in first.items()),
         ]
     )
 
@@ -239,7 +253,7 @@ def train_masks(
         ValueError: the table has too few references, or smaller ones than the crop.
     """
     check_table(table, settings)
-    optimizer = build_optimizer(trainer)
+    optimizer = build_optimizer(trainer, settings.scaled_rates)
     done = saved = load_progress(latest_state(states), trainer, optimizer)
     if done == 0:
         reference, distorted, _ = draw_batch(table, settings, 0, trainer.log_scales.device)

@@ -347,3 +347,16 @@ def test_a_reference_of_many_versions_is_looked_at_once(monkeypatch):
     assert seen == [3]
     for one, other in zip(found, features(metric, images), strict=True):
         torch.testing.assert_close(one, other)
+
+
+def test_first_convolutions_of_many_channels_learn_slower():
+    metric = EnhancedMetric("e-vgg", losses.build_backbone("embedded", weights="random"))
+    trainer = masks.MaskTrainer(metric)
+    scales = {}
+    for group in masks.build_optimizer(trainer, scaled_rates=True).param_groups:
+        scales |= {id(parameter): group["scale"] for parameter in group["params"]}
+    assert set(scales) == {id(p) for p in trainer.parameters()}
+    found = [scales[id(net.conv1[0].weight)] for net in metric.masks.children()]
+    assert found == [3 / 24, 3 / 48, 3 / 96]
+    assert scales[id(metric.masks.mask_finder_1.conv2[0].weight)] == 1
+    assert len(masks.build_optimizer(trainer).param_groups) == 2
