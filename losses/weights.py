@@ -76,8 +76,8 @@ MANIFEST: dict[str, Weights] = {
     ),
     "pixel_mask_e_psnr": _shipped(
         "pixel_mask_e_psnr.safetensors",
-        "pseudo-opinion on BSDS500 train and test",
-        "1e9823f79d42faf56b6edee14c919219528ade64",
+        CALIBRATED,
+        "a599c4330d57ad8c6d5f51d5b9d88756b410ec0f",
     ),
     "masks_e_vgg_vgg19": _shipped(
         "masks_e_vgg_vgg19.safetensors",
