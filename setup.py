@@ -42,7 +42,7 @@ setup(
     packages=find_packages(include=["restoration*", "losses*"]),
     package_data={
         "losses": ["py.typed", "pretrained/*"],
-        "restoration": ["py.typed", "data/*.json"],
+        "restoration": ["py.typed", "data/*.json", "opinion/*.csv"],
         "restoration.compare.report": ["templates/*"],
     },
     data_files=[

@@ -11,7 +11,14 @@ from losses.dists import DISTS, EDISTS
 from losses.features.backbones import Backbone, build_backbone
 from losses.flip import FLIP, EnhancedFLIP
 from losses.lpips import ELPIPS, LPIPS
-from losses.masks import MaskBank, MaskNet, ScalerNetwork, load_masks, load_scaler
+from losses.masks import (
+    CompactMaskNet,
+    MaskBank,
+    MaskNet,
+    ScalerNetwork,
+    load_masks,
+    load_scaler,
+)
 from losses.milo import MILO
 from losses.pixel import (
     MAE,
@@ -43,6 +50,7 @@ __all__ = [
     "VGG",
     "Backbone",
     "Charbonnier",
+    "CompactMaskNet",
     "Criterion",
     "EnhancedFLIP",
     "EnhancedMAE",

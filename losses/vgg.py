@@ -18,7 +18,7 @@ from losses.weights import resolve
 
 SHIPPED_MASKS = {
     "embedded": "masks_e_vgg_embedded",
-    "vgg16": "E_VGG",
+    "vgg16": "masks_e_vgg_vgg16",
     "vgg19": "masks_e_vgg_vgg19",
 }
 MASKED_TAPS = {"vgg19": ("relu1_2", "relu2_2", "relu3_4")}  # where the masks know fewer than all
@@ -83,9 +83,9 @@ class EVGG(FeatureLoss):
         taps: which ReLUs to compare; None for those that the default masks know, or with masks of
             your own for all that the weights hold.
         weights: local file of the backbone; None for the published weights.
-        masks: mask file or a name of the weights manifest; None for the masks that ship for the
-            embedded backbone and for three taps of vgg19 (relu1_2, relu2_2, relu3_4), or the
-            authors' E_VGG for vgg16 (your own copy, or fetched).
+        masks: mask file or a name of the weights manifest, such as the authors' "E_VGG" for vgg16
+            (your own copy, or fetched); None for the masks that ship: for the embedded backbone,
+            the five taps of vgg16 and three of vgg19 (relu1_2, relu2_2, relu3_4).
         order: how the pair is concatenated for the masks; None for the custom of the file
             ("distorted_first" for the authors' E_VGG, else "reference_first").
         pooling: "avg" or "max"; None for the backbone's custom.

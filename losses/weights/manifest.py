@@ -22,6 +22,7 @@ TORCHVISION = "https://download.pytorch.org/models"
 NO_LICENCE = "none stated: for your own use, not redistributed here"
 OPINIONS = "KADID-10k opinion scores (arXiv:2305.19858)"
 PSEUDO_OPINIONS = "pseudo-opinion on BSDS500 train and test"
+CALIBRATED = "BSDS500 train and test, rated by KADID-10k's mean opinion per kind and level"
 IMAGENET = "ImageNet-1k"
 BAPPS = "people's choices between distortions, BAPPS (arXiv:1801.03924)"
 ABOUT_MASKS = 7_550_000  # bytes of masks for five taps, rounded
@@ -238,12 +239,17 @@ MANIFEST: dict[str, Weights] = {
     ),
     "pixel_mask_e_mae": _ours(
         "pixel_mask_e_mae",
-        "10f3f382619eaf303f39333da21058ef2b67b1ba",
-        169_832,
+        "be44f3d211010b4adfffa80bc878ce75aeec5c6c",
+        26_128,
         "E-MAE, E-MSE, E-FLIP",
+        CALIBRATED,
     ),
     "pixel_mask_e_psnr": _ours(
-        "pixel_mask_e_psnr", "1e9823f79d42faf56b6edee14c919219528ade64", 169_832, "E-PSNR"
+        "pixel_mask_e_psnr",
+        "a599c4330d57ad8c6d5f51d5b9d88756b410ec0f",
+        26_128,
+        "E-PSNR",
+        CALIBRATED,
     ),
     "pixel_mask_e_ssim": _ours(
         "pixel_mask_e_ssim", "31c311740d9c09d41d02e68216cb3c380a404bc9", 169_832, "E-SSIM"

@@ -13,22 +13,22 @@ from scipy import ndimage
 Image = np.ndarray
 
 
-def _to_lab(image: Image) -> Image:
+def to_lab(image: Image) -> Image:
     """Convert RGB in [0, 1] to CIE Lab (L in 0..100)."""
     return cv2.cvtColor(image.clip(0, 1).astype(np.float32), cv2.COLOR_RGB2LAB).astype(np.float64)
 
 
-def _from_lab(lab: Image) -> Image:
+def from_lab(lab: Image) -> Image:
     """Convert CIE Lab (L in 0..100) to RGB."""
     return cv2.cvtColor(lab.astype(np.float32), cv2.COLOR_LAB2RGB).astype(np.float64)
 
 
 def color_diffusion(image: Image, sigma: float, rng: np.random.Generator) -> Image:
     """Blur the two Lab colour channels with a Gaussian of `sigma` pixels; L stays."""
-    lab = _to_lab(image)
+    lab = to_lab(image)
     for channel in (1, 2):
         lab[..., channel] = ndimage.gaussian_filter(lab[..., channel], sigma, mode="reflect")
-    return _from_lab(lab)
+    return from_lab(lab)
 
 
 def color_shift(image: Image, shift: float, rng: np.random.Generator) -> Image:
@@ -75,23 +75,23 @@ def saturation_hsv(image: Image, factor: float, rng: np.random.Generator) -> Ima
 
 def saturation_lab(image: Image, factor: float, rng: np.random.Generator) -> Image:
     """Multiply the two colour channels of Lab by `factor` (> 1: more vivid)."""
-    lab = _to_lab(image)
+    lab = to_lab(image)
     lab[..., 1:] *= factor
-    return _from_lab(lab)
+    return from_lab(lab)
 
 
 def brighten(image: Image, amount: float, rng: np.random.Generator) -> Image:
     """Lift the tone curve of L: L^(1 / (1 + amount)), black and white stay."""
-    lab = _to_lab(image)
+    lab = to_lab(image)
     lab[..., 0] = 100 * (lab[..., 0].clip(0, 100) / 100) ** (1 / (1 + amount))
-    return _from_lab(lab)
+    return from_lab(lab)
 
 
 def darken(image: Image, amount: float, rng: np.random.Generator) -> Image:
     """Lower the tone curve of L: L^(1 + amount), black and white stay."""
-    lab = _to_lab(image)
+    lab = to_lab(image)
     lab[..., 0] = 100 * (lab[..., 0].clip(0, 100) / 100) ** (1 + amount)
-    return _from_lab(lab)
+    return from_lab(lab)
 
 
 def mean_shift(image: Image, amount: float, rng: np.random.Generator) -> Image:

@@ -7,7 +7,7 @@ whole numbers are interpolated.
 """
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,13 +73,17 @@ def known_distortions() -> dict[str, Distortion]:
     return {**DISTORTIONS, **HELD_OUT}
 
 
-def find_distortion(name: str) -> Distortion:
+def find_distortion(name: str, among: Mapping[str, Distortion] | None = None) -> Distortion:
     """Find a distortion by its name.
+
+    Args:
+        name: of the distortion.
+        among: a table of distortions; None for `known_distortions`.
 
     Raises:
         ValueError: an unknown name, with the nearest known one.
     """
-    known = known_distortions()
+    known = known_distortions() if among is None else among
     if name not in known:
         hint = nearest(name, known)
         raise ValueError(f"expected a distortion of {sorted(known)}, got {name!r}{hint}")
@@ -87,7 +91,11 @@ def find_distortion(name: str) -> Distortion:
 
 
 def distort(
-    image: np.ndarray, name: str, level: float, seed: int | tuple[int, ...] = 0
+    image: np.ndarray,
+    name: str,
+    level: float,
+    seed: int | tuple[int, ...] = 0,
+    among: Mapping[str, Distortion] | None = None,
 ) -> np.ndarray:
     """Return the distorted image; a pure function of its arguments.
 
@@ -96,6 +104,7 @@ def distort(
         name: a key of `DISTORTIONS` or `HELD_OUT`.
         level: 0 (the reference itself) or 1..5; fractions interpolate the table of strengths.
         seed: of the random part; the same seed, name and level give the same image.
+        among: another table of distortions, such as `kadid.RATED`.
 
     Returns:
         RGB (H, W, 3) uint8.
@@ -107,7 +116,7 @@ def distort(
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"expected (H, W, 3) uint8, got {image.shape} {image.dtype}")
-    entry = find_distortion(name)
+    entry = find_distortion(name, among)
     if level != 0 and not 1 <= level <= 5:
         raise ValueError(f"expected level 0 or 1 <= level <= 5, got {level}")
     if level == 0:

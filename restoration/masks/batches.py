@@ -25,7 +25,10 @@ class MaskSettings:
     batch_references: int = 6
     batch_versions: int = 4
     learning_rate: float = 1e-3
+    warmup_iter: int = 0
+    scaled_rates: bool = False
     rank_weight: float = 1.0
+    place: str = "dissimilarity"
     place_weight: float = 0.5
     tap_weight: float = 0.5
     seed: int = 0

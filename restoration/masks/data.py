@@ -1,4 +1,4 @@
-"""What masks learn from, as an option file names it: pseudo-MOS made here, or people's ratings."""
+"""What masks learn from, as an option file names it: ratings made here, or those of people."""
 
 from restoration.common.progress import Progress, no_progress
 from restoration.masks.options import MaskData
@@ -22,7 +22,7 @@ def open_table(data: MaskData, seed: int, progress: Progress = no_progress) -> O
         FileNotFoundError: photographs or files of the data set are missing.
         ValueError: an unknown name, or images that are of no use.
     """
-    if data.type != "pseudo":
+    if not data.drawn_here:
         low_high = None if data.score_range is None else (data.score_range[0], data.score_range[1])
         ratings = open_opinions(f"{data.type}:{data.dataroots[0]}", data.direction, low_high)
         return table_of_people(ratings, data.num_references, data.distortions, data.levels, seed)
@@ -40,6 +40,7 @@ def open_table(data: MaskData, seed: int, progress: Progress = no_progress) -> O
             data.teachers,
             data.table,
             advance,
+            data.type == "calibrated",
         )
 
 

@@ -30,6 +30,14 @@ class MaskMetric(Strict):
     taps: list[str] | None = Field(
         None, description="ReLUs of e-vgg, such as relu2_2; all that the weights hold if absent."
     )
+    network: Literal["three_conv", "compact"] | list[Literal["three_conv", "compact"]] = Field(
+        "three_conv",
+        description="Of the masks: `three_conv` as published, or `compact`, of half the "
+        "resolution and 35 times cheaper on images; one for all taps, or one each.",
+    )
+    precision: Literal["float32", "bf16"] = Field(
+        "float32", description="Of the backbone while masks are trained; bf16 is faster."
+    )
     order: Literal["reference_first", "distorted_first"] = Field(
         "reference_first", description="How a pair is concatenated for the masks."
     )
@@ -38,14 +46,15 @@ class MaskMetric(Strict):
 class MaskData(Strict):
     """The ratings that the masks learn from; reference images, never pairs, are held out."""
 
-    type: Literal["pseudo", "kadid10k", "tid2013", "csiq", "pipal", "csv"] = Field(
+    type: Literal["pseudo", "calibrated", "kadid10k", "tid2013", "csiq", "pipal", "csv"] = Field(
         "pseudo",
         description="`pseudo`: photographs distorted here and scored by metrics (pseudo-MOS); "
-        "else a data set of people's ratings (MOS).",
+        "`calibrated`: distorted here as in KADID-10k and scored by what people said there of each "
+        "kind and level on average; else a data set of people's ratings (MOS).",
     )
     dataroot: str | list[str] = Field(
-        description="Folder of the set, the file of `csv`, or for `pseudo` one or more folders of "
-        "clean photographs (`skimage:NAME,NAME` works too)."
+        description="Folder of the set, the file of `csv`, or for `pseudo` and `calibrated` one or "
+        "more folders of clean photographs (`skimage:NAME,NAME` works too)."
     )
     direction: Literal["MOS", "DMOS"] | None = Field(
         None, description="Of csv: MOS where higher scores are better, DMOS where worse."
@@ -59,10 +68,12 @@ class MaskData(Strict):
     num_references: PositiveInt | None = Field(
         None,
         description="Of a set: how many of its references, drawn by the seed, all if absent. Of "
-        "`pseudo`: how many cuts, one of each photograph if absent.",
+        "those made here: how many cuts, one of each photograph if absent.",
     )
-    num_versions: PositiveInt = Field(12, description="Of pseudo: versions of each reference.")
-    size: PositiveInt = Field(192, description="Of pseudo: side of a cut in pixels.")
+    num_versions: PositiveInt = Field(
+        12, description="Of those made here: versions of each reference."
+    )
+    size: PositiveInt = Field(192, description="Of those made here: side of a cut in pixels.")
     distortions: list[str] | None = Field(
         None, description="Kinds (white_noise, jpeg, ...) or families (noise, blur, ...); all."
     )
@@ -72,13 +83,16 @@ class MaskData(Strict):
         description="Levels of the distortions; if absent all from 1 to 5, and those between.",
     )
     teachers: str | list[str] | None = Field(
-        None, description="Of pseudo: metrics that score, or `held-out`; the ensemble if absent."
+        None,
+        description="Of pseudo: metrics that score, or `held-out`; the ensemble if absent. Of "
+        "calibrated: how a picture differs from its kind and level; `mae` if absent.",
     )
     held_out_every: int = Field(
         8, ge=0, description="Every n-th photograph is measured on and not trained on; 0: none."
     )
     table: Path | None = Field(
-        None, description="Of pseudo: .npz file that keeps the scored pairs for the next run."
+        None,
+        description="Of those made here: .npz file that keeps the scored pairs for the next run.",
     )
 
     @model_validator(mode="after")
@@ -88,16 +102,21 @@ class MaskData(Strict):
         pseudo = ("num_versions", "size", "teachers", "table")
         default = MaskData.model_fields
         wrong = [name for name in pseudo if getattr(self, name) != default[name].default]
-        if self.type != "pseudo" and wrong:
-            raise ValueError(f"{', '.join(wrong)}: for `type: pseudo` alone")
+        if not self.drawn_here and wrong:
+            raise ValueError(f"{', '.join(wrong)}: for `type: pseudo` alone, or `calibrated`")
         given = self.direction is not None, self.score_range is not None
         if self.type == "csv" and not all(given):
             raise ValueError("csv needs `direction` (MOS or DMOS) and `score_range: [LOW, HIGH]`")
         if self.type != "csv" and any(given):
             raise ValueError("direction and score_range are for `type: csv` alone")
-        if self.type != "pseudo" and len(self.dataroots) != 1:
+        if not self.drawn_here and len(self.dataroots) != 1:
             raise ValueError(f"{self.type} has one dataroot, got {self.dataroot}")
         return self
+
+    @property
+    def drawn_here(self) -> bool:
+        """Whether photographs are distorted and scored here."""
+        return self.type in ("pseudo", "calibrated")
 
     @property
     def dataroots(self) -> list[str]:
@@ -113,10 +132,17 @@ class MaskTrain(Strict):
     batch_references: PositiveInt = Field(6, description="References of a batch.")
     batch_versions: PositiveInt = Field(4, description="Versions of each of them.")
     learning_rate: PositiveFloat = Field(1e-3, description="At the start; falls as a cosine.")
-    rank_weight: float = Field(1.0, ge=0, description="Of the order of pairs by their scores.")
-    place_weight: float = Field(
-        0.5, ge=0, description="Of where an error shows, block by block; fades out."
+    scaled_rates: bool = Field(
+        False, description="A mask of many channels learns slower in its first convolution."
     )
+    warmup_iter: int = Field(0, ge=0, description="Steps in which the learning rate rises.")
+    rank_weight: float = Field(1.0, ge=0, description="Of the order of pairs by their scores.")
+    place: Literal["dissimilarity", "masking"] = Field(
+        "dissimilarity",
+        description="What tells where an error shows, block by block: `dissimilarity` of the two "
+        "images, which fades out, or contrast `masking` by the reference.",
+    )
+    place_weight: float = Field(0.5, ge=0, description="Of where an error shows.")
     tap_weight: float = Field(0.5, ge=0, description="Of each tap's own prediction of the score.")
     threads: PositiveInt = Field(1, description="CPU threads; one gives the same bits anywhere.")
 
@@ -127,6 +153,9 @@ class MaskLogger(Strict):
     print_freq: PositiveInt = Field(50, description="Steps between lines of the log.")
     save_checkpoint_freq: PositiveInt = Field(200, description="Steps between training states.")
     use_tb_logger: bool = Field(True, description="Write TensorBoard events.")
+    half_precision: bool = Field(
+        False, description="Write the masks in float16: half the file; they compute in float32."
+    )
 
 
 class MaskOptions(Strict):

@@ -1,7 +1,6 @@
 """What a training of masks achieved: agreement with ratings, plain and enhanced, and the file."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,10 @@ from restoration.masks.trainable import EnhancedMetric
 from restoration.opinion.pairs import to_tensor
 from restoration.opinion.table import OpinionTable
 
-Distance = Callable[[Tensor, Tensor], Tensor]  # (reference, distorted), (B, 3, H, W) -> (B,)
+Distance = Callable[[Tensor, Tensor], Tensor]  # (reference, distorted), (B, 3, H, W) -> (..., B)
 
 CHUNK_PIXELS = 2**19  # pixels that are measured at once
-SCALER_EVERY = 8  # the scaler network is fitted to every 8th reference
+SCALER_REFERENCES = 32  # about as many does the scaler network need
 
 
 @torch.no_grad()
@@ -28,7 +27,7 @@ def distances(
     on_progress: Callable[[], None] | None = None,
     device: torch.device | str = "cpu",
 ) -> np.ndarray:
-    """Distance of every version to its reference, (P,).
+    """Distance of every version to its reference, (P,), or (..., P) of several at once.
 
     Args:
         distance: what measures.
@@ -36,7 +35,7 @@ def distances(
         on_progress: called after each reference.
         device: where `distance` computes.
     """
-    values = np.empty(len(table))
+    values = None
     for number, reference in enumerate(table.references):
         pairs = table.pairs_of(number)
         size = max(1, CHUNK_PIXELS // reference[..., 0].size)
@@ -44,9 +43,13 @@ def distances(
             chosen = pairs[start : start + size]
             distorted = to_tensor([table.versions[pair] for pair in chosen]).to(device)
             references = to_tensor([reference] * len(chosen)).to(device)
-            values[chosen] = distance(references, distorted).cpu().numpy()
+            found = distance(references, distorted).cpu().numpy()
+            if values is None:
+                values = np.empty((*found.shape[:-1], len(table)))
+            values[..., chosen] = found
         if on_progress is not None:
             on_progress()
+    assert values is not None  # a table has a pair
     return values
 
 
@@ -95,16 +98,14 @@ def plain_and_enhanced(
     metric: EnhancedMetric, table: OpinionTable, on_progress: Callable[[], None] | None = None
 ) -> dict[str, np.ndarray]:
     """Distances of a table without and with the masks, on the metric's device."""
-
-    def measured(masked: bool) -> np.ndarray:
-        return distances(partial(metric, masked=masked), table, on_progress, _device_of(metric))
-
-    return {"plain": measured(False), "enhanced": measured(True)}
+    plain, enhanced = distances(metric.both, table, on_progress, _device_of(metric))
+    return {"plain": plain, "enhanced": enhanced}
 
 
 def trained_weights(metric: EnhancedMetric, table: OpinionTable) -> dict[str, Tensor]:
     """What the file of trained masks holds: masks, and the scaler network of visual maps."""
-    few = table.subset(np.arange(0, len(table.references), SCALER_EVERY))
+    count = len(table.references)
+    few = table.subset(np.arange(0, count, max(1, count // SCALER_REFERENCES)))
     errors = torch.from_numpy(distances(metric, few, device=_device_of(metric))).float()
     visible = torch.from_numpy(1 - few.scores).float()
     masks = {name: weight.cpu() for name, weight in metric.folded().items()}

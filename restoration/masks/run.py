@@ -33,6 +33,7 @@ from restoration.options.run_folder import (
 
 logger = logging.getLogger("restoration")
 MASKS, SCORES, STATES = "masks.safetensors", "scores.json", "training_states"
+MASK_PREFIX = "mask_finder_"  # of the weights that are not the scaler network's
 
 
 def train(
@@ -103,7 +104,15 @@ def build_metric(options: MaskOptions) -> EnhancedMetric:
     """The metric with masks that are not trained yet."""
     given = options.metric
     weights = None if given.backbone_weights is None else str(given.backbone_weights)
-    return trainable.build_metric(given.type, given.backbone, weights, given.taps, given.order)
+    return trainable.build_metric(
+        given.type,
+        given.backbone,
+        weights,
+        given.taps,
+        given.order,
+        given.network,
+        given.precision,
+    )
 
 
 def check_unchanged(options: MaskOptions, folder: Path) -> None:
@@ -155,7 +164,7 @@ def _fit(
                 monitor.step(done, terms, norm)
 
             train_masks(
-                MaskTrainer(metric).to(next(metric.parameters()).device),
+                MaskTrainer(metric, settings.place).to(next(metric.parameters()).device),
                 table,
                 settings,
                 folder / STATES,
@@ -179,8 +188,11 @@ def _write_masks(
 ) -> Path:
     """Write masks with their scaler network, and how well they agree with held-out ratings."""
     path = folder / MASKS
+    weights = trained_weights(metric, training)
+    if options.logger.half_precision:
+        weights |= {n: w.half() for n, w in weights.items() if n.startswith(MASK_PREFIX)}
     with durable.replacing(path) as part:
-        save_file(trained_weights(metric, training), part)
+        save_file(weights, part)
     content: dict[str, Any] = {"metric": options.metric.type, "training": describe(training)}
     if held_out is not None:
         with progress("measuring", 2 * len(held_out.references)) as advance:

@@ -51,6 +51,8 @@ def build_metric(
     weights: str | None = None,
     taps: Sequence[str] | None = None,
     order: str = "reference_first",
+    networks: str | Sequence[str] = "three_conv",
+    precision: str = "float32",
 ) -> "EnhancedMetric":
     """Build a metric by names.
 
@@ -60,6 +62,8 @@ def build_metric(
         weights: local file of the backbone; None for the published weights.
         taps: of e-vgg's backbone; None for all that the weights hold.
         order: how a pair is concatenated for the masks.
+        networks: of the masks, see `losses.MaskBank`.
+        precision: of the backbone, "float32" or "bf16".
 
     Raises:
         FileNotFoundError: weights are not on this machine.
@@ -68,13 +72,13 @@ def build_metric(
     if kind not in FEATURE_METRICS:
         if backbone is not None or weights is not None or taps is not None:
             raise ValueError(f"{kind} compares pixels: it has no backbone, weights or taps")
-        return EnhancedMetric(kind, order=order)
+        return EnhancedMetric(kind, order=order, networks=networks)
     only, (pooling, normalize) = FEATURE_METRICS[kind].backbone, FEATURE_METRICS[kind].architecture
     if only is not None and (backbone not in (None, only) or taps is not None):
         raise ValueError(f"{kind} has all taps of {only}: it takes no other backbone and no taps")
     name = backbone or only or "embedded"
-    body = losses.build_backbone(name, taps, weights, pooling, normalize)
-    return EnhancedMetric(kind, body, order)
+    body = losses.build_backbone(name, taps, weights, pooling, normalize, precision)
+    return EnhancedMetric(kind, body, order, networks)
 
 
 class EnhancedMetric(nn.Module):
@@ -84,10 +88,11 @@ class EnhancedMetric(nn.Module):
         kind: a key of PIXEL_METRICS (a mask on RGB images), or of FEATURE_METRICS (one per tap).
         backbone: frozen features, for a metric of features.
         order: how a pair is concatenated for the masks.
+        networks: of the masks, see `losses.MaskBank`.
 
     Raises:
-        ValueError: an unknown kind or order, or a kind that needs a backbone without it, or the
-            reverse.
+        ValueError: an unknown kind, order or network, or a kind that needs a backbone without it,
+            or the reverse.
     """
 
     spread: Tensor
@@ -97,6 +102,7 @@ class EnhancedMetric(nn.Module):
         kind: str,
         backbone: losses.Backbone | None = None,
         order: str = "reference_first",
+        networks: str | Sequence[str] = "three_conv",
     ):
         super().__init__()
         if kind not in KINDS or (kind in FEATURE_METRICS) != (backbone is not None):
@@ -112,7 +118,7 @@ class EnhancedMetric(nn.Module):
             plain = FEATURE_METRICS[kind].distance(backbone)
             channels = plain.compared_channels(backbone)
         self._plain = (plain,)  # in a tuple: neither trained nor saved
-        self.masks = losses.MaskBank(channels, order)
+        self.masks = losses.MaskBank(channels, order, networks)
         # the masks are trained on features of size 1, whatever the backbone's are
         self.register_buffer("spread", torch.ones(len(self.channels)))
 
@@ -131,6 +137,13 @@ class EnhancedMetric(nn.Module):
         plain = follow(self.plain, images)
         with torch.no_grad():
             return plain.prepare(images, [] if plain.backbone is None else plain.backbone(images))
+
+    def features_of_repeated(self, images: Tensor) -> list[Tensor]:
+        """`features` of a batch in which an image may follow itself: each is computed once."""
+        changes = (images[1:] != images[:-1]).flatten(1).any(1)
+        number = torch.cat([changes.new_zeros(1), changes]).cumsum(0)  # (B,)
+        first = torch.cat([changes.new_ones(1), changes])
+        return [feature[number] for feature in self.features(images[first])]
 
     def visual_masks(self, reference: list[Tensor], distorted: list[Tensor]) -> list[Tensor]:
         """Masks of a pair of features, (B, 1, H_k, W_k) in [0, 1] per tap.
@@ -151,13 +164,26 @@ class EnhancedMetric(nn.Module):
 
         With `masked` off, the maps of the plain metric.
         """
+        of_reference, of_distorted = self.features_of(reference, distorted)
+        return self.maps_of(of_reference, of_distorted, masked)
+
+    def features_of(
+        self, reference: Tensor, distorted: Tensor
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """What is compared of both images, in full precision."""
         with torch.autocast(reference.device.type, enabled=False):
-            of_reference, of_distorted = self.features(reference), self.features(distorted)
+            return self.features_of_repeated(reference), self.features(distorted)
+
+    def maps_of(
+        self, of_reference: list[Tensor], of_distorted: list[Tensor], masked: bool
+    ) -> list[Tensor]:
+        """`error_maps` of features that are known."""
         masks: list[Tensor] | list[None] = [None] * len(of_reference)
         if masked:
             masks = self.visual_masks(of_reference, of_distorted)
-        with torch.autocast(reference.device.type, enabled=False):  # SSIM and FLIP filter
-            return follow(self.plain, reference).errors(of_reference, of_distorted, masks)
+        like = of_reference[0]
+        with torch.autocast(like.device.type, enabled=False):  # SSIM and FLIP filter
+            return follow(self.plain, like).errors(of_reference, of_distorted, masks)
 
     def weigh(self, per_tap: Sequence[Tensor]) -> Tensor:
         """Add what each tap found, weighed by its share of the channels where the metric does."""
@@ -167,6 +193,12 @@ class EnhancedMetric(nn.Module):
         """(B, 3, H, W) x 2 in [0, 1] -> distances (B,), not negative; plain with `masked` off."""
         maps = self.error_maps(reference, distorted, masked)
         return self.weigh([error.mean((1, 2, 3)) for error in maps])
+
+    def both(self, reference: Tensor, distorted: Tensor) -> Tensor:
+        """Plain and enhanced distances, (B, 3, H, W) x 2 -> (2, B), from the same features."""
+        features = self.features_of(reference, distorted)
+        maps = (self.maps_of(*features, masked) for masked in (False, True))
+        return torch.stack([self.weigh([e.mean((1, 2, 3)) for e in each]) for each in maps])
 
     def load(self, path: str | Path) -> "EnhancedMetric":
         """Take trained masks from a file, see `losses.load_masks`; returns the metric."""

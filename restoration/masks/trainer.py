@@ -2,8 +2,8 @@
 
 As in arXiv:2305.19858, a small mapping network turns the masked metric into a quality score and
 the masks are learnt end to end; no mask is ever labelled. One score per image says little about
-where an error shows, so a further term asks the masked error of each 8x8 block to follow a local
-dissimilarity; it fades out, so that the scores have the last word. With several taps each must
+where an error shows, so a further term asks the masked error of each 8x8 block to follow a target
+(see `place`). With several taps each must
 also predict the score by itself: else the sum lets some masks die.
 """
 
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 import losses
 from restoration.common.signals import interrupts_deferred
 from restoration.masks.batches import BLOCK, MaskSettings, check_table, draw_batch
+from restoration.masks.place import PLACES, block_distance, dissimilarity, place_target
 from restoration.masks.state import latest_state, load_progress, replace_state
 from restoration.masks.trainable import EnhancedMetric
 from restoration.opinion.table import OpinionTable
@@ -26,10 +27,9 @@ from restoration.train.finite import check_finite
 OnStep = Callable[[int, dict[str, Tensor], Tensor], None]  # steps done, terms, gradient norm
 
 SMALLEST = 1e-5  # keeps the logarithm of a metric finite
-PLACE_FLOOR = 1e-2  # dissimilarity of a block below which nobody sees a difference
-GRADIENT_FLOOR, CHROMA_FLOOR, LUMINANCE_FLOOR = 0.0026, 0.00846, 0.0001  # for a range of 1
-OPPONENT = ((0.299, 0.587, 0.114), (0.3, 0.04, -0.35), (0.34, -0.6, 0.17))  # luma, MDSI's chromas
 START_LOGIT, LAST_GAIN = -1.5, 0.3  # of the initial masks
+IMAGE_CHANNELS = 3
+COMPACT_GAIN, BLOCK_GAIN = 3.0, 0.5  # of the first and the residual convolutions of compact ones
 
 
 class MappingNetwork(nn.Module):
@@ -53,40 +53,7 @@ class MappingNetwork(nn.Module):
         return torch.sigmoid(self.offset - steps.sum(1))
 
 
-def dissimilarity(reference: Tensor, distorted: Tensor) -> Tensor:
-    """1 - similarity of gradients, chroma and luminance at half the size, place by place.
-
-    Args:
-        reference: (B, 3, H, W) in [0, 1].
-        distorted: (B, 3, H, W) in [0, 1].
-
-    Returns:
-        (B, 1, H / 2, W / 2) in [0, 1], 0 where the images are equal.
-
-    Source: the gradient magnitudes of GMSD (Xue et al. 2014, arXiv:1308.3052), the chromaticity of
-    MDSI (Nafchi et al. 2016, arXiv:1608.07433), the luminance term of SSIM.
-    """
-    mix = reference.new_tensor(OPPONENT)[:, :, None, None]  # (3, 3, 1, 1): luma and two chromas
-    across = reference.new_tensor([[1, 0, -1]] * 3).view(1, 1, 3, 3) / 3
-    kernels = torch.cat([across, across.transpose(2, 3)])  # (2, 1, 3, 3)
-
-    def parts(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        opponent = F.conv2d(F.avg_pool2d(image, 2), mix)
-        padded = F.pad(opponent[:, :1], (1, 1, 1, 1), mode="replicate")
-        gradient = F.conv2d(padded, kernels).square().sum(1, keepdim=True).sqrt()
-        return gradient, opponent[:, 1:], F.avg_pool2d(padded, 3, stride=1)
-
-    def similarity(x: Tensor, y: Tensor, floor: float) -> Tensor:
-        both, each = (x * y).sum(1, keepdim=True), (x.square() + y.square()).sum(1, keepdim=True)
-        return (2 * both + floor) / (each + floor)
-
-    floors = (GRADIENT_FLOOR, CHROMA_FLOOR, LUMINANCE_FLOOR)
-    pairs = zip(parts(reference), parts(distorted), floors, strict=True)
-    gradient, chroma, luminance = (similarity(*pair) for pair in pairs)
-    return 1 - gradient * chroma.clamp_min(0) * luminance
-
-
-def start_from_contrast(mask: losses.MaskNet) -> None:
+def start_from_contrast(mask: losses.MaskNet | losses.CompactMaskNet) -> None:
     """Initialise a mask network so that it sees differences and local contrast from the start.
 
     One half of the first filters gets opposite signs on the two inputs, the other half no answer
@@ -103,6 +70,10 @@ def start_from_contrast(mask: losses.MaskNet) -> None:
         half, channels = len(first) // 2, first.shape[1] // 2
         first[:half, channels:] = -first[:half, :channels]
         first[half:] -= first[half:].mean((2, 3), keepdim=True)
+        if isinstance(mask, losses.CompactMaskNet):
+            first *= COMPACT_GAIN
+            for layer in layers[2:-1:2]:  # the 1x1 convolutions of the blocks
+                layer.weight *= BLOCK_GAIN
         last = layers[-1]
         assert last.bias is not None
         last.weight *= LAST_GAIN
@@ -114,11 +85,12 @@ class MaskTrainer(nn.Module):
 
     Args:
         metric: the masks to train.
+        place: what tells where an error shows, a key of `place.PLACES`.
     """
 
-    def __init__(self, metric: EnhancedMetric):
+    def __init__(self, metric: EnhancedMetric, place: str = "dissimilarity"):
         super().__init__()
-        self.metric = metric
+        self.metric, self.place = metric, place
         taps = len(metric.channels)
         count = taps + 1 if taps > 1 else 1  # the whole first, then every tap
         self.mappings = nn.ModuleList(MappingNetwork() for _ in range(count))
@@ -130,7 +102,7 @@ class MaskTrainer(nn.Module):
         for number, feature in enumerate(self.metric.features(reference)):
             self.metric.spread[number] = feature.std()
             mask = self.metric.masks.get_submodule(f"mask_finder_{number + 1}")
-            assert isinstance(mask, losses.MaskNet)
+            assert isinstance(mask, losses.MaskNet | losses.CompactMaskNet)
             start_from_contrast(mask)
         target = dissimilarity(reference, distorted).mean()
         errors = torch.stack([blocks.mean() for blocks in self.blocks(reference, distorted)])
@@ -147,13 +119,13 @@ class MaskTrainer(nn.Module):
     def forward(self, reference: Tensor, distorted: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Scores (B,) in [0, 1] and how far the blocks are from their target: whole, taps."""
         errors = self.blocks(reference, distorted)
-        height, width = errors[0].shape[-2:]
-        target = F.adaptive_avg_pool2d(dissimilarity(reference, distorted), (height, width))
-        target = torch.log(target + PLACE_FLOOR)
+        size = (errors[0].shape[-2], errors[0].shape[-1])
+        target = place_target(self.place, reference, distorted, size)
         scores, places = [], []
         for blocks, mapping, scale in zip(errors, self.mappings, self.log_scales, strict=True):
             scores.append(mapping(blocks.mean((1, 2, 3))))
-            places.append(F.smooth_l1_loss(torch.log(scale.exp() * blocks + PLACE_FLOOR), target))
+            scaled = scale.exp() * blocks
+            places.append(block_distance(self.place, self.metric.kind, scaled, target))
         return scores, places
 
 
@@ -193,12 +165,25 @@ def total_loss(terms: dict[str, Tensor]) -> Tensor:
     return sum(others, start=first)
 
 
-def build_optimizer(trainer: MaskTrainer) -> torch.optim.Optimizer:
-    """Adam for the masks, and ten times faster for what turns their error into scores."""
+def build_optimizer(trainer: MaskTrainer, scaled_rates: bool = False) -> torch.optim.Optimizer:
+    """Adam for the masks, and ten times faster for what turns their error into scores.
+
+    Args:
+        trainer: the masks and what stands around them.
+        scaled_rates: whether a mask's first convolution learns slower the more channels it reads.
+            A step of Adam changes all weights alike, and what they sum up as often as there are.
+    """
+    first = {}
+    if scaled_rates:
+        for number, channels in enumerate(trainer.metric.channels, start=1):
+            first[f"mask_finder_{number}.conv1.0.weight"] = IMAGE_CHANNELS / channels
+    named = dict(trainer.metric.masks.named_parameters())
+    rest = [parameter for name, parameter in named.items() if name not in first]
     return torch.optim.Adam(
         [
-            {"params": trainer.metric.masks.parameters(), "scale": 1.0},
+            {"params": rest, "scale": 1.0},
             {"params": [*trainer.mappings.parameters(), trainer.log_scales], "scale": 10.0},
+            *({"params": [named[name]], "scale": scale} for name, scale in first.items()),
         ]
     )
 
@@ -208,9 +193,15 @@ def fade(settings: MaskSettings, step: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * step / settings.num_steps))
 
 
+def place_fade(settings: MaskSettings, step: int) -> float:
+    """Factor of the place term: the hand-made dissimilarity gives way to the scores."""
+    return fade(settings, step) if PLACES[settings.place].fades else 1.0
+
+
 def learning_rate(settings: MaskSettings, step: int) -> float:
-    """Learning rate of the masks, a cosine that ends at a hundredth."""
-    return settings.learning_rate * max(fade(settings, step), 0.01)
+    """Learning rate of the masks: it warms up, and falls as a cosine that ends at a hundredth."""
+    warm = min(1.0, (step + 1) / settings.warmup_iter) if settings.warmup_iter else 1.0
+    return settings.learning_rate * max(fade(settings, step), 0.01) * warm
 
 
 def train_step(
@@ -224,7 +215,7 @@ def train_step(
     for group in optimizer.param_groups:
         group["lr"] = group["scale"] * learning_rate(settings, step)
     batch = draw_batch(table, settings, step, trainer.log_scales.device)
-    terms = loss_terms(trainer, settings, batch, fade(settings, step))
+    terms = loss_terms(trainer, settings, batch, place_fade(settings, step))
     optimizer.zero_grad()
     total_loss(terms).backward()
     norm = nn.utils.clip_grad_norm_(trainer.parameters(), 1.0)
@@ -263,7 +254,7 @@ def train_masks(
         ValueError: the table has too few references, or smaller ones than the crop.
     """
     check_table(table, settings)
-    optimizer = build_optimizer(trainer)
+    optimizer = build_optimizer(trainer, settings.scaled_rates)
     done = saved = load_progress(latest_state(states), trainer, optimizer)
     if done == 0:
         reference, distorted, _ = draw_batch(table, settings, 0, trainer.log_scales.device)

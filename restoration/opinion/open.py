@@ -1,7 +1,8 @@
 """Opening the ratings that masks are trained on: pseudo-MOS made here, or a set of people's.
 
-Photographs that are distorted and scored by metrics (`teachers`), or KADID-10k, TID2013, CSIQ,
-PIPAL and CSV files (`people`), all as one `OpinionTable` with scores in [0, 1].
+Photographs that are distorted and scored by metrics (`teachers`) or by what people say of each
+kind and level on average (`calibrated`), or KADID-10k, TID2013, CSIQ, PIPAL and CSV files
+(`people`), all as one `OpinionTable` with scores in [0, 1].
 """
 
 import hashlib
@@ -18,6 +19,7 @@ from restoration.data import open_source
 from restoration.data.images import read_rgb8
 from restoration.degradations.distortions import DISTORTIONS, known_distortions
 from restoration.metrics.fingerprint import Function, fingerprint
+from restoration.opinion import calibrated
 from restoration.opinion.people import OpinionData
 from restoration.opinion.people.table import listed
 from restoration.opinion.pseudo import LEVELS, probe_digest
@@ -31,17 +33,19 @@ LEVEL_OF = re.compile(r"[_.]0?([1-5])$")
 def choose_teachers(names: Sequence[str] | str | None) -> dict[str, Function]:
     """Metrics that score, by name: those named, "ensemble" (None) or "held-out".
 
+    "dists" and "lpips" (of VGG-16) may be named too, and "mae".
+
     Raises:
         ValueError: piq is not installed, or an unknown name.
     """
     try:
-        from restoration.opinion.teachers import HELD_OUT_TEACHERS, TEACHERS
+        from restoration.opinion.teachers import HELD_OUT_TEACHERS, LEARNED_TEACHERS, TEACHERS
     except ImportError as error:
         raise ValueError("pseudo-MOS needs piq: pip install 'restoration[masks]'") from error
     if names is None:
         names = ENSEMBLE
     groups = {ENSEMBLE: TEACHERS, HELD_OUT_TEACHER: HELD_OUT_TEACHERS}
-    known = {**TEACHERS, **HELD_OUT_TEACHERS}
+    known = {**TEACHERS, **HELD_OUT_TEACHERS, **LEARNED_TEACHERS, "mae": calibrated.mae}
     chosen: dict[str, Function] = {}
     for name in [names] if isinstance(names, str) else names:
         if name in groups:
@@ -109,8 +113,12 @@ def draw_opinions(
     teachers: Sequence[str] | str | None = None,
     cache: Path | None = None,
     on_progress: Callable[[], None] | None = None,
+    by_people: bool = False,
 ) -> OpinionTable:
-    """Distort cuts of photographs and score them by metrics: see `teachers.draw_table`.
+    """Distort cuts of photographs and score them.
+
+    By metrics alone, see `teachers.draw_table`, or by what people say of each kind and level on
+    average, see `calibrated.draw_calibrated`.
 
     Args:
         photographs: from `read_photographs`.
@@ -123,30 +131,38 @@ def draw_opinions(
         teachers: see `choose_teachers`.
         cache: .npz file that keeps the table; one made with other arguments is an error.
         on_progress: called twice per reference.
+        by_people: whether scores are calibrated by people's means; teachers then say how a version
+            differs from its kind and level, by default "mae".
 
     Raises:
         ValueError: an unknown name, a level outside 1..5, a cache of something else.
     """
     count = len(photographs) if num_references is None else num_references
-    chosen = choose_teachers(teachers)
+    chosen: dict[str, Function] = {"mae": calibrated.mae}  # needs no piq
+    if teachers is not None or not by_people:
+        chosen = choose_teachers(teachers)
     kinds = choose_kinds(distortions, list(DISTORTIONS))
     if levels is not None and (not levels or not all(1 <= level <= 5 for level in levels)):
         raise ValueError(f"expected levels from 1 to 5, got {list(levels)}")
-    from restoration.opinion.teachers import draw_table  # needs piq, as chosen above
-
-    about = {
+    about: dict[str, Any] = {
         "photographs": _digest(*photographs, *(i[::16, ::16] for i in photographs.values())),
         "num_references": count,
         "num_versions": num_versions,
         "size": size,
         "seed": seed,
-        "distortions": {kind: [probe_digest(kind, level) for level in LEVELS] for kind in kinds},
+        "distortions": {k: [probe_digest(k, v, by_people) for v in LEVELS] for k in kinds},
         "levels": None if levels is None else list(levels),
         "teachers": fingerprints(chosen),
     }
+    if by_people:
+        about["people"] = _digest(calibrated.MEANS.read_text(), str(calibrated.OWN_LEVEL))
     if cache is not None and cache.is_file():
         return OpinionTable.load(cache, about)
-    table = draw_table(
+    if by_people:
+        draw: Callable[..., OpinionTable] = calibrated.draw_calibrated
+    else:
+        from restoration.opinion.teachers import draw_table as draw  # needs piq, as chosen above
+    table = draw(
         list(photographs.values()),
         count,
         num_versions,

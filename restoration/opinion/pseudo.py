@@ -14,6 +14,7 @@ import numpy as np
 from restoration.data import open_source
 from restoration.data.images import to_float
 from restoration.degradations.distortions import DISTORTIONS, distort, find_distortion
+from restoration.degradations.kadid import RATED
 
 LEVELS = (1.0, 2.0, 3.0, 4.0, 5.0)
 PROBE_SIDE = 48
@@ -106,7 +107,14 @@ class PseudoPairs:
 
 
 @cache
-def probe_digest(kind: str, level: float) -> str:
-    """Digest of a distorted probe: it changes with the formula and the table of strengths."""
+def probe_digest(kind: str, level: float, rated: bool = False) -> str:
+    """Digest of a distorted probe: it changes with the formula and the table of strengths.
+
+    Args:
+        kind: of distortion.
+        level: 1 to 5.
+        rated: whether the table is that of KADID-10k's own strengths.
+    """
     probe = np.random.default_rng(0).integers(0, 256, (PROBE_SIDE, PROBE_SIDE, 3), np.uint8)
-    return hashlib.sha256(distort(probe, kind, level).tobytes()).hexdigest()
+    distorted = distort(probe, kind, level, among=RATED if rated else None)
+    return hashlib.sha256(distorted.tobytes()).hexdigest()

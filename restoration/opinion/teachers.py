@@ -10,6 +10,7 @@ from half the distance.
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ import torch.nn.functional as F
 from scipy.stats import rankdata
 from torch import Tensor
 
+import losses
 from restoration.degradations.distortions import DISTORTIONS, distort
 from restoration.opinion.pairs import crop, to_tensor
 from restoration.opinion.table import OpinionTable
@@ -49,6 +51,23 @@ TEACHERS: dict[str, Teacher] = {
 HELD_OUT_TEACHERS: dict[str, Teacher] = {
     "ms_gmsd": lambda x, y: -piq.multi_scale_gmsd(x, y, reduction="none"),
     "iw_ssim": lambda x, y: piq.information_weighted_ssim(x, y, reduction="none"),
+}
+
+
+@cache
+def _dists() -> losses.Loss:
+    return losses.DISTS(reduction="none")
+
+
+@cache
+def _lpips() -> losses.Loss:
+    return losses.LPIPS("vgg", reduction="none")
+
+
+# on VGG-16, whose published weights must be here or be downloaded; built when first asked
+LEARNED_TEACHERS: dict[str, Teacher] = {
+    "dists": lambda x, y: -_dists()(x, y),
+    "lpips": lambda x, y: -_lpips()(x, y),
 }
 
 

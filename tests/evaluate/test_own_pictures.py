@@ -7,7 +7,7 @@ import yaml
 from tiny import TINY
 
 import losses
-from losses.masks import MaskNet
+from losses.masks import CompactMaskNet
 from restoration.archs import build
 from restoration.cli import main
 from restoration.data import SkimageSource, read_image
@@ -75,8 +75,10 @@ def test_images_are_kept_for_a_picture_that_is_drawn_only(
 
 def test_the_mask_of_a_drawn_picture_is_made_by_strips(tmp_path, monkeypatch):
     """As a whole, the mask of a photograph of 24 megapixels would take gigabytes."""
-    mask, seen, drawn = MaskNet._of_strip, [], []
-    monkeypatch.setattr(MaskNet, "_of_strip", lambda *a: seen.append(a[2].shape[2]) or mask(*a))
+    mask, seen, drawn = CompactMaskNet.of_strip, [], []
+    monkeypatch.setattr(
+        CompactMaskNet, "of_strip", lambda *a: seen.append(a[2].shape[2]) or mask(*a)
+    )
     monkeypatch.setattr(picture, "denoising_figure", lambda path, rows: drawn.extend(rows))
     one = EvaluationSet(SkimageSource(["camera@200"]), gaussian_noise(25.0), 1)
     denoise = denoiser_of(torch.nn.Identity())

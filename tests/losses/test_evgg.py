@@ -139,7 +139,7 @@ def test_not_a_mask_file(tmp_path):
 
 def test_authors_masks_not_fetched():
     with pytest.raises(FileNotFoundError, match="run `restoration weights fetch E_VGG`"):
-        EVGG("vgg16")
+        EVGG("vgg16", masks="E_VGG")
 
 
 def test_authors_masks_in_the_cache(mask_file, tmp_path, monkeypatch):
@@ -147,10 +147,10 @@ def test_authors_masks_in_the_cache(mask_file, tmp_path, monkeypatch):
     torch.save(cut, tmp_path / "E_VGG.pth")
     monkeypatch.setenv("RESTORATION_WEIGHTS", str(tmp_path))
     with pytest.raises(ValueError, match="E_VGG.pth is not the recorded file"):
-        EVGG("vgg16", taps=["relu1_2"], weights="random")
+        EVGG("vgg16", taps=["relu1_2"], weights="random", masks="E_VGG")
     blob = git_blob_id((tmp_path / "E_VGG.pth").read_bytes())
     monkeypatch.setitem(MANIFEST, "E_VGG", replace(MANIFEST["E_VGG"], git_blob=blob))
-    term = EVGG("vgg16", taps=["relu1_2"], weights="random")
+    term = EVGG("vgg16", taps=["relu1_2"], weights="random", masks="E_VGG")
     assert term.masks.order == "distorted_first"
     assert torch.equal(
         term.masks.mask_finder_1.conv1[0].weight, cut["mask_finder_1.conv1.0.weight"]
@@ -175,3 +175,11 @@ def test_unknown_backbone():
     for term in (VGG, EVGG):
         with pytest.raises(ValueError, match="unknown backbone 'vgg6'.*did you mean 'vgg16'"):
             term("vgg6")
+
+
+def test_shipped_masks_of_vgg16_have_five_taps():
+    term = EVGG("vgg16", weights="random")
+    assert term.masks.channels == CHANNELS
+    assert term.masks.order == "reference_first"
+    x, y = make_pair(side=32)
+    assert term(x, x) == 0 and term(x, y) > 0

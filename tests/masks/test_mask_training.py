@@ -10,7 +10,7 @@ from torch import nn
 
 import losses
 from losses.frozen import follow
-from restoration.masks import trainable
+from restoration.masks import place, trainable
 from restoration.masks import trainer as masks
 from restoration.masks.batches import MaskSettings
 from restoration.masks.outcome import agreement, distances
@@ -103,7 +103,7 @@ def numpy_parts(image):
     half = image.double().numpy().reshape(3, 12, 2, 13, 2).mean((2, 4))
     grey = np.tensordot([0.299, 0.587, 0.114], half, 1)
     gradient = np.hypot(*[ndimage.prewitt(grey, axis, mode="nearest") / 3 for axis in (0, 1)])
-    chroma = np.stack([np.tensordot(row, half, 1) for row in masks.OPPONENT[1:]])
+    chroma = np.stack([np.tensordot(row, half, 1) for row in place.OPPONENT[1:]])
     return gradient[None], chroma, ndimage.uniform_filter(grey, 3, mode="nearest")[None]
 
 
@@ -116,8 +116,8 @@ def test_dissimilarity_against_scipy():
     ):
         part = (2 * (a * b).sum(0) + floor) / ((a**2 + b**2).sum(0) + floor)
         similarity *= part.clip(0)
-    np.testing.assert_allclose(masks.dissimilarity(x, y)[0, 0], 1 - similarity, atol=1e-5)
-    assert masks.dissimilarity(x, x).abs().max() < 1e-6
+    np.testing.assert_allclose(place.dissimilarity(x, y)[0, 0], 1 - similarity, atol=1e-5)
+    assert place.dissimilarity(x, x).abs().max() < 1e-6
 
 
 @pytest.mark.parametrize(
@@ -332,3 +332,49 @@ def test_bad_kind(kind):
     assert "e-vgg" in KINDS
     with pytest.raises(ValueError, match="expected one of e-mae"):
         EnhancedMetric(kind)
+
+
+@pytest.mark.parametrize(("place", "networks"), [("masking", "compact"), ("masking", "three_conv")])
+def test_compact_masks_train_and_go_into_a_file(place, networks, table, tmp_path):
+    settings = replace(SETTINGS, num_steps=30, place=place, warmup_iter=5)
+    torch.manual_seed(0)
+    trainer = masks.MaskTrainer(EnhancedMetric("e-mae", networks=networks), place)
+    metric = masks.train_masks(trainer, table, settings)
+    file = tmp_path / "masks.safetensors"
+    save_file(metric.folded(), file)
+    reference, distorted = torch.rand(2, 2, 3, 32, 32)
+    found = losses.EnhancedMAE(masks=file, reduction="none")(distorted, reference)
+    torch.testing.assert_close(found, metric(reference, distorted).detach(), rtol=1e-4, atol=1e-6)
+
+
+def test_the_learning_rate_warms_up():
+    settings = replace(SETTINGS, warmup_iter=10)
+    rates = [masks.learning_rate(settings, step) for step in range(12)]
+    assert rates[0] == pytest.approx(0.1 * settings.learning_rate)
+    assert all(a < b for a, b in zip(rates, rates[1:10], strict=False))
+
+
+def test_a_reference_of_many_versions_is_looked_at_once(monkeypatch):
+    metric = EnhancedMetric("e-vgg", losses.build_backbone("embedded", weights="random"))
+    images = torch.rand(3, 3, 32, 32)[[0, 0, 1, 2, 2]]
+    seen, features = [], EnhancedMetric.features
+    monkeypatch.setattr(
+        EnhancedMetric, "features", lambda self, x: seen.append(len(x)) or features(self, x)
+    )
+    found = metric.features_of_repeated(images)
+    assert seen == [3]
+    for one, other in zip(found, features(metric, images), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_first_convolutions_of_many_channels_learn_slower():
+    metric = EnhancedMetric("e-vgg", losses.build_backbone("embedded", weights="random"))
+    trainer = masks.MaskTrainer(metric)
+    scales = {}
+    for group in masks.build_optimizer(trainer, scaled_rates=True).param_groups:
+        scales |= {id(parameter): group["scale"] for parameter in group["params"]}
+    assert set(scales) == {id(p) for p in trainer.parameters()}
+    found = [scales[id(net.conv1[0].weight)] for net in metric.masks.children()]
+    assert found == [3 / 24, 3 / 48, 3 / 96]
+    assert scales[id(metric.masks.mask_finder_1.conv2[0].weight)] == 1
+    assert len(masks.build_optimizer(trainer).param_groups) == 2

@@ -2,11 +2,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
+import losses
 from restoration.data import write_png
 from restoration.degradations.distortions import DISTORTIONS
 from restoration.masks.batches import MaskSettings, check_table, draw_batch
 from restoration.masks.outcome import agreement, distances, measure
+from restoration.opinion import teachers
 from restoration.opinion.open import (
     choose_kinds,
     choose_teachers,
@@ -261,3 +264,16 @@ def test_agreement_by_kind_and_family():
     flat = agreement(np.ones(12), table, by_family=True)
     assert flat == (None, {"compression": None, "noise": None, "odd": None})
     assert set(measure({"a": table.scores}, table)["a"]) == {"all", "families", "kinds"}
+
+
+def test_learned_teachers_are_built_when_they_are_asked(monkeypatch):
+    def distance(*args, **kwargs):
+        return lambda x, y: (x - y).abs().mean((1, 2, 3))
+
+    for name, teacher in (("dists", "DISTS"), ("lpips", "LPIPS")):
+        monkeypatch.setattr(losses, teacher, distance)
+        (function,) = choose_teachers(name).values()
+        x, y = torch.rand(2, 2, 3, 8, 8)
+        torch.testing.assert_close(function(x, y), -(x - y).abs().mean((1, 2, 3)))
+    for build in (teachers._dists, teachers._lpips):
+        build.cache_clear()

@@ -1,0 +1,46 @@
+"""Contrast masking: how much less a visual mask shows noise in texture than in smooth areas."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from losses.pixel import EnhancedLoss
+from restoration.opinion.pairs import to_tensor
+
+BLOCK = 32
+
+
+@torch.no_grad()
+def contrast_masking(term: EnhancedLoss, image: np.ndarray, sigma: float, seed: int = 0) -> float:
+    """Mean mask in the most textured quarter of 32x32 blocks over that in the smoothest quarter.
+
+    Args:
+        term: an enhanced pixel metric.
+        image: photograph, RGB (H, W, 3) uint8, with four blocks or more.
+        sigma: of the Gaussian noise that is to be seen, of 255.
+        seed: of the noise.
+
+    Returns:
+        A ratio, 1 for an even mask; smaller the more texture hides.
+
+    Raises:
+        ValueError: an image of fewer than four blocks.
+    """
+    rows, columns = (side // BLOCK for side in image.shape[:2])
+    if rows * columns < 4:
+        raise ValueError(f"expected 4 blocks of {BLOCK}x{BLOCK} or more, got {image.shape}")
+    reference = to_tensor([image[: rows * BLOCK, : columns * BLOCK]])
+    noise = torch.randn(reference.shape, generator=torch.Generator().manual_seed(seed))
+    distorted = (reference + noise * sigma / 255).clamp(0, 1)
+    mask = F.avg_pool2d(term.mask(distorted, reference), BLOCK).flatten()
+    order = _contrast(reference).argsort()
+    quarter = len(order) // 4
+    return float(mask[order[-quarter:]].mean() / mask[order[:quarter]].mean())
+
+
+def _contrast(image: Tensor) -> Tensor:
+    """Variance of the grey value in every block, (1, 3, H, W) -> (blocks,)."""
+    grey = image.mean(1, keepdim=True)
+    squares = F.avg_pool2d(grey.square(), BLOCK)
+    return (squares - F.avg_pool2d(grey, BLOCK).square()).flatten()

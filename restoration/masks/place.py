@@ -1,0 +1,130 @@
+"""Where an error shows: what the masked error of each 8x8 block is asked to follow.
+
+"dissimilarity" compares gradients, chroma and luminance; it also says how much is seen, and fades
+out, so that the scores have the last word. "masking" says how the same error is seen in different
+places of one picture, less where the reference has contrast of its own, and stays.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from restoration.masks.batches import BLOCK
+
+FLOOR = 1e-2  # dissimilarity of a block below which nobody sees a difference
+GRADIENT_FLOOR, CHROMA_FLOOR, LUMINANCE_FLOOR = 0.0026, 0.00846, 0.0001  # for a range of 1
+OPPONENT = ((0.299, 0.587, 0.114), (0.3, 0.04, -0.35), (0.34, -0.6, 0.17))  # luma, MDSI's chromas
+NO_CONTRAST, ELEVATION = 0.02, 0.6  # contrast that masks nothing; exponent of what masks
+WINDOW = 16  # pixels whose contrast masks an error
+SEEN = 0.1  # share of a picture's mean error from which on a block counts
+SMALLEST = 1e-8
+SQUARED = ("e-mse", "e-psnr")  # metrics whose error grows with the square of the difference
+
+
+def dissimilarity(reference: Tensor, distorted: Tensor) -> Tensor:
+    """1 - similarity of gradients, chroma and luminance at half the size, place by place.
+
+    Args:
+        reference: (B, 3, H, W) in [0, 1].
+        distorted: (B, 3, H, W) in [0, 1].
+
+    Returns:
+        (B, 1, H / 2, W / 2) in [0, 1], 0 where the images are equal.
+
+    Source: the gradient magnitudes of GMSD (Xue et al. 2014, arXiv:1308.3052), the chromaticity of
+    MDSI (Nafchi et al. 2016, arXiv:1608.07433), the luminance term of SSIM.
+    """
+    mix = reference.new_tensor(OPPONENT)[:, :, None, None]  # (3, 3, 1, 1): luma and two chromas
+    across = reference.new_tensor([[1, 0, -1]] * 3).view(1, 1, 3, 3) / 3
+    kernels = torch.cat([across, across.transpose(2, 3)])  # (2, 1, 3, 3)
+
+    def parts(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        opponent = F.conv2d(F.avg_pool2d(image, 2), mix)
+        padded = F.pad(opponent[:, :1], (1, 1, 1, 1), mode="replicate")
+        gradient = F.conv2d(padded, kernels).square().sum(1, keepdim=True).sqrt()
+        return gradient, opponent[:, 1:], F.avg_pool2d(padded, 3, stride=1)
+
+    def similarity(x: Tensor, y: Tensor, floor: float) -> Tensor:
+        both, each = (x * y).sum(1, keepdim=True), (x.square() + y.square()).sum(1, keepdim=True)
+        return (2 * both + floor) / (each + floor)
+
+    floors = (GRADIENT_FLOOR, CHROMA_FLOOR, LUMINANCE_FLOOR)
+    pairs = zip(parts(reference), parts(distorted), floors, strict=True)
+    gradient, chroma, luminance = (similarity(*pair) for pair in pairs)
+    return 1 - gradient * chroma.clamp_min(0) * luminance
+
+
+def visible_error(reference: Tensor, distorted: Tensor) -> Tensor:
+    """Mean absolute error of 8x8 blocks, divided by what the reference's contrast hides.
+
+    Contrast c raises the threshold of what is seen as c^0.6.
+
+    Args:
+        reference: (B, 3, H, W) in [0, 1], H and W multiples of 8.
+        distorted: (B, 3, H, W) in [0, 1].
+
+    Returns:
+        (B, 1, H / 8, W / 8), not negative.
+
+    Source: the power law of contrast masking (Legge and Foley 1980).
+    """
+    mix = reference.new_tensor(OPPONENT[0]).view(1, 3, 1, 1)
+    edge = (WINDOW - BLOCK) // 2
+    luma = F.pad(F.conv2d(reference, mix), (edge, edge, edge, edge), mode="reflect")
+    mean = F.avg_pool2d(luma, WINDOW, BLOCK)
+    variance = (F.avg_pool2d(luma.square(), WINDOW, BLOCK) - mean.square()).clamp_min(0)
+    error = F.avg_pool2d((reference - distorted).abs().mean(1, keepdim=True), BLOCK)
+    return error / (NO_CONTRAST + variance.sqrt()) ** ELEVATION
+
+
+@dataclass(frozen=True)
+class Place:
+    """What tells where an error shows: a map of a pair, and whether its term fades out."""
+
+    map_of: Callable[[Tensor, Tensor], Tensor]
+    fades: bool
+
+
+PLACES = {
+    "dissimilarity": Place(dissimilarity, fades=True),
+    "masking": Place(visible_error, fades=False),
+}
+
+
+def place_target(place: str, reference: Tensor, distorted: Tensor, size: tuple[int, int]) -> Tensor:
+    """What the blocks' errors are to follow, (B, 1, *size).
+
+    Args:
+        place: a key of PLACES.
+        reference: (B, 3, H, W) in [0, 1].
+        distorted: (B, 3, H, W) in [0, 1].
+        size: rows and columns of blocks.
+    """
+    return F.adaptive_avg_pool2d(PLACES[place].map_of(reference, distorted), size)
+
+
+def block_distance(place: str, kind: str, errors: Tensor, target: Tensor) -> Tensor:
+    """How far the errors of blocks, (B, 1, h, w), are from their target.
+
+    Args:
+        place: a key of PLACES.
+        kind: of the enhanced metric.
+        errors: not negative.
+        target: of `place_target`.
+    """
+    if place == "dissimilarity":
+        return F.smooth_l1_loss(torch.log(errors + FLOOR), torch.log(target + FLOOR))
+    seen = (target > SEEN * target.mean((2, 3), keepdim=True)).float()
+    power = 2 if kind in SQUARED else 1
+    gap = _relative(errors, seen) - power * _relative(target, seen)
+    return (seen * F.smooth_l1_loss(gap, torch.zeros_like(gap), reduction="none")).mean()
+
+
+def _relative(map_: Tensor, seen: Tensor) -> Tensor:
+    """Logarithm relative to its mean over the blocks of a picture in which there is an error."""
+    logarithm = torch.log(map_ + SMALLEST)
+    count = seen.sum((2, 3), keepdim=True).clamp_min(1)
+    return logarithm - (seen * logarithm).sum((2, 3), keepdim=True) / count

@@ -1,0 +1,213 @@
+"""Ratings of photographs distorted here, calibrated by what people said of each kind and level.
+
+Metrics order the levels of one kind well, and fail between kinds: is this noise worse than that
+blur? People's mean opinion of each of KADID-10k's 25 kinds at its 5 levels says so
+(`kadid10k_means.csv`), and explains nine tenths of the variance of all its scores. A rating is
+that mean at the level, and between levels its interpolation. What the error of this photograph
+says beside it moves the level: towards the one at which a photograph has that error on average.
+
+Source: DMOS (1 to 5, 5 is best) of Lin, Hosu, Saupe 2019, "KADID-10k: A Large-scale Artificially
+Distorted IQA Database"; the 125 means over its 81 photographs are facts computed from them.
+"""
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from restoration.degradations.distortions import distort
+from restoration.degradations.kadid import BEST_IN_THE_MIDDLE, RATED
+from restoration.opinion.pairs import crop, to_tensor
+from restoration.opinion.table import OpinionTable
+
+Teacher = Callable[[Tensor, Tensor], Tensor]  # (distorted, reference) -> (B,), higher is better
+
+MEANS = Path(__file__).with_name("kadid10k_means.csv")
+LEVELS = np.arange(1.0, 6.0)
+BEST, WORST = 5.0, 1.0  # of the scale of the means
+OWN_LEVEL = 0.25  # share of the drawn level in the one that is rated; the rest is the teachers'
+MARGIN, BLOCK = 16, 8  # pixels around a cut that are distorted with it; side of JPEG's blocks
+SMOOTHING = 0.35  # levels; width of the local lines that say how a metric falls with the level
+GRID = np.linspace(1, 5, 81)
+WHOLE_LEVELS = 0.3  # share of versions at a whole level
+TONE_CURVES = 0.25  # share of photographs that get another tone curve
+TRIES, VISIBLE = 6, 40  # local kinds are drawn again until the cut shows this difference (of 255)
+LOCAL = ("color_block", "patch_displacement")
+
+
+def mae(x: Tensor, y: Tensor) -> Tensor:
+    """Logarithm of the mean absolute error, negative: the teacher by default."""
+    return -((x - y).abs().mean((1, 2, 3)) + 1e-6).log()
+
+
+@cache
+def people_means() -> dict[str, np.ndarray]:
+    """People's mean opinion by kind, (5,) for the levels, from 1 (worst) to 5 (best)."""
+    with MEANS.open(newline="", encoding="utf-8") as file:
+        _, *rows = csv.reader(file)
+    return {kind: np.array(values, float) for kind, *values in rows}
+
+
+def opinion(kind: str, levels: np.ndarray | float) -> np.ndarray:
+    """People's mean opinion of a kind at levels from 1 to 5, mapped to [0, 1], higher is better."""
+    mean = np.interp(levels, LEVELS, people_means()[kind])
+    return (mean - WORST) / (BEST - WORST)
+
+
+def equivalent_levels(kind: str, levels: np.ndarray, quality: np.ndarray) -> np.ndarray:
+    """Levels at which photographs of this kind have these qualities on average.
+
+    Args:
+        kind: a key of `kadid.RATED`.
+        levels: (P,) levels at which versions were drawn, 1 to 5.
+        quality: (P,) what a metric says of them, higher is better.
+
+    Returns:
+        (P,) levels from 1 to 5; the middle one is where some kinds are best.
+    """
+    error = -quality
+    curve = _local_lines(levels, error)
+    if kind not in BEST_IN_THE_MIDDLE:
+        return np.interp(error, *_rising(curve, GRID))
+    result = np.empty(len(levels))
+    for side in (-1, 1):  # from the best, the middle, to either end
+        versions, part = (levels - 3) * side >= 0, (GRID - 3) * side >= 0
+        result[versions] = np.interp(
+            error[versions], *_rising(curve[part][::side], GRID[part][::side])
+        )
+    return result
+
+
+def _local_lines(levels: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Mean error at the levels of GRID, by lines fitted to the neighbours of each."""
+    weight = np.exp(-0.5 * ((GRID[:, None] - levels) / SMOOTHING) ** 2)  # (81, P)
+    total = weight.sum(1)
+    level, height = weight @ levels / total, weight @ error / total
+    slope = weight @ (levels * error) / total - level * height
+    slope /= weight @ levels**2 / total - level**2 + 1e-6
+    return height + slope * (GRID - level)
+
+
+def _rising(curve: np.ndarray, levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A curve that rises strictly, so that it can be inverted, and the levels beside it."""
+    return np.maximum.accumulate(curve) + 1e-9 * np.arange(len(curve)), levels
+
+
+def rate(
+    kinds: np.ndarray, levels: np.ndarray, qualities: Sequence[np.ndarray], own: float = OWN_LEVEL
+) -> np.ndarray:
+    """Rate versions by kind, level and what metrics say of them.
+
+    Args:
+        kinds: (P,) keys of `kadid.RATED`.
+        levels: (P,) 1 to 5.
+        qualities: (P,) of each teacher, higher is better; their levels are averaged.
+        own: share of the drawn level, in [0, 1].
+
+    Returns:
+        (P,) scores in [0, 1], higher is better.
+    """
+    scores = np.empty(len(levels))
+    for kind in np.unique(kinds).tolist():
+        chosen = kinds == kind
+        moved = [equivalent_levels(kind, levels[chosen], q[chosen]) for q in qualities]
+        scores[chosen] = opinion(kind, own * levels[chosen] + (1 - own) * np.mean(moved, axis=0))
+    return scores
+
+
+def draw_calibrated(
+    images: Sequence[np.ndarray],
+    num_references: int,
+    num_versions: int,
+    size: int,
+    seed: int,
+    teachers: Mapping[str, Teacher] | None = None,
+    kinds: Sequence[str] = tuple(RATED),
+    levels: Sequence[float] | None = None,
+    on_progress: Callable[[], None] | None = None,
+) -> OpinionTable:
+    """Distort random cuts of photographs at KADID-10k's levels and rate them.
+
+    Args:
+        images: RGB (H, W, 3) uint8, each used in turn.
+        num_references: how many cuts.
+        num_versions: distorted versions of each.
+        size: side of a cut.
+        seed: of everything drawn.
+        teachers: say how a version differs from others of its kind and level; `mae` if None.
+        kinds: keys of `kadid.RATED`.
+        levels: levels to choose from, 1 to 5; None for all between, whole or not.
+        on_progress: called twice per reference, when it is distorted and when it is measured.
+
+    Returns:
+        The table, a pure function of the arguments.
+    """
+    measures = list((teachers or {"mae": mae}).values())
+    count = num_references * num_versions
+    references = np.empty((num_references, size, size, 3), np.uint8)
+    versions = np.empty((count, size, size, 3), np.uint8)  # in place: many pieces fragment memory
+    strengths, qualities = np.empty(count), np.empty((len(measures), count))
+    drawn: list[str] = []
+    for number in range(num_references):
+        rng = np.random.default_rng((seed, number))
+        around = _surroundings(images[number % len(images)], size, rng)
+        middle = _middle(around.shape, size)
+        references[number] = around[middle]
+        mine = slice(number * num_versions, (number + 1) * num_versions)
+        strengths[mine] = _levels(levels, num_versions, rng)
+        order = rng.permutation(len(kinds))
+        for place in range(num_versions):
+            kind, at = kinds[order[place % len(kinds)]], mine.start + place
+            seeds = (seed, number, place)
+            versions[at] = _version(around, kind, float(strengths[at]), seeds, middle)
+            drawn.append(kind)
+        if on_progress is not None:
+            on_progress()
+        pair = to_tensor(list(versions[mine])), to_tensor([references[number]] * num_versions)
+        with torch.no_grad():
+            qualities[:, mine] = [measure(*pair).numpy() for measure in measures]
+        if on_progress is not None:
+            on_progress()
+    row = np.repeat(np.arange(num_references), num_versions)
+    names = np.array(drawn)
+    scores = rate(names, strengths, list(qualities))
+    photographs = np.arange(num_references) % len(images)
+    return OpinionTable(references, versions, row, names, scores, photographs)
+
+
+def _levels(choice: Sequence[float] | None, count: int, rng: np.random.Generator) -> np.ndarray:
+    if choice is not None:
+        return rng.choice(np.array(choice, float), count)
+    levels = rng.uniform(1, 5, count)
+    return np.where(rng.random(count) < WHOLE_LEVELS, levels.round(), levels)
+
+
+def _surroundings(image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Cut a square and, as far as there is more, a margin; some get another tone curve."""
+    if rng.random() < TONE_CURVES:
+        image = (255 * (image / 255.0) ** rng.uniform(0.6, 1.8)).round().astype(np.uint8)
+    return crop(image, min(size + 2 * MARGIN, *image.shape[:2]), rng)
+
+
+def _middle(shape: tuple[int, ...], size: int) -> tuple[slice, slice]:
+    start = (shape[0] - size) // 2 // BLOCK * BLOCK
+    return slice(start, start + size), slice(start, start + size)
+
+
+def _version(
+    image: np.ndarray,
+    kind: str,
+    level: float,
+    seed: tuple[int, int, int],
+    middle: tuple[slice, slice],
+) -> np.ndarray:
+    """Distort an image and cut its middle, in which a local distortion must show."""
+    for attempt in range(TRIES):
+        cut = distort(image, kind, level, (*seed, attempt), RATED)[middle]
+        if kind not in LOCAL or np.abs(cut.astype(int) - image[middle]).max() > VISIBLE:
+            break
+    return cut

@@ -1,0 +1,89 @@
+import csv
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from restoration.degradations.kadid import RATED
+from restoration.opinion import calibrated
+from restoration.opinion.open import draw_opinions
+
+
+@pytest.fixture(scope="module")
+def photographs():
+    rng = np.random.default_rng(0)
+    shapes = np.cumsum(rng.normal(0, 4, (3, 96, 96, 3)), axis=2) + 128
+    return list(shapes.clip(0, 255).astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def table(photographs):
+    return calibrated.draw_calibrated(photographs, 3, 50, 64, seed=0)
+
+
+def test_people_rated_all_kinds_at_five_levels():
+    with calibrated.MEANS.open(newline="") as file:
+        assert len(list(csv.reader(file))) == 26
+    means = calibrated.people_means()
+    assert list(means) == list(RATED)
+    assert all(values.shape == (5,) for values in means.values())
+    assert calibrated.opinion("gaussian_blur", 1) == pytest.approx((4.6122 - 1) / 4)
+    assert 0 < min(map(np.min, means.values())) and max(map(np.max, means.values())) <= 5
+
+
+def test_a_table_is_a_pure_function_of_its_seed(photographs, table):
+    again = calibrated.draw_calibrated(photographs, 3, 50, 64, seed=0)
+    for name, value in vars(table).items():
+        np.testing.assert_array_equal(getattr(again, name), value)
+    other = calibrated.draw_calibrated(photographs, 1, 5, 64, seed=1)
+    assert not np.array_equal(other.versions[0], table.versions[0])
+
+
+def test_all_kinds_are_drawn_and_scores_are_in_range(table):
+    assert set(table.kinds) == set(RATED)
+    assert table.scores.min() >= 0 and table.scores.max() <= 1
+    assert table.versions.shape == (150, 64, 64, 3)
+
+
+def test_worse_pictures_of_a_kind_are_rated_lower():
+    rng = np.random.default_rng(0)
+    levels = rng.uniform(1, 5, 200)
+    kinds = np.full(200, "jpeg")
+    quality = -levels - rng.normal(0, 0.3, 200)  # of photographs in which an error is larger
+    scores = calibrated.rate(kinds, levels, [quality])
+    by_level = calibrated.rate(kinds, levels, [quality], own=1)
+    np.testing.assert_allclose(by_level, calibrated.opinion("jpeg", levels))
+    assert spearmanr(scores, quality)[0] > spearmanr(by_level, quality)[0]
+    assert spearmanr(scores, by_level)[0] > 0.9
+
+
+def test_the_level_of_an_average_picture_stays():
+    levels = np.linspace(1, 5, 200)
+    found = calibrated.equivalent_levels("white_noise", levels, -(levels**2))
+    np.testing.assert_allclose(found, levels, atol=0.1)
+
+
+@pytest.mark.parametrize("kind", ["mean_shift", "contrast_change"])
+def test_kinds_that_are_best_in_the_middle_keep_their_side(kind):
+    levels = np.linspace(1, 5, 201)
+    found = calibrated.equivalent_levels(kind, levels, -abs(levels - 3))
+    np.testing.assert_allclose(found, levels, atol=0.3)
+    assert (found[levels < 3] <= 3).all() and (found[levels > 3] >= 3).all()
+
+
+def test_one_version_of_a_kind_is_enough():
+    score = calibrated.rate(np.array(["jpeg"]), np.array([2.0]), [np.array([-0.1])])
+    assert 0 <= score[0] <= 1
+
+
+def test_a_cache_of_other_ratings_is_refused(photographs, tmp_path):
+    named = {str(n): image for n, image in enumerate(photographs)}
+    few = {"num_references": 2, "num_versions": 3, "size": 64}
+    cache = tmp_path / "table.npz"
+    first = draw_opinions(named, **few, cache=cache, by_people=True)
+    again = draw_opinions(named, **few, cache=cache, by_people=True)
+    np.testing.assert_array_equal(first.scores, again.scores)
+    with pytest.raises(ValueError, match="another distortions, people"):
+        draw_opinions(named, **few, cache=cache, teachers=["mae"])
+    with pytest.raises(ValueError, match="levels from 1 to 5"):
+        draw_opinions(named, **few, levels=[6], by_people=True)
