@@ -79,6 +79,11 @@ MANIFEST: dict[str, Weights] = {
         CALIBRATED,
         "a599c4330d57ad8c6d5f51d5b9d88756b410ec0f",
     ),
+    "masks_e_vgg_vgg16": _shipped(
+        "masks_e_vgg_vgg16.safetensors",
+        CALIBRATED,
+        "77ff1345af3ef23505d525bcecb70328c59d3c30",
+    ),
     "masks_e_vgg_vgg19": _shipped(
         "masks_e_vgg_vgg19.safetensors",
         "pseudo-opinion on BSDS500 train and test",
