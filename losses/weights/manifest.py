@@ -231,6 +231,13 @@ MANIFEST: dict[str, Weights] = {
         1_231_848,
         "E-VGG on embedded",
     ),
+    "masks_e_vgg_vgg16": _ours(
+        "masks_e_vgg_vgg16",
+        "77ff1345af3ef23505d525bcecb70328c59d3c30",
+        2_299_430,
+        "E-VGG on vgg16",
+        CALIBRATED,
+    ),
     "masks_e_vgg_vgg19": _ours(
         "masks_e_vgg_vgg19",
         "f0294369b6f65fd7bf1478512480c1d03ca88c51",
