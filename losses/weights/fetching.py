@@ -1,13 +1,16 @@
 """Fetching weights into the cache, from the first of their sources that answers."""
 
+import hashlib
 import http.client
 import pickle
 import tarfile
+import tempfile
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from urllib.error import URLError
 
+from filelock import FileLock
 from safetensors.torch import save
 
 from losses.weights.local import check, find_entry, resolve
@@ -43,11 +46,28 @@ def fetch(
         ConnectionError: no source can be reached.
     """
     entry = find_entry(name)
-    try:
-        return resolve(name)
-    except (FileNotFoundError, ValueError):  # nothing is here, or another file
-        if not entry.sources:
-            raise
+    with _one_at_a_time(entry.path):  # a second fetch waits here, and finds the file
+        try:
+            return resolve(name)
+        except (FileNotFoundError, ValueError):  # nothing is here, or another file
+            if not entry.sources:
+                raise
+        return _ask_all(entry, timeout, tell, on_progress)
+
+
+def _one_at_a_time(path: Path) -> FileLock:
+    """The lock of a file that is fetched; in the folder of temporary files, to leave none here."""
+    known = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+    return FileLock(Path(tempfile.gettempdir()) / f"restoration-fetch-{known}.lock")
+
+
+def _ask_all(
+    entry: Weights,
+    timeout: float,
+    tell: Callable[[str], None] | None,
+    on_progress: OnProgress | None,
+) -> Path:
+    """Ask one source after the other; see `fetch`."""
     say, reasons, wrong = tell or (lambda text: None), [], False
     for source in entry.sources:
         say(f"asking {source.place}")

@@ -129,4 +129,4 @@ class BrokenSteps:
             if bad_loss
             else (f"gradient is not finite at step {first}")
         )
-        return f"the {what}" + (f", nor up to step {self.seen}" if self.seen > first else "")
+        return f"the {what}" + (f" (nor up to step {self.seen})" if self.seen > first else "")
