@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 import yaml
 from tiny import TINY, tiny_comparison, tiny_options
 
+import losses
 import restoration
 from restoration.archs import build_network
 from restoration.cli import main
@@ -221,10 +223,10 @@ def test_what_does_not_go_together(small, tmp_path, capsys, flags, message):
 # ------------------------------------------------------------------ a recipe that diverges
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def wild(tmp_path_factory):
-    """A loss of one's own that is not finite after the first step."""
-    folder = tmp_path_factory.mktemp("wild")
+    """A loss of one's own that is not finite after the first step; nobody knows it afterwards."""
+    folder, before = tmp_path_factory.mktemp("wild"), dict(losses.TERMS)
     (folder / "wild.py").write_text(
         "import torch\n"
         "from losses import MAE, register_loss\n"
@@ -234,7 +236,11 @@ def wild(tmp_path_factory):
         "        return value * (torch.inf if prediction.requires_grad else 1.0)\n"
         "register_loss('Wild')(Wild)\n"
     )
-    return folder / "wild.py"
+    yield folder / "wild.py"
+    sys.modules.pop("wild", None)
+    sys.path[:] = [place for place in sys.path if place != str(folder)]
+    losses.TERMS.clear()
+    losses.TERMS.update(before)
 
 
 def test_a_recipe_that_diverges_does_not_end_the_others(write, wild, tmp_path, capsys):
