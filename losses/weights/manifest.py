@@ -259,7 +259,11 @@ MANIFEST: dict[str, Weights] = {
         CALIBRATED,
     ),
     "pixel_mask_e_ssim": _ours(
-        "pixel_mask_e_ssim", "31c311740d9c09d41d02e68216cb3c380a404bc9", 169_832, "E-SSIM"
+        "pixel_mask_e_ssim",
+        "f4a83fbae38032ca4bd22d384268e5a8d2b7e465",
+        26_128,
+        "E-SSIM",
+        CALIBRATED,
     ),
     "E_MAE": _authors("E_MAE", "256c2f314d14cfafe9ff59824107038288756748", 173_327),
     "E_MSE": _authors("E_MSE", "c9d1184936076fad788f3b772e8e57557ff529f0", 172_643),

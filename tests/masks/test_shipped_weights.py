@@ -13,6 +13,7 @@ from restoration.degradations.distortions import DISTORTIONS, distort
 from restoration.opinion.pairs import to_tensor
 
 VGG19 = Path(__file__).parents[2] / "../shared/weights/vgg19_conv1_1-conv3_4_original.safetensors"
+VGG16 = Path(__file__).parents[2] / "../shared/weights/torchvision/vgg16_features.safetensors"
 VGG19_MACS = 222_912  # per pixel, to conv3_4
 SHIPPED = [name for name, entry in MANIFEST.items() if entry.ships]
 
@@ -105,3 +106,22 @@ def test_noise_in_smooth_dark_regions_counts_more_than_in_texture():
     noise = 0.06 * torch.randn_like(dark)
     mask = losses.EnhancedMAE().mask
     assert mask(dark + noise, dark).mean() > 2 * mask(texture + noise, texture).mean()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not VGG16.is_file(), reason="needs VGG-16's weights beside the repository")
+def test_e_vgg_on_vgg16_is_a_loss():
+    torch.manual_seed(0)
+    clean = photograph("astronaut", 64)
+    start = clean + 0.1 * torch.randn_like(clean)
+    term = losses.EVGG("vgg16", weights=VGG16)
+    pixels = start.clone().requires_grad_()
+    optimizer = torch.optim.Adam([pixels], lr=0.004)
+    found = []
+    for _ in range(500):
+        optimizer.zero_grad()
+        term(pixels, clean).backward()
+        optimizer.step()
+        found.append(psnr(pixels.detach(), clean))
+    assert found[-1] > psnr(start, clean) + 1
+    assert found[-1] > max(found) - 0.5
