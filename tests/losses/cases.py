@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import reference
 import torch
-from conftest import make_pair
+from loss_inputs import alexnet_features, make_pair
 
 from losses import dists, flip, functional, lpips
 
@@ -58,7 +58,6 @@ def feature_reference(term, x, y):
 def lpips_reference(term, x, y):
     """The package's own network, its AlexNet filled layer by layer."""
     import lpips
-    from conftest import alexnet_features
 
     network = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False).eval()
     state = alexnet_features()

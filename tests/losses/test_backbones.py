@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import reference
 import torch
-from conftest import make_pair
+from loss_inputs import make_pair
 from safetensors.torch import save_file
 
 from losses import VGG, build_backbone

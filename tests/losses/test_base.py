@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 from cases import CASES, MASKED, pair_for
-from conftest import make_pair
+from loss_inputs import make_pair
 
 import losses
 from losses.frozen import follow

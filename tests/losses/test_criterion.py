@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import make_pair
+from loss_inputs import make_pair
 
 import losses
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import VGG16, make_pair, ones
+from loss_inputs import VGG16, make_pair, ones
 from safetensors.torch import save_file
 
 import losses

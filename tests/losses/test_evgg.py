@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import embedded_masks, make_pair, random_masks
+from loss_inputs import embedded_masks, make_pair, random_masks
 from safetensors.torch import save_file
 
 from losses import EVGG, VGG, FeatureLoss, MaskBank, build_backbone, load_masks

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 import torch
-from conftest import make_pair
+from loss_inputs import make_pair
 from torch import nn
 
 import losses

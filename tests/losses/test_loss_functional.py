@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import reference
 import torch
-from conftest import make_pair
+from loss_inputs import make_pair
 from scipy import ndimage
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from cases import CASES, FROZEN, MASKED, pair_for
-from conftest import make_pair
+from loss_inputs import make_pair
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import losses

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import VGG16, WEIGHTS, make_pair
+from loss_inputs import VGG16, WEIGHTS, make_pair
 from skimage.io import imread
 
 from losses import DISTS, LPIPS

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import make_pair
+from loss_inputs import make_pair
 from skimage.io import imread
 
 import losses

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import make_pair
+from loss_inputs import make_pair
 from torch import nn
 
 import losses

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import embedded_masks, make_pair
+from loss_inputs import embedded_masks, make_pair
 from safetensors.torch import save_file
 
 import losses

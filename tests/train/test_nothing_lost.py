@@ -259,12 +259,16 @@ def at_step(monkeypatch, number, act):
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGUSR1"])
 def test_signals_end_a_training_after_a_whole_step(make, whole, tmp_path, monkeypatch, name):
     number = getattr(signal, name)
-    with monkeypatch.context() as patch:
-        at_step(patch, 5, lambda: os.kill(os.getpid(), number))
-        with pytest.raises(KeyboardInterrupt, match=name) as stopped:
-            go(make(), tmp_path / "run")
+    before = signal.signal(number, signal.SIG_DFL)  # nohup, for one, ignores SIGHUP
+    try:
+        with monkeypatch.context() as patch:
+            at_step(patch, 5, lambda: os.kill(os.getpid(), number))
+            with pytest.raises(KeyboardInterrupt, match=name) as stopped:
+                go(make(), tmp_path / "run")
+        assert signal.getsignal(number) is signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
     assert signals.exit_code(stopped.value) == 128 + number
-    assert signal.getsignal(number) is signal.SIG_DFL
     assert states.newest_whole(tmp_path / "run")[0].name == "5.state"
     go(make(), tmp_path / "run")
     assert_same_runs(whole, tmp_path / "run")
