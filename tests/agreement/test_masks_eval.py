@@ -149,7 +149,7 @@ def test_pseudo_opinion_ranks_levels_and_says_that_nobody_was_asked(tmp_path, ca
         (["--data", "pseudo:skimage:coffee", "--direction", "mos"], "for csv: alone"),
         (
             ["--data", "pseudo:skimage:coffee", "--teachers", "vif"],
-            "ms_gmsd, iw_ssim, ensemble, held-out, got 'vif'",
+            "iw_ssim, dists, lpips, mae, ensemble, held-out, got 'vif'",
         ),
         (["--data", "pseudo:skimage:coffee", "--resamples", "-1"], "0 or more"),
         (["--data", "pseudo:skimage:coffee", "--metrics", "maee"], "did you mean 'mae'"),
