@@ -12,9 +12,10 @@ from matplotlib import colormaps
 from matplotlib.ticker import NullFormatter
 from PIL import Image
 
+from restoration.compare.grid import Setting
 from restoration.compare.report import drawing, figures
 from restoration.compare.report.drawing import Drawing, new_figure
-from restoration.compare.report.pictures import map_tile
+from restoration.compare.report.pictures import focus, map_tile
 
 STYLE = Path(drawing.__file__).parent / "templates" / "style.css"
 
@@ -85,3 +86,20 @@ def test_maps_have_the_colours_of_their_scale():
     shown = np.asarray(Image.open(io.BytesIO(content)).convert("RGB")) / 255
     expected = colormaps["magma"]([0.0, 128 / 255, 1.0, 1.0])[:, :3]
     np.testing.assert_allclose(shown[0], expected, atol=0.003)
+
+
+def test_crops_of_a_grid_are_of_two_losses_at_one_weight():
+    def recipe(family, share):
+        setting = Setting(family.upper(), {"share": share}, is_weight=True)
+        return SimpleNamespace(name=f"{family} share={share}", family=family, settings=(setting,))
+
+    recipes = [recipe(family, share) for family in ("vgg", "evgg") for share in (0.1, 0.3)]
+    plan = SimpleNamespace(
+        recipes=recipes,
+        reference=recipes[1],
+        challengers=[recipes[0], *recipes[2:]],
+        settings=SimpleNamespace(expected=[]),
+    )
+    assert focus(SimpleNamespace(plan=plan)) == ("evgg share=0.3", "vgg share=0.3")
+    plan.recipes = recipes[:2]  # one loss alone
+    assert focus(SimpleNamespace(plan=plan)) == ("vgg share=0.1", "vgg share=0.3")

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from restoration.compare import seeds
+from restoration.compare.fronts import curves_of
 from restoration.compare.report.crops import (
     Crop,
     Ranking,
@@ -74,12 +75,23 @@ class Gallery:
 
 
 def focus(record: Record) -> tuple[str, str]:
-    """Return the two recipes by which images are chosen: those of the first expectation."""
+    """Return the two recipes by which images are chosen.
+
+    Those of the first expectation; in a grid the reference and the other loss at its weight; else
+    the first recipe and the reference.
+    """
     plan = record.plan
+    reference = plan.reference.name
     if plan.settings.expected:
         first = plan.settings.expected[0]
-        return first.recipe, first.against or plan.reference.name
-    return (*plan.challengers, plan.reference)[0].name, plan.reference.name
+        return first.recipe, first.against or reference
+    curves = list(curves_of(plan.recipes).values())
+    others = [labels for labels in curves if reference not in labels]
+    if others and len(curves) < len(plan.recipes):
+        weight = next(labels[reference] for labels in curves if reference in labels)
+        same = [name for name, label in others[0].items() if label == weight]
+        return (*same, *others[0])[0], reference
+    return (*plan.challengers, plan.reference)[0].name, reference
 
 
 def absolute_error(prediction: Tensor, target: Tensor) -> Tensor:
