@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from restoration.common import durable
 from restoration.common.folders import write_json
 from restoration.evaluate.measure import to_batch
 from restoration.metrics.fingerprint import Function, fingerprint
@@ -90,13 +91,12 @@ class PairValues:
         numbers = self._columns if scores is None else {"score": scores, **self._columns}
         for name, values in numbers.items():
             columns[name] = ["" if math.isnan(v) else repr(float(v)) for v in values]
-        part = self.folder / f"{VALUES_FILE}.part"
-        with part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(columns)
-            writer.writerows(zip(*columns.values(), strict=True))
-        write_json(self.folder / VALIDITY_FILE, {"metrics": self._validity})
-        part.replace(self.folder / VALUES_FILE)
+        with durable.replacing(self.folder / VALUES_FILE) as part:
+            with part.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.writer(file)
+                writer.writerow(columns)
+                writer.writerows(zip(*columns.values(), strict=True))
+            write_json(self.folder / VALIDITY_FILE, {"metrics": self._validity})
 
     def measure(self, on_progress: Callable[[], None] | None = None) -> None:
         """Fill what is missing; values so far are kept when this is interrupted.

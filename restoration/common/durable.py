@@ -45,7 +45,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield part
         sync(part)
         os.replace(part, path)
-    except Exception:
+    except BaseException:  # Ctrl-C too
         part.unlink(missing_ok=True)
         raise
     sync(path.parent)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from restoration.common import durable
 from restoration.data.images import read_rgb8
 from restoration.opinion.people.table import listed
 
@@ -150,12 +151,9 @@ class OpinionTable:
 
     def save(self, path: Path, about: dict[str, Any] | None = None) -> None:
         """Write a table whose images have one size as .npz, with what made it."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         columns: dict[str, Any] = {name: np.asarray(value) for name, value in vars(self).items()}
-        part = path.with_suffix(".part")
-        with part.open("wb") as file:
+        with durable.replacing(path) as part, part.open("wb") as file:
             np.savez(file, about=json.dumps(about or {}), **columns)
-        part.replace(path)
 
     @classmethod
     def load(cls, path: Path, about: dict[str, Any] | None = None) -> "OpinionTable":

@@ -1,7 +1,6 @@
 """Writing photographs as they came: format, depth, profile, EXIF, alpha; whole files or none."""
 
 import io
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from restoration.common import durable
 from restoration.photo import foreign, png, tiff
 from restoration.photo.photograph import Photograph
 
@@ -33,16 +33,11 @@ def write_photograph(photograph: Photograph, path: Path) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    try:
+    with durable.replacing(path) as part:
         if photograph.format == "HEIF":
             foreign.write_heif(photograph, part)
         else:
             part.write_bytes(ENCODERS[photograph.format](photograph))
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _by_pillow(photograph: Photograph, mode: str, **settings: Any) -> bytes:
