@@ -233,7 +233,7 @@ MANIFEST: dict[str, Weights] = {
     ),
     "masks_e_vgg_vgg16": _ours(
         "masks_e_vgg_vgg16",
-        "77ff1345af3ef23505d525bcecb70328c59d3c30",
+        "7d952b8587fef57071fe7fa62473ce44112eb9ca",
         2_299_430,
         "E-VGG on vgg16",
         CALIBRATED,
