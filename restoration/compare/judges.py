@@ -16,9 +16,10 @@ from restoration.compare.plan import ResolvedRecipe
 from restoration.evaluate.checks import check_metrics
 from restoration.evaluate.sets import EvaluationSet
 from restoration.metrics import Metric, Metrics, MetricUnavailable, build_metrics, open_metrics
+from restoration.metrics.piq_metrics import PIQ
 
 CANDIDATES = ("lpips", "dists", "ms_ssim", "milo")
-PIXELS, STRUCTURE = "an error of pixels", "structural similarity"
+PIXELS, STRUCTURE, GRADIENTS = "an error of pixels", "structural similarity", "gradients"
 MASKS, VGG = "visual masks of the same kind and teachers", "features of a VGG network"
 KINDS: dict[str, tuple[str, ...]] = {
     "mae": (PIXELS,),
@@ -32,6 +33,13 @@ KINDS: dict[str, tuple[str, ...]] = {
     "dists": ("DISTS", VGG),
     "flip": ("FLIP",),
     "milo": ("MILO",),
+    "haarpsi": ("Haar wavelets",),
+    "mdsi": (GRADIENTS,),
+    "gmsd": (GRADIENTS,),
+    "ms_gmsd": (GRADIENTS,),
+    "fsim": ("phase congruency",),
+    "vsi": ("saliency",),
+    "iw_ssim": (STRUCTURE,),
 }
 KINDS |= {f"e_{name}": (MASKS, *kinds) for name, kinds in list(KINDS.items())}
 EVERY = "every recipe"
@@ -63,8 +71,8 @@ class Standing:
 
     @property
     def is_judge(self) -> bool:
-        """Whether it is one of CANDIDATES, and of the kind of no recipe's loss."""
-        return self.kind in CANDIDATES and not self.trained and not self.kin
+        """Whether it is a quality metric of its own, and of the kind of no recipe's loss."""
+        return self.kind in (*CANDIDATES, *PIQ) and not self.trained and not self.kin
 
     @property
     def text(self) -> str:

@@ -16,6 +16,7 @@ from losses.pixel import renamed_masks
 from restoration.common.names import Registry
 from restoration.metrics.learned import EMae, Lpips, as_rgb, weights_needed
 from restoration.metrics.ms_ssim import ms_ssim
+from restoration.metrics.piq_metrics import PIQ, PiqMetric
 from restoration.metrics.psnr_ssim import luma, psnr, ssim
 from restoration.metrics.table import Column
 
@@ -118,15 +119,26 @@ def _e_mae(name: str, masks: str | Path | None = None, weights: str | Path | Non
     return Metric(name, "E-MAE x100", False, scale, function, function.loss)
 
 
+def _piq(kind: str, name: str) -> Metric:
+    _, label, higher_is_better = PIQ[kind]
+    return Metric(name, label, higher_is_better, "piq's own settings, RGB", PiqMetric(kind))
+
+
 def _protocol(what: str, data_range: float, crop_border: int) -> str:
     return f"{what}, data range {data_range:g}, crop {crop_border}"
 
 
 MetricFactory = Callable[..., Metric]
 
+_OWN: dict[str, MetricFactory] = {
+    "psnr": _psnr,
+    "ssim": _ssim,
+    "ms_ssim": _ms_ssim,
+    "lpips": _lpips,
+    "e_mae": _e_mae,
+}
 METRICS: Registry[MetricFactory] = Registry(
-    "a metric",
-    {"psnr": _psnr, "ssim": _ssim, "ms_ssim": _ms_ssim, "lpips": _lpips, "e_mae": _e_mae},
+    "a metric", {**_OWN, **{kind: partial(_piq, kind) for kind in PIQ}}
 )
 
 

@@ -7,6 +7,7 @@ import losses
 from losses import MaskBank
 from restoration.metrics import METRICS, Metric, MetricUnavailable, build_metrics, known_metrics
 from restoration.metrics import psnr as psnr_function
+from restoration.metrics.piq_metrics import PIQ
 
 
 @pytest.fixture
@@ -24,8 +25,9 @@ def pair():
 
 
 def test_visible_dict():
-    assert list(METRICS) == ["psnr", "ssim", "ms_ssim", "lpips", "e_mae"]
-    assert known_metrics()[:5] == list(METRICS)
+    assert list(METRICS)[:5] == ["psnr", "ssim", "ms_ssim", "lpips", "e_mae"]
+    assert list(METRICS)[5:] == list(PIQ)
+    assert known_metrics()[: len(METRICS)] == list(METRICS)
     assert {"vgg", "e_vgg", "mae"} < set(known_metrics())
     assert len(set(known_metrics())) == len(known_metrics())
 
