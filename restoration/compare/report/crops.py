@@ -55,15 +55,18 @@ def window_sums(values: np.ndarray, side: int) -> tuple[np.ndarray, list[int], l
     return sums, tops, lefts
 
 
-def dark_smooth(sets: Mapping[str, EvaluationSet], condition: Condition) -> list[Crop]:
+def dark_smooth(
+    sets: Mapping[str, EvaluationSet], condition: Condition, count: int = NUM_DARK
+) -> list[Crop]:
     """Find the smoothest windows among the darkest of all test images, one per image.
 
     Args:
         sets: test sets by name; those that are not tested under the condition are left out.
         condition: under which they will be shown.
+        count: how many are wanted.
 
     Returns:
-        At most NUM_DARK crops.
+        At most so many crops.
     """
     windows = [
         window
@@ -82,7 +85,7 @@ def dark_smooth(sets: Mapping[str, EvaluationSet], condition: Condition) -> list
     chosen: dict[tuple[str, str], Crop] = {}
     for window in sorted(windows, key=lambda window: window.spread):
         key = (window.set, window.image)
-        if window.mean <= limit and key not in chosen and len(chosen) < NUM_DARK:
+        if window.mean <= limit and key not in chosen and len(chosen) < count:
             title = f"Dark and smooth, {len(chosen) + 1}"
             chosen[key] = Crop(title, rule, *key, condition, window.top, window.left, window.side)
     return list(chosen.values())

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import torch
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 from PIL import Image
@@ -26,7 +25,7 @@ from restoration.compare.report.restorer import Parts, Restorer
 from restoration.compare.result import Record
 from restoration.degradations.conditions import Condition
 from restoration.evaluate import EvaluationSet, Row
-from restoration.evaluate.measure import NOISY, Denoise
+from restoration.evaluate.measure import NOISY
 
 TOP_SHARE = 0.995  # quantile of all shown values at which a colour scale ends
 STOPS = 9  # of the colour bar
@@ -121,24 +120,18 @@ def rankings(record: Record, restorer: Restorer) -> list[Ranking]:
     return found
 
 
-def draw_crops(
-    record: Record,
-    denoisers: Mapping[str, Denoise],
-    sets: Mapping[str, EvaluationSet],
-    device: torch.device,
-) -> Gallery:
+def draw_crops(record: Record, restorer: Restorer, sets: Mapping[str, EvaluationSet]) -> Gallery:
     """Choose the crops by their rules and draw them.
 
     Args:
         record: the comparison.
-        denoisers: what every recipe restores with.
+        restorer: of its test images.
         sets: test sets by name.
-        device: where to compute.
 
     Returns:
         The gallery.
     """
-    restorer, pair = Restorer(record, denoisers, sets, device), focus(record)
+    pair = focus(record)
     crops: list[Crop] = []
     for number, ranking in enumerate(rankings(record, restorer)):
         rows = record.findings.rows
@@ -150,7 +143,7 @@ def draw_crops(
         _limit([parts[run].error for parts in cut for run in runs[1:]]),
         _limit([parts[run].mask for parts in cut for run in runs[1:]]),
     )
-    values = _values(record, restorer.condition)
+    values = captions(record, restorer.condition)
     drawn = [
         DrawnCrop(crop, _layers(crop, parts, values, limits), runs.index(pair[0]))
         for crop, parts in zip(crops, cut, strict=True)
@@ -158,7 +151,7 @@ def draw_crops(
     return Gallery(drawn, pair, *limits)
 
 
-def _values(record: Record, condition: Condition) -> dict[tuple[str, str, str], str]:
+def captions(record: Record, condition: Condition) -> dict[tuple[str, str, str], str]:
     """What is printed under a picture, by run, set and image: values of the whole image."""
     shown = [name for name in RANKINGS if name in record.columns] or list(record.columns)[:1]
     return {
