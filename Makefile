@@ -1,7 +1,7 @@
 # make demo [OUT=DIR]     install into .venv and run the main job
 # make bench [BENCH=DIR]  time every part beside what it is measured against; 20 minutes at most
 # make torture [TORTURE=]  kill, damage, cut off and crowd a small training; 40 minutes at most
-# make test [PROCESSES=2] install the test extra, then ruff, mypy and the tests but the slow ones
+# make test [PROCESSES=2] install the extra dev, then ruff, mypy and the tests but the slow ones
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,22 +14,26 @@ UPSTREAM ?=
 
 .PHONY: demo bench torture test test-slow docs clean
 
+# What must not stay from before: tb-nightly, OpenCV twice, and this package under its old name.
 # BasicSR comes without what it requires: tb-nightly hides TensorBoard, and the rest is ours already
 # but requests and tqdm. Its build needs torch and cython in sight, or it downloads torch once more.
-$(VENV)/installed: setup.py Makefile
+$(VENV)/installed: pyproject.toml setup.py Makefile
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --upgrade pip setuptools wheel
 	$(BIN)/pip install "torch>=2.4" "torchvision>=0.19" cython
 	if $(BIN)/pip show --quiet tb-nightly; then \
 		$(BIN)/pip uninstall --yes tb-nightly tensorboard; fi
-	$(BIN)/pip install -e .
+	if $(BIN)/pip show --quiet opencv-python; then \
+		$(BIN)/pip uninstall --yes opencv-python opencv-python-headless; fi
+	if $(BIN)/pip show --quiet restoration; then $(BIN)/pip uninstall --yes restoration; fi
+	$(BIN)/pip install -e ".[train]"
 	if $(BIN)/python -c "import sys; sys.exit(sys.version_info >= (3, 13))"; then \
 		$(BIN)/pip install requests tqdm && \
 		$(BIN)/pip install --no-deps --no-build-isolation "basicsr==1.4.2"; fi
 	touch $@
 
 $(VENV)/installed-test: $(VENV)/installed
-	$(BIN)/pip install -e ".[test]"
+	$(BIN)/pip install -e ".[dev]"
 	touch $@
 
 demo: $(VENV)/installed

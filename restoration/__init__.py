@@ -10,7 +10,6 @@
 Each name is imported when it is first used, so that `import restoration` costs nothing.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -44,10 +43,11 @@ _CALLABLE_MODULES = ("compare", "test", "train")  # see restoration.common.calla
 
 
 def __getattr__(name: str) -> Any:
-    if name in _CALLABLE_MODULES:
-        return import_module(f"{__name__}.{name}")
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+    if name in _CALLABLE_MODULES or name in _HOMES:
+        from losses.extras import import_named
+
+        module = import_named(_HOMES.get(name, f"{__name__}.{name}"), f"{__name__}.{name}")
+        return getattr(module, name) if name in _HOMES else module
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

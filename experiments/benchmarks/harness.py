@@ -25,7 +25,7 @@ from torch.utils._pytree import tree_leaves
 
 from restoration.common.memory import keep_freed
 
-LIBRARIES = ("torch", "numpy", "opencv-python", "basicsr", "lpips")
+LIBRARIES = ("torch", "numpy", "opencv-python-headless", "opencv-python", "basicsr", "lpips")
 MEGABYTE = 2**20
 
 Row = dict[str, Any]

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from losses.extras import import_named
 from losses.features.pooling import L2Pool2d
 from losses.features.published import published_file
 from losses.naming import check_name
@@ -55,7 +56,7 @@ def build_vgg(
     if not taps or len(set(taps)) < len(taps):
         raise ValueError(f"expected one tap or more, each once, got {list(taps)}")
     indices = tuple(sorted(TAPS[name].index(tap) for tap in taps))
-    import timm  # takes a second: only those who use a VGG wait for it
+    timm: Any = import_named("timm", name)  # takes a second: only who uses a VGG waits for it
 
     with torch.device("meta"):  # timm makes the unused classifier too: 0.4 GB, 4 seconds
         body: Any = timm.create_model(

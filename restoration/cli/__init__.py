@@ -71,6 +71,24 @@ def _is_reader_gone() -> bool:
     return gone
 
 
+def _run(arguments: Sequence[str] | None) -> int | None:
+    """Parse and run; a package that an extra brings and that is missing is a mistake of the user's.
+
+    Parsing imports the command that is chosen, so that either can find a package missing.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        parsed = build_parser().parse_args(arguments)
+        keep_freed()
+        code: int | None = parsed.run_command(parsed)
+    except ModuleNotFoundError as error:
+        from losses.extras import name_extra  # imports torch, as the command would have
+
+        command = next((word for word in words if word in COMMANDS), "")
+        raise name_extra(error, f"`restoration {command}`") from error
+    return code
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
@@ -85,9 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     spin_briefly()  # before anything imports torch
     try:
         check_losses()
-        parsed = build_parser().parse_args(arguments)
-        keep_freed()
-        code: int | None = parsed.run_command(parsed)
+        code = _run(arguments)
     except (ValueError, OSError, FloatingPointError) as error:
         if isinstance(error, BrokenPipeError) and _is_reader_gone():
             return READER_GONE

@@ -8,8 +8,9 @@ from restoration.cli import session
 from restoration.cli.progress import Work
 from restoration.cli.test import print_report
 from restoration.evaluate.api import test
-from restoration.options.load import load_options, shipped_options
+from restoration.options.load import load_options
 from restoration.options.schema import Options
+from restoration.options.shipped import shipped_options
 from restoration.train.api import train
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
+from losses import extras
 from restoration.cli import session
 from restoration.data import open_source, write_png
 from restoration.data.images import read_rgb8
@@ -87,7 +88,7 @@ def measure(images: list[np.ndarray], seed: int) -> None:
     try:
         import piq
     except ImportError as error:
-        raise ValueError("--measure needs piq: pip install 'restoration[masks]'") from error
+        raise extras.missing("piq", "--measure") from error
     metrics = {
         "haarpsi": lambda x, y: piq.haarpsi(x, y, reduction="none"),
         "mdsi": lambda x, y: -piq.mdsi(x, y, reduction="none"),

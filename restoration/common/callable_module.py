@@ -4,7 +4,6 @@ A submodule replaces whatever its parent has under its name, so a function of th
 gone once anything below `restoration.train` is imported. So the module itself is what is called.
 """
 
-import importlib
 import inspect
 import sys
 from types import ModuleType
@@ -20,12 +19,17 @@ def make_callable(name: str, home: str, function: str) -> None:
         function: its name there.
     """
 
+    def find() -> Any:
+        from losses.extras import import_named  # not sooner: `check_losses` comes first
+
+        return getattr(import_named(home, name), function)
+
     class CallableModule(ModuleType):
         def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-            return getattr(importlib.import_module(home), function)(*arguments, **keywords)
+            return find()(*arguments, **keywords)
 
         @property
         def __signature__(self) -> inspect.Signature:  # what `inspect` and notebooks show
-            return inspect.signature(getattr(importlib.import_module(home), function))
+            return inspect.signature(find())
 
     sys.modules[name].__class__ = CallableModule

@@ -16,7 +16,10 @@ from restoration.common import durable
 from restoration.common.lock import HOLDER, LOCK
 
 OPTIONS_FILE = "options.yml"  # a run's folder is known by it
-PACKAGES = ("torch", "torchvision", "timm", "numpy", "opencv-python", "lpips", "basicsr")
+PACKAGES = (
+    *("torch", "torchvision", "timm", "numpy", "opencv-python-headless", "opencv-python"),
+    *("lpips", "basicsr"),
+)
 
 
 def is_occupied(path: Path) -> bool:

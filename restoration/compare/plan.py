@@ -28,6 +28,7 @@ from restoration.evaluate.sets import conditions_of_set
 from restoration.options.base import check_name, unknown_option
 from restoration.options.load import merge, override, read_mapping, validate
 from restoration.options.schema import Options
+from restoration.options.shipped import find_option_file
 
 OVERRIDES = ("manual_seed", "datasets", "network_g", "path", "train")
 
@@ -134,7 +135,7 @@ def _below(recipe: Recipe, shared: dict[str, Any], folder: Path) -> dict[str, An
             f"recipe {recipe.name}: the shared train.{sorted(losses)[0]} would replace the losses "
             f"of {recipe.base}: give shared losses or recipes with `base`, not both"
         )
-    base = read_mapping(folder / recipe.base)
+    base = read_mapping(find_option_file(recipe.base, folder))
     if base.get("datasets") and _test_keys(shared):
         base["datasets"] = {k: v for k, v in base["datasets"].items() if k == "train"}
     return base
@@ -225,7 +226,7 @@ def load_comparison(
         return _resolve_all(dict(given), Path(), assignments or [])
     mapping = read_mapping(Path(given))
     try:
-        return _resolve_all(mapping, Path(given).parent, assignments or [])
+        return _resolve_all(mapping, find_option_file(given).parent, assignments or [])
     except ValueError as error:
         raise ValueError(f"{given}: {error}") from None
 

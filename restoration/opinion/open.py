@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from losses import extras
 from losses.naming import nearest
 from restoration.data import open_source
 from restoration.data.images import read_rgb8
@@ -41,7 +42,7 @@ def choose_teachers(names: Sequence[str] | str | None) -> dict[str, Function]:
     try:
         from restoration.opinion.teachers import HELD_OUT_TEACHERS, LEARNED_TEACHERS, TEACHERS
     except ImportError as error:
-        raise ValueError("pseudo-MOS needs piq: pip install 'restoration[masks]'") from error
+        raise extras.missing("piq", "pseudo-MOS") from error
     if names is None:
         names = ENSEMBLE
     groups = {ENSEMBLE: TEACHERS, HELD_OUT_TEACHER: HELD_OUT_TEACHERS}

@@ -1,7 +1,6 @@
 """Reading option files: safe YAML, `base:` inheritance, overrides, and errors that name the key."""
 
 import re
-import sys
 import types
 import typing
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from pydantic_core import ErrorDetails
 from restoration.common import plugins
 from restoration.options.base import unknown_option
 from restoration.options.schema import Options
+from restoration.options.shipped import find_option_file
 
 Checked = TypeVar("Checked", bound=BaseModel)
 FLOAT = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)$")
@@ -71,14 +71,11 @@ def read_mapping(path: Path) -> dict[str, Any]:
     """
     chain: list[Path] = []
     merged: dict[str, Any] = {}
-    following: Path | None = path
+    following: Path | None = find_option_file(path)
     while following is not None:
-        following = following.resolve()
         if following in chain:
             raise ValueError(f"{path}: `base` leads back to {following.name}")
         chain.append(following)
-        if not following.is_file():
-            raise FileNotFoundError(f"option file {following} does not exist")
         try:
             content = parse_yaml(following.read_text(encoding="utf-8"))
         except ValueError as error:
@@ -95,7 +92,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
                 plugins.resolve(e, folder) if isinstance(e, str) else e for e in imports
             ]
         merged = merge(content, merged)
-        following = following.parent / base if base else None
+        following = find_option_file(base, following.parent) if base else None
     return merged
 
 
@@ -225,7 +222,7 @@ def load_options(
     """Read, merge, override and check an option file.
 
     Args:
-        path: the YAML file.
+        path: the YAML file; `options/...` means a shipped one where there is no such file.
         assignments: `KEY:KEY=VALUE` overrides.
         model: what the file holds.
 
@@ -299,9 +296,3 @@ def differing_keys(
             )
     elif first != second:
         yield path, first, second
-
-
-def shipped_options() -> Path:
-    """Folder of the option files: beside the source tree, or where the wheel put them."""
-    beside = Path(__file__).parents[2] / "options"
-    return beside if beside.is_dir() else Path(sys.prefix) / "share" / "restoration" / "options"

@@ -32,7 +32,8 @@ from restoration.evaluate.layouts import latex, latex_text, markdown_tables
 from restoration.evaluate.measure import as_given, evaluate_runs, to_batch
 from restoration.evaluate.tables import wide_tables
 from restoration.metrics import Column, build_metrics, psnr
-from restoration.options.load import load_options, shipped_options, validate
+from restoration.options.load import load_options, validate
+from restoration.options.shipped import shipped_options
 
 CPU = torch.device("cpu")
 SIGMAS = [15.0, 50.0]

@@ -19,10 +19,10 @@ from restoration.options.load import (
     parse_yaml,
     plain,
     read_mapping,
-    shipped_options,
     validate,
 )
 from restoration.options.schema import Options
+from restoration.options.shipped import shipped_options
 from restoration.options.training import LossTerm, from_basicsr
 
 ROOT = Path(__file__).parents[2]

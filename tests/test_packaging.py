@@ -1,0 +1,142 @@
+"""What the distribution says of itself: packages by extra, files in the wheel, the core install."""
+
+import re
+import subprocess
+import sys
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+from test_imports import FILES, imports
+
+import restoration
+from losses import extras
+from losses.extras import DISTRIBUTION, EXTRAS, MissingExtra
+
+ROOT = Path(__file__).parents[1]
+CORE = {"filelock", "numpy", "safetensors", "torch"}
+NAMES = {  # on the index, where it is not the name that is imported
+    "PIL": "pillow",
+    "cv2": "opencv-python-headless",
+    "huggingface_hub": "timm",  # which requires it
+    "pillow_heif": "pillow-heif",
+    "pydantic_core": "pydantic",
+    "skimage": "scikit-image",
+    "yaml": "pyyaml",
+}
+WITHOUT_EXTRAS = f"""
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {set(EXTRAS)!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Absent())
+"""
+
+
+@pytest.fixture(scope="module")
+def project():
+    tomllib = pytest.importorskip("tomllib", reason="Python 3.10 has no tomllib")
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def names_of(requirements):
+    return {re.split(r"[\s<>=;\[]", one)[0] for one in requirements}
+
+
+def without_extras(code):
+    return subprocess.run(  # noqa: S603
+        [sys.executable, "-c", WITHOUT_EXTRAS + code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+# ------------------------------------------------------------------------------- metadata
+
+
+def test_every_import_has_an_extra():
+    third_party = {
+        name.split(".")[0]
+        for path in FILES
+        for name, _ in imports(path)
+        if name.split(".")[0] not in {*sys.stdlib_module_names, "losses", "restoration", "test"}
+    }
+    assert third_party - CORE <= set(EXTRAS)
+
+
+def test_every_extra_brings_what_it_promises(project):
+    assert project["project"]["name"] == DISTRIBUTION
+    assert names_of(project["project"]["dependencies"]) == CORE
+    optional = project["project"]["optional-dependencies"]
+    assert set(EXTRAS.values()) <= set(optional)
+    for module, extra in EXTRAS.items():
+        assert NAMES.get(module, module) in names_of(optional[extra]), module
+    every = names_of(one for requirements in optional.values() for one in requirements)
+    assert "opencv-python" not in every, "it and the headless one overwrite each other"
+    assert {"docs", "dev", "export", "test"} <= set(optional)
+
+
+def test_every_file_of_the_packages_is_in_the_wheel(project):
+    data = project["tool"]["setuptools"]["package-data"]
+    listed = subprocess.run(
+        ["git", "ls-files", "losses", "restoration"],  # noqa: S607
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in listed.stdout.split():
+        patterns = [
+            f"{package.replace('.', '/')}/{one}" for package, ones in data.items() for one in ones
+        ]
+        assert name.endswith(".py") or any(fnmatch(name, one) for one in patterns), name
+
+
+# ------------------------------------------------------------------------ the core install
+
+
+def test_losses_run_without_extras():
+    done = without_extras(
+        "import torch, losses\n"
+        "term = losses.build([{'type': 'E-VGG', 'weight': 1, 'backbone': 'embedded'}])\n"
+        "total, _ = term(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32))\n"
+        "assert total > 0\n"
+        "try:\n    losses.build([{'type': 'VGG', 'weight': 1, 'backbone': 'vgg16'}])\n"
+        "except ValueError as error:\n    print(error)\n"
+    )
+    assert done.returncode == 0, done.stderr
+    needs = f"vgg16 needs timm, which is not installed: pip install '{DISTRIBUTION}[train]'\n"
+    assert done.stdout == needs
+
+
+def test_commands_name_the_extra():
+    done = without_extras(
+        "import restoration\nfrom restoration.cli import main\n"
+        "for command in ['train', '-opt', 'x.yml'], ['score', 'a', 'b']:\n"
+        "    assert main(command) == 2\n"
+        "for name in ('train', 'denoise'):\n"
+        "    try:\n        getattr(restoration, name)('x')\n"
+        "    except ModuleNotFoundError as error:\n        print(error)\n"
+    )
+    for line, command in zip(done.stderr.splitlines(), ("train", "score"), strict=True):
+        assert line.startswith(f"restoration: error: `restoration {command}` needs ")
+        assert line.endswith(f"which is not installed: pip install '{DISTRIBUTION}[train]'")
+    for line, name in zip(done.stdout.splitlines(), ("train", "denoise"), strict=True):
+        assert line.startswith(f"restoration.{name} needs ") and line.endswith("[train]'")
+
+
+def test_name_extra_leaves_other_modules_alone():
+    other = ModuleNotFoundError("No module named 'mine'", name="mine")
+    assert extras.name_extra(other, "this") is other
+    ours = extras.missing("piq.psnr", "this")
+    assert str(ours).startswith("this needs piq, ") and str(ours).endswith("[masks]'")
+    assert extras.name_extra(ours, "that") is ours
+    with pytest.raises(ModuleNotFoundError, match="mine_is_missing"):
+        extras.import_named("mine_is_missing", "this")
+    assert issubclass(MissingExtra, ValueError)
+    assert callable(restoration.train)
