@@ -32,7 +32,7 @@ COMMANDS = {
     "masks": "train visual masks, and measure how well metrics agree with quality ratings",
     "data": "list, verify and prepare image sets",
     "weights": "list, fetch, verify and find the weights of backbones, metrics and masks",
-    "options": "print the reference of all option keys, or their JSON schema",
+    "options": "print the reference of all option keys; list and copy the option files that ship",
 }
 
 

@@ -1,4 +1,4 @@
-"""`restoration options`: the reference of all option keys, made from the typed options."""
+"""`restoration options`: the reference of all option keys, and the option files that ship."""
 
 import argparse
 import json
@@ -7,14 +7,22 @@ import types
 import typing
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import wrap
 
 from pydantic import BaseModel
 
 from restoration.compare.options import Comparison
 from restoration.masks.options import Ablation, MaskOptions
+from restoration.options import shipped
 from restoration.options.load import models_in
 from restoration.options.schema import Options
 
+ACTIONS = {
+    "keys": "all option keys, as Markdown (the default)",
+    "list": "the option files that ship: give one to -opt by this name, from any folder",
+    "copy": "copy such files, with those that they are based on, to change them",
+}
+INDENT = "    "
 PLAIN_TYPES: dict[object, str] = {
     str: "text",
     int: "integer",
@@ -28,13 +36,47 @@ PLAIN_TYPES: dict[object, str] = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("--schema", action="store_true", help="JSON schema, for editors")
+    told = "; ".join(f"{action}: {text}" for action, text in ACTIONS.items())
+    parser.add_argument("action", nargs="?", choices=ACTIONS, default="keys", help=told)
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="for copy: as `list` shows them; all if none"
+    )
+    parser.add_argument(
+        "--schema", action="store_true", help="JSON schema of the keys, for editors"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("options"),
+        metavar="DIR",
+        help="for copy: folder to copy to (default: %(default)s)",
+    )
+    parser.add_argument("--force", action="store_true", help="for copy: replace files")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    text = json.dumps(Options.model_json_schema(), indent=2) if arguments.schema else reference()
+    if arguments.names and arguments.action != "copy":
+        raise ValueError(f"expected no names after `{arguments.action}`, got {arguments.names[0]}")
+    if arguments.action == "list":
+        text = listing()
+    elif arguments.action == "copy":
+        copied = shipped.copy_options(arguments.names, arguments.out, arguments.force)
+        text = "\n".join(map(str, copied))
+    elif arguments.schema:
+        text = json.dumps(Options.model_json_schema(), indent=2)
+    else:
+        text = reference()
     sys.stdout.write(text.rstrip() + "\n")
+
+
+def listing() -> str:
+    """Write the option files that ship, as `-opt` takes them from any folder, and what each is."""
+    lines = []
+    for name in shipped.shipped_names():
+        text = shipped.first_sentence(name)
+        lines += [name, *wrap(text, 88, initial_indent=INDENT, subsequent_indent=INDENT)]
+    return "\n".join(lines)
 
 
 def _type_name(annotation: object) -> str:

@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from losses.naming import nearest
@@ -25,6 +26,17 @@ def shipped_names() -> list[str]:
 
 def _files(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.yml"))
+
+
+def first_sentence(name: str) -> str:
+    """What a shipped file is for: the first sentence of the comment that it begins with, or ""."""
+    text = (shipped_options() / name.removeprefix(f"{PREFIX}/")).read_text(encoding="utf-8")
+    comment = [line.removeprefix("#").strip() for line in takewhile(_is_comment, text.splitlines())]
+    return re.split(r"(?<=[.]) (?=[A-Z])", " ".join(comment))[0]
+
+
+def _is_comment(line: str) -> bool:
+    return line.startswith("#")
 
 
 def find_option_file(given: str | Path, folder: Path | None = None) -> Path:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from restoration.cli import main
 from restoration.compare.plan import load_comparison
 from restoration.options import shipped
 from restoration.options.load import load_options, read_mapping
@@ -83,3 +84,32 @@ def test_all_are_copied(tmp_path):
 def test_copy_of_an_unknown_name(tmp_path):
     with pytest.raises(ValueError, match="got 'options/dem.yml'; did you mean 'options/demo.yml'"):
         copy_options(["options/dem.yml"], tmp_path)
+
+
+# ------------------------------------------------------------------- the command line
+
+
+def test_list(capsys):
+    assert main(["options", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if not line.startswith(" ")] == shipped_names()
+    after = lines[lines.index("options/demo.yml") + 1]
+    assert (
+        after == "    A small blind denoiser in a few minutes on two cores, from photographs inside"
+    )
+    assert max(map(len, lines)) <= 88
+
+
+def test_copy_then_use(tmp_path, capsys):
+    assert main(["options", "copy", "options/compare/quick.yml"]) == 0
+    assert capsys.readouterr().out == "options/compare/quick.yml\noptions/demo.yml\n"
+    assert main(["options", "copy", "options/demo.yml"]) == 2
+    assert "--force replaces them" in capsys.readouterr().err
+    assert main(["options", "copy", "options/demo.yml", "--out", "mine"]) == 0
+    assert (tmp_path / "mine/demo.yml").is_file()
+
+
+@pytest.mark.parametrize("action", ["list", "keys"])
+def test_names_are_for_copy(action, capsys):
+    assert main(["options", action, "options/demo.yml"]) == 2
+    assert f"expected no names after `{action}`" in capsys.readouterr().err
