@@ -32,6 +32,7 @@ COMMANDS = {
     "masks": "train visual masks, and measure how well metrics agree with quality ratings",
     "data": "list, verify and prepare image sets",
     "weights": "list, fetch, verify and find the weights of backbones, metrics and masks",
+    "doctor": "say what this installation has, what is wrong with it, and what mends it",
     "options": "print the reference of all option keys; list and copy the option files that ship",
 }
 
