@@ -1,6 +1,7 @@
 # make demo [OUT=DIR]     install into .venv and run the main job
 # make bench [BENCH=DIR]  time every part beside what it is measured against; 20 minutes at most
 # make torture [TORTURE=]  kill, damage, cut off and crowd a small training; 40 minutes at most
+# make wheel              build the wheel and use it in a new environment; 10 minutes at most
 # make test [PROCESSES=2] install the extra dev, then ruff, mypy and the tests but the slow ones
 PYTHON ?= python3
 VENV := .venv
@@ -12,7 +13,7 @@ THREADS ?= 1
 PROCESSES ?= 2
 UPSTREAM ?=
 
-.PHONY: demo bench torture test test-slow docs clean
+.PHONY: demo bench torture wheel test test-slow docs clean
 
 # What must not stay from before: tb-nightly, OpenCV twice, and this package under its old name.
 # BasicSR comes without what it requires: tb-nightly hides TensorBoard, and the rest is ours already
@@ -50,6 +51,9 @@ bench: $(VENV)/installed
 
 torture: $(VENV)/installed
 	$(BIN)/python experiments/torture/torture.py --out experiments/results/torture/torture $(TORTURE)
+
+wheel:
+	.ci/wheel $(PYTHON)
 
 test: $(VENV)/installed-test
 	$(BIN)/ruff check .

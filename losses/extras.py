@@ -15,6 +15,7 @@ OTHERS = {  # what [train] leaves out, by the name that is imported
     "piq": "masks",
     "rawpy": "photo",
     "spandrel": "archs",
+    "wandb": "wandb",
 }
 TRAIN = (
     *("PIL", "cv2", "einops", "huggingface_hub", "jinja2", "lmdb", "lpips", "matplotlib"),
@@ -24,13 +25,19 @@ TRAIN = (
 EXTRAS = {**OTHERS, **dict.fromkeys(TRAIN, "train")}
 
 
+# [basicsr] also brings tb-nightly, with which TensorBoard does not start
+BASICSR = (
+    "pip install requests tqdm cython && pip install --no-deps --no-build-isolation basicsr==1.4.2"
+)
+
+
 class MissingExtra(ModuleNotFoundError, ValueError):
     """A package is not installed that an extra of ours brings; says which."""
 
 
 def install_command(extra: str) -> str:
     """Write what installs an extra: pip install 'perceptual-restoration[train]'."""
-    return f"pip install '{DISTRIBUTION}[{extra}]'"
+    return BASICSR if extra == "basicsr" else f"pip install '{DISTRIBUTION}[{extra}]'"
 
 
 def missing(module: str, what: str) -> MissingExtra:

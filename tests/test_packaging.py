@@ -86,6 +86,9 @@ def test_every_extra_brings_what_it_promises(project):
     every = names_of(one for requirements in optional.values() for one in requirements)
     assert "opencv-python" not in every, "it and the headless one overwrite each other"
     assert {"docs", "dev", "export", "test"} <= set(optional)
+    page = (ROOT / "docs/installation.md").read_text(encoding="utf-8")
+    former = {"export", "test"}
+    assert all(f"`[{extra}]`" in page for extra in set(optional) - former)
 
 
 def test_every_file_of_the_packages_is_in_the_wheel(project):

@@ -18,15 +18,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
+from losses.extras import BASICSR
 from losses.naming import nearest
 
 SHIM = "torchvision.transforms.functional_tensor"
 PACKAGES = ("basicsr", *(f"basicsr.{name}" for name in ("archs", "losses", "data", "metrics")))
 ADVICE = (
     "BasicSR is not installed: it is needed for networks, losses and LMDB folders that are named "
-    "after BasicSR's. Use Python 3.10 to 3.12 (its build fails on 3.13) and "
-    "`pip install requests tqdm cython`, then `pip install --no-deps --no-build-isolation "
-    "basicsr==1.4.2`"
+    f"after BasicSR's. Use Python 3.10 to 3.12 (its build fails on 3.13) and `{BASICSR}`"
 )
 
 

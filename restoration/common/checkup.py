@@ -23,6 +23,8 @@ from losses.extras import DISTRIBUTION, EXTRAS, install_command
 from restoration.common.installation import tensorboard_conflict
 
 NEWEST_PYTHON = (3, 13)  # that was tried
+BASICSR_ENDS = (3, 13)  # its build fails from this Python on
+NAMED = 4  # modules in one line
 OPENCV = (
     *("opencv-python-headless", "opencv-python", "opencv-contrib-python"),
     "opencv-contrib-python-headless",
@@ -182,8 +184,12 @@ def extra_lines() -> list[str]:
     """Say of every extra whether it is whole, and what installs it."""
     lines = []
     for extra, lacking in missing_by_extra().items():
-        if lacking:
-            lines.append(f"{extra}: without {', '.join(lacking)}; {install_command(extra)}")
-        else:
+        more = f" and {len(lacking) - NAMED} more" if len(lacking) > NAMED else ""
+        if not lacking:
             lines.append(f"{extra}: installed")
+        elif extra == "basicsr" and sys.version_info >= BASICSR_ENDS:
+            lines.append(f"{extra}: not for Python {'.'.join(map(str, BASICSR_ENDS))} and later")
+        else:
+            names = f"{', '.join(lacking[:NAMED])}{more}"
+            lines.append(f"{extra}: without {names}; {install_command(extra)}")
     return lines

@@ -1,5 +1,6 @@
 """Every problem of an installation is found, and its cure named."""
 
+import re
 import shutil
 from importlib.metadata import PackageNotFoundError
 
@@ -134,11 +135,21 @@ def test_a_cache_that_cannot_be_written(one_file, monkeypatch, tmp_path):
 
 
 def test_extras(monkeypatch):
-    monkeypatch.setattr(checkup, "find_spec", lambda name: None if name == "piq" else name)
+    absent = ("piq", "basicsr")
+    monkeypatch.setattr(checkup, "find_spec", lambda name: None if name in absent else name)
+    monkeypatch.setattr(checkup.sys, "version_info", (3, 12, 1))
     lines = checkup.extra_lines()
     assert lines[0] == "train: installed"
     assert "masks: without piq; pip install 'perceptual-restoration[masks]'" in lines
+    assert any(line.endswith("--no-build-isolation basicsr==1.4.2") for line in lines)
     assert len(lines) == len({*lines})
+    monkeypatch.setattr(checkup.sys, "version_info", (3, 13, 0))
+    assert "basicsr: not for Python 3.13 and later" in checkup.extra_lines()
+
+
+def test_an_extra_without_much(monkeypatch):
+    monkeypatch.setattr(checkup, "find_spec", lambda name: None)
+    assert re.match(r"train: without PIL, cv2, \w+, \w+ and 15 more; ", checkup.extra_lines()[0])
 
 
 # ------------------------------------------------------------------------ the command
