@@ -236,8 +236,8 @@ def _metric_function(name: str) -> Callable[..., float]:
     ) -> float:
         if test_y_channel:
             raise ValueError(f"expected test_y_channel: false for {name}, which is made for RGB")
-        pair = (_to_rgb_batch(i, crop_border, input_order) for i in (img, img2))
-        return _metric(name, json.dumps(options, sort_keys=True))(*pair).item()
+        x, y = (_to_rgb_batch(i, crop_border, input_order) for i in (img, img2))
+        return _metric(name, json.dumps(options, sort_keys=True))(x, y).item()
 
     calculate.__name__ = calculate.__qualname__ = f"calculate_{name}"
     calculate.__doc__ = f"{name} of two (H, W, 3) BGR images in 0..255, in BasicSR's manner."

@@ -34,8 +34,8 @@ NETWORK, EVALUATION = "network", "evaluation, the rest of it"
 ELSEWHERE = "network, for checks and picture"
 PARTS = {  # part: functions, by module; looked up where they are used
     NETWORK: ["restoration.archs.restormer.network:Restormer.forward"],
-    "metrics": ["restoration.evaluate.measure:measure"],
-    "noise": ["restoration.evaluate.sets:evaluation_noise"],
+    "metrics": ["restoration.metrics.against:Against.measure"],
+    "noise": ["restoration.evaluate.sets:EvaluationSet.degrade"],
     "reading": ["restoration.data.sources:read_image"],
     EVALUATION: ["restoration.evaluate.run:run_benchmark"],
     "checks before the first image": ["restoration.evaluate.run:prepare"],

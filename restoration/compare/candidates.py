@@ -1,7 +1,8 @@
 """The trainings of a comparison: each prepared before any work starts, then trained."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from restoration.evaluate.candidates import TestedRun
 from restoration.options.training import Share
 from restoration.train.criterion import build_criterion
 from restoration.train.prepared import train_prepared
-from restoration.train.run import Run, go_on, prepare
+from restoration.train.run import Run, Tests, build_run, go_on, prepare
 from restoration.train.shares import adopt_weights
 from restoration.train.states import newest_whole
 
@@ -28,12 +29,13 @@ RECIPES = "recipes"
 
 @dataclass
 class Candidate:
-    """One training of a recipe, or a checkpoint, built once before any work starts.
+    """One training of a recipe, or a checkpoint, tried before any work starts.
 
     Attributes:
         run: what it is.
         folder: of the training.
-        training: to be trained; None for what is finished, for a checkpoint, and for what diverged.
+        training: builds it when its turn comes, since many do not fit into memory together; None
+            for what is finished, for a checkpoint, and for what diverged.
         tested: the network under test; None before the training is finished.
         identity: see `fairness.identify`; empty for a checkpoint.
         loss_weights: SHA-256 of the weights of the loss; empty for a checkpoint.
@@ -42,7 +44,7 @@ class Candidate:
 
     run: ResolvedRecipe
     folder: Path
-    training: Run | None
+    training: Callable[[], Run] | None
     tested: TestedRun | None
     identity: dict[str, Any]
     loss_weights: str
@@ -50,15 +52,16 @@ class Candidate:
 
 
 def prepare_candidate(
-    run: ResolvedRecipe, recipes: Path, device: torch.device, known: resume.Begun
+    run: ResolvedRecipe, recipes: Path, device: torch.device, known: resume.Begun, tests: Tests
 ) -> Candidate:
-    """Build what a run needs, and find every mistake before the first one is trained.
+    """Try what a run needs, and find every mistake before the first one is trained.
 
     Args:
         run: a training or a checkpoint.
         recipes: folder of the recipes' folders.
         device: where to compute.
         known: what trainings began with that go on; see `resume.going_on`.
+        tests: sets and metrics of all runs, checked.
 
     Raises:
         FileNotFoundError: images, weights or a checkpoint are missing.
@@ -76,9 +79,10 @@ def prepare_candidate(
             criterion, training = build_criterion(run.options.train.terms()), None
             identity = before["identity"] | fairness.start_of(run.options)
         else:
-            training = prepare(run.options, device)
-            run = replace(run, options=training.options)
-            criterion, identity = training.trainer.criterion, fairness.identify(training)
+            tried = prepare(run.options, device, tests=tests)
+            run = replace(run, options=tried.options)
+            criterion, identity = tried.trainer.criterion, fairness.identify(tried)
+            training = partial(build_run, run.options, device, tests)
     except (ValueError, OSError) as error:
         raise type(error)(f"recipe {run.name}: {error}") from error
     resume.check_identity(run, before, identity)
@@ -88,14 +92,14 @@ def prepare_candidate(
 
 
 def collect_candidate(
-    run: ResolvedRecipe, recipes: Path, device: torch.device, known: resume.Begun
+    run: ResolvedRecipe, recipes: Path, device: torch.device, known: resume.Begun, tests: Tests
 ) -> Candidate:
     """Take what a run left; one that is not finished is absent, and nothing is built for it."""
     folder, before = recipes / run.place, known.get(str(run.place), {})
     done = before and (divergence(folder) or resume.is_finished(run, folder))
     if run.trained and not done:
         return Candidate(run, folder, None, None, {}, "", how_far(run, folder))
-    return prepare_candidate(run, recipes, device, known)
+    return prepare_candidate(run, recipes, device, known, tests)
 
 
 def _digest_weights(criterion: Criterion, run: ResolvedRecipe) -> str:
@@ -138,7 +142,7 @@ def train_candidate(
     candidate: Candidate, folder: Path, device: torch.device, auto_resume: bool, console: Console
 ) -> None:
     """Train what is not finished, and load what it left; note it where it diverges."""
-    run, training, place = candidate.run, candidate.training, candidate.folder
+    run, place = candidate.run, candidate.folder
     if candidate.tested is not None:
         path = run.options.path.pretrain_network_g
         console.print(f"not trained: {path} is only benchmarked")
@@ -146,11 +150,12 @@ def train_candidate(
     if candidate.absent:
         console.print(candidate.absent)
         return
-    if training is None or (auto_resume and resume.is_finished(run, place)):
+    if candidate.training is None or (auto_resume and resume.is_finished(run, place)):
         console.print("trained already")
     else:
         resume.note(run, folder, folder / RECIPES, candidate.identity, candidate.loss_weights)
         state, passed_over = newest_whole(place) if auto_resume else (None, [])
+        training = candidate.training()
         if state is not None:
             go_on(training, state)
         try:
@@ -160,7 +165,6 @@ def train_candidate(
             if distributed.rank() == 0:
                 note_divergence(place, error)
             console.print(f"{run.title} {candidate.absent}")
-            candidate.training = None
             return
-    candidate.training = None  # its optimiser's memory is for the next one
+        del training  # its memory is for the next one
     candidate.tested = load_tested(run, place, device)

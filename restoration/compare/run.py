@@ -41,9 +41,9 @@ from restoration.evaluate.benchmark import Benchmark, run_benchmark
 from restoration.evaluate.candidates import baseline
 from restoration.evaluate.checks import check_metrics
 from restoration.evaluate.measure import NOISY, OnProgress
-from restoration.evaluate.sets import open_sets
-from restoration.metrics import Metrics, open_metrics
+from restoration.metrics import Metrics
 from restoration.options.run_folder import own_folder
+from restoration.train.run import open_tests
 
 logger = logging.getLogger("restoration")
 LOG = "compare.log"
@@ -132,25 +132,26 @@ def prepare_comparison(
     allow_different: bool = False,
     collect: bool = False,
 ) -> Preparation:
-    """Build everything once, and find every mistake before a folder is made.
+    """Try everything once, and find every mistake before a folder is made.
 
     See `run_comparison` for arguments and errors.
     """
     specs = plan.shared.val.metric_specs
-    sets, metrics = open_sets(plan.shared.datasets.test), open_metrics(specs)
+    sets, metrics = tests = open_tests(plan.shared)
     if not metrics.by_name:
         raise ValueError(" ".join(["a comparison needs a metric that can be had.", *metrics.notes]))
     check_expected(plan.settings.expected, specs)
     check_metrics(metrics, sets, device)
     metrics = add_judges(metrics, plan.settings.judges, plan.recipes, sets, device)
     check_primary(plan.settings.statistics.primary, metrics.by_name)
-    check_metrics(metrics, sets, device)
+    judges = {name: one for name, one in metrics.by_name.items() if name not in tests[1].by_name}
+    check_metrics(Metrics(judges), sets, device)
     recipes = folder / RECIPES
     known = resume.going_on(plan.runs, folder, recipes) if auto_resume else {}
     if not allow_different:
         fairness.refuse(plan, fairness.find_marks(plan))
     build = collect_candidate if collect else prepare_candidate
-    candidates = [build(run, recipes, device, known) for run in plan.runs]
+    candidates = [build(run, recipes, device, known, tests) for run in plan.runs]
     if collect:
         without(plan, absent_of(candidates))  # an error where nothing is left
     identities = identities_of(plan, candidates)

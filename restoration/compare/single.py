@@ -18,7 +18,9 @@ from restoration.compare.candidates import (
     train_candidate,
 )
 from restoration.compare.plan import Plan, ResolvedRecipe
+from restoration.evaluate.checks import check_metrics
 from restoration.options.run_folder import open_folder
+from restoration.train.run import open_tests
 
 
 def chosen_runs(plan: Plan, recipe: str, seed: int | None = None) -> list[ResolvedRecipe]:
@@ -79,7 +81,9 @@ def train_only(
     if not allow_different:
         fairness.refuse(plan, fairness.find_marks(plan))
     known = resume.going_on(runs, folder, folder / RECIPES) if auto_resume else {}
-    candidates = [prepare_candidate(run, folder / RECIPES, device, known) for run in runs]
+    sets, metrics = tests = open_tests(plan.shared)
+    check_metrics(metrics, sets, device)
+    candidates = [prepare_candidate(run, folder / RECIPES, device, known, tests) for run in runs]
     open_folder(folder, keep=True, signs=resume.SIGNS)
     shown = console if console is not None and distributed.rank() == 0 else Console(quiet=True)
     alone = replace(plan, recipes=[one for one in plan.recipes if one.name == recipe])

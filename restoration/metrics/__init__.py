@@ -1,5 +1,6 @@
 """Full-reference metrics: pure functions, one value per image, data range always an argument."""
 
+from restoration.metrics.against import Against
 from restoration.metrics.learned import EMae, Lpips, MetricUnavailable, as_rgb
 from restoration.metrics.ms_ssim import ms_ssim
 from restoration.metrics.psnr_ssim import psnr, ssim
@@ -16,6 +17,7 @@ from restoration.metrics.table import Column
 
 __all__ = [
     "METRICS",
+    "Against",
     "Column",
     "EMae",
     "Lpips",

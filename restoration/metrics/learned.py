@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 import losses
+from losses.base import Features
 from losses.functional import check_pair
 
 E_MAE_SCALE = 100  # the publication prints E-MAE times 100
@@ -32,7 +33,32 @@ def weights_needed(metric: str) -> Iterator[None]:
         raise MetricUnavailable(f"{metric} is unavailable: {error}") from error
 
 
-class Lpips:
+class LossOfRgb:
+    """A loss term as a metric: a value per image; a grey channel is repeated.
+
+    Args:
+        loss: with the reduction "none".
+    """
+
+    def __init__(self, loss: losses.Loss):
+        self.loss = loss
+
+    def __call__(
+        self, prediction: Tensor, target: Tensor, features: Features | None = None
+    ) -> Tensor:
+        """Compare (B, 3 or 1, H, W) images in [0, 1] -> (B,).
+
+        Args:
+            prediction: the image to be measured.
+            target: what it is compared with.
+            features: what the loss's `features` returned for the pair; None to compute them here.
+        """
+        with torch.no_grad():
+            value: Tensor = self.loss(as_rgb(prediction), as_rgb(target), features)
+        return value
+
+
+class Lpips(LossOfRgb):
     """LPIPS 0.1 of the `lpips` package on images in [0, 1], which it converts to [-1, 1].
 
     Args:
@@ -46,26 +72,35 @@ class Lpips:
 
     def __init__(self, net: str = "alex", weights: str | Path | None = None):
         with weights_needed(f"LPIPS ({net})"):
-            self.loss = losses.LPIPS(net=net, weights=weights, reduction="none")
+            super().__init__(losses.LPIPS(net=net, weights=weights, reduction="none"))
         self._last: tuple[Tensor, list[Tensor]] | None = None  # a target and its features
 
-    def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
+    def __call__(
+        self, prediction: Tensor, target: Tensor, features: Features | None = None
+    ) -> Tensor:
         """Compare (B, 3 or 1, H, W) images in [0, 1] -> (B,), lower is better, 0 if identical.
+
+        Args:
+            prediction: the image to be measured.
+            target: what it is compared with; its features are kept for the next call.
+            features: what the loss's `features` returned for the pair; None to compute them here.
 
         Raises:
             ValueError: shapes differ, other channels, or images too small for the backbone.
         """
+        if features is not None:
+            return super().__call__(prediction, target, features)
         x, y = as_rgb(prediction), as_rgb(target)
         check_pair(x, y, channels=3)
         last = self._last  # one look: another thread may put another target there
         with torch.no_grad():
             if last is not None and _same(last[0], y) and y.dtype == x.dtype:
-                return self.loss(x, y, self.loss.features(x, y, of_target=last[1]))
+                return super().__call__(x, y, self.loss.features(x, y, of_target=last[1]))
             y = y.clone()  # the caller's tensor may get other contents
             features = self.loss.features(x, y)
             if y.dtype == x.dtype:
                 self._last = y, features[1]
-            return self.loss(x, y, features)
+            return super().__call__(x, y, features)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_last": None}  # copies and pickles start anew

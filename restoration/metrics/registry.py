@@ -1,7 +1,7 @@
 """Metrics by name, each with what a table needs to know about it."""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 
 import losses
+from losses.base import Features
+from losses.criterion import share_backbones
 from losses.naming import is_import_path, nearest
 from losses.pixel import renamed_masks
 from restoration.common.names import Registry
-from restoration.metrics.learned import EMae, Lpips, as_rgb, weights_needed
+from restoration.metrics.learned import EMae, LossOfRgb, Lpips, weights_needed
 from restoration.metrics.ms_ssim import ms_ssim
 from restoration.metrics.piq_metrics import PIQ, PiqMetric
 from restoration.metrics.psnr_ssim import luma, psnr, ssim
@@ -52,14 +54,30 @@ class Metric:
         """What a table says about it."""
         return Column(self.label, self.higher_is_better, self.digits, self.unit)
 
-    def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
+    @property
+    def loss(self) -> losses.Loss | None:
+        """The loss term that it is on RGB images, or None."""
+        return self.function.loss if isinstance(self.function, LossOfRgb) else None
+
+    def __call__(
+        self, prediction: Tensor, target: Tensor, features: Features | None = None
+    ) -> Tensor:
         """Compare (B, C, H, W) images in [0, 1] -> (B,), without gradients.
+
+        Args:
+            prediction: the image to be measured.
+            target: what it is compared with.
+            features: of the pair, from a `loss` on the same backbone; None to compute them here.
 
         Raises:
             ValueError: the images do not fit each other or the metric.
         """
         with torch.no_grad():
-            values = self.function(prediction, target)
+            if features is None:
+                values = self.function(prediction, target)
+            else:
+                assert isinstance(self.function, LossOfRgb)
+                values = self.function(prediction, target, features)
         assert values.shape == (len(prediction),)
         return values
 
@@ -166,7 +184,7 @@ def build_metrics(names: Sequence[str | Mapping[str, Any]]) -> dict[str, Metric]
             serves too, under its own arguments.
 
     Returns:
-        The metrics by name, in the given order.
+        The metrics by name, in the given order; those on equal backbones share one.
 
     Raises:
         ValueError: no or unknown name, unknown argument, two metrics of one name.
@@ -181,7 +199,13 @@ def build_metrics(names: Sequence[str | Mapping[str, Any]]) -> dict[str, Metric]
                 "give one of them another `name`"
             )
         metrics[metric.name] = metric
+    share(metrics.values())
     return metrics
+
+
+def share(metrics: Iterable[Metric]) -> None:
+    """Let metrics whose backbones are equal use one, whose features they can share."""
+    share_backbones(metric.loss for metric in metrics if metric.loss is not None)
 
 
 def _build(given: str | Mapping[str, Any]) -> Metric:
@@ -228,18 +252,8 @@ def _loss_metric(name: str, term: str, options: Mapping[str, Any]) -> Metric:
     settings = [f"{key} {value}" for key, value in options.items()]
     unit = [f"in {loss.unit}"] if loss.unit else []
     scale = ", ".join(["value of the loss term", *unit, *settings])
-    function = _LossOfRgb(loss)
+    function = LossOfRgb(loss)
     return Metric(name, term, loss.higher_is_better, scale, function, loss, unit=loss.unit)
-
-
-@dataclass(frozen=True)
-class _LossOfRgb:
-    """A loss term as a metric; a grey channel is repeated."""
-
-    loss: losses.Loss
-
-    def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
-        return self.loss(as_rgb(prediction), as_rgb(target))
 
 
 def _canonical(name: str) -> str:

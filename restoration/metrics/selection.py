@@ -5,16 +5,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from restoration.metrics.learned import MetricUnavailable
-from restoration.metrics.registry import Metric, build_metrics
+from restoration.metrics.registry import Metric, build_metrics, share
 from restoration.metrics.table import Column
 
 
 @dataclass
 class Metrics:
-    """The metrics that can be had, and a footnote for each optional one that cannot."""
+    """The metrics that can be had, and a footnote for each optional one that cannot.
+
+    Metrics on equal backbones share one.
+    """
 
     by_name: dict[str, Metric]
     notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        share(self.by_name.values())
 
     @property
     def columns(self) -> dict[str, Column]:
@@ -29,7 +35,8 @@ def open_metrics(specs: Sequence[str | dict[str, Any]]) -> Metrics:
         ValueError: a metric is unknown or given twice under one name, or its weights are missing
             and it is not optional.
     """
-    metrics = Metrics({})
+    by_name: dict[str, Metric] = {}
+    notes: list[str] = []
     for spec in specs:
         options = {"type": spec} if isinstance(spec, str) else dict(spec)
         optional = options.pop("optional", False)
@@ -38,12 +45,12 @@ def open_metrics(specs: Sequence[str | dict[str, Any]]) -> Metrics:
         except MetricUnavailable as error:
             if not optional:
                 raise
-            metrics.notes.append(str(error))
+            notes.append(str(error))
             continue
-        if metric.name in metrics.by_name:
+        if metric.name in by_name:
             raise ValueError(
                 f"val.metrics: expected every metric once, got two named {metric.name!r}: "
                 "give one of them another `name`"
             )
-        metrics.by_name[metric.name] = metric
-    return metrics
+        by_name[metric.name] = metric
+    return Metrics(by_name, notes)

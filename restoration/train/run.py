@@ -47,6 +47,7 @@ from restoration.train.tensorboard import introduce
 from restoration.train.validation import best_of, first_pictures, is_due, keep_best, validate
 
 logger = logging.getLogger("restoration")
+Tests = tuple[dict[str, EvaluationSet], Metrics]
 
 
 @dataclass
@@ -118,13 +119,43 @@ def check_fit(trainer: Trainer, images: TrainSet) -> None:
             trainer.criterion(patch, patch)
 
 
-def prepare(options: Options, device: torch.device, resume_from: Path | None = None) -> Run:
+def open_tests(options: Options) -> Tests:
+    """Open the test sets of an option file, and its metrics."""
+    return open_sets(options.datasets.test), open_metrics(options.val.metric_specs)
+
+
+def build_run(options: Options, device: torch.device, tests: Tests | None = None) -> Run:
+    """Build a training without trying whether its parts fit together.
+
+    Args:
+        options: a whole option file.
+        device: where to train.
+        tests: its test sets and metrics, where they are open already; checked and shared.
+
+    Raises:
+        ValueError: the options miss a part.
+        FileNotFoundError: images or weights are missing.
+    """
+    recipe, images, patches, dataset = open_stream(options)
+    sets, metrics = open_tests(options) if tests is None else tests
+    degrade = build_degradation_of(images, isinstance(dataset, PairedDataset))
+    trainer = build_trainer(options, recipe, degrade, device)
+    return Run(options, recipe, trainer, dataset, patches, sets, metrics, checkpoint.Progress())
+
+
+def prepare(
+    options: Options,
+    device: torch.device,
+    resume_from: Path | None = None,
+    tests: Tests | None = None,
+) -> Run:
     """Build everything and find every mistake before a folder is made.
 
     Args:
         options: a whole option file.
         device: where to train.
         resume_from: a training state to go on from, or None.
+        tests: see `build_run`.
 
     Returns:
         A Run for `run_training`.
@@ -135,20 +166,17 @@ def prepare(options: Options, device: torch.device, resume_from: Path | None = N
     """
     if resume_from is not None:
         options = adopt_weights(options, resume_from.resolve().parents[1])
-    recipe, images, patches, dataset = open_stream(options)
-    sets = open_sets(options.datasets.test)
-    metrics = open_metrics(options.val.metric_specs)
-    pairs = isinstance(dataset, PairedDataset)
-    degrade = build_degradation_of(images, pairs)
-    trainer = build_trainer(options, recipe, degrade, device)
+    run = build_run(options, device, tests)
+    trainer, images = run.trainer, options.datasets.train
+    assert images is not None  # `build_run` has seen to it
     check_fit(trainer, images)
     for one in options.datasets.test.values():
         check_network(trainer.network, one.in_ch, PROBE_SIDE, device, True, one.noise_map)
-    check_sizes(trainer.network, sets, device, options.val.tile, options.datasets.noise_map)
-    check_metrics(metrics, sets, device)
-    options = resolve_shares(options, trainer, dataset, patches)
-    beginning = checkpoint.Progress()
-    run = Run(options, options.train or recipe, trainer, dataset, patches, sets, metrics, beginning)
+    check_sizes(trainer.network, run.sets, device, options.val.tile, options.datasets.noise_map)
+    if tests is None:
+        check_metrics(run.metrics, run.sets, device)
+    run.options = resolve_shares(options, trainer, run.dataset, run.patches)
+    run.recipe = run.options.train or run.recipe
     if resume_from is not None:
         go_on(run, resume_from)
     return run
