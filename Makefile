@@ -2,6 +2,8 @@
 # make bench [BENCH=DIR]  time every part beside what it is measured against; 20 minutes at most
 # make torture [TORTURE=]  kill, damage, cut off and crowd a small training; 40 minutes at most
 # make wheel              build the wheel and use it in a new environment; 10 minutes at most
+# make docs              write the option references anew, from the code
+# make docs-site         install the extra docs, then build the documentation into site/
 # make test [PROCESSES=2] install the extra dev, then ruff, mypy and the tests but the slow ones
 PYTHON ?= python3
 VENV := .venv
@@ -13,7 +15,7 @@ THREADS ?= 1
 PROCESSES ?= 2
 UPSTREAM ?=
 
-.PHONY: demo bench torture wheel test test-slow docs clean
+.PHONY: demo bench torture wheel test test-slow docs docs-site clean
 
 # What must not stay from before: tb-nightly, OpenCV twice, and this package under its old name.
 # BasicSR comes without what it requires: tb-nightly hides TensorBoard, and the rest is ours already
@@ -66,6 +68,14 @@ test-slow: $(VENV)/installed-test
 
 docs: $(VENV)/installed
 	$(BIN)/restoration options > options/REFERENCE.md
+	$(BIN)/restoration options types > docs/reference/types.md
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(BIN)/pip install -e ".[docs]"
+	touch $@
+
+docs-site: $(VENV)/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build site *.egg-info

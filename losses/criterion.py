@@ -75,7 +75,7 @@ def register_loss(name: str, factory: Any = None) -> Any:
     Raises:
         ValueError: the name is taken.
 
-    Example:
+    Examples:
         >>> @register_loss("Bias")
         ... class Bias(nn.Module):
         ...     def forward(self, prediction, target):
@@ -260,7 +260,7 @@ def build(
             weight that is no finite number.
         FileNotFoundError: weights that a term needs are missing.
 
-    Example:
+    Examples:
         >>> criterion = build([{"type": "MAE"}, {"type": "SSIM", "weight": 0.1}])
     """
     if not terms:

@@ -19,6 +19,7 @@ from restoration.options.schema import Options
 
 ACTIONS = {
     "keys": "all option keys, as Markdown (the default)",
+    "types": "losses, networks, metrics and degradations with their arguments, as Markdown",
     "list": "the option files that ship: give one to -opt by this name, from any folder",
     "copy": "copy such files, with those that they are based on, to change them",
 }
@@ -63,6 +64,10 @@ def run(arguments: argparse.Namespace) -> None:
     elif arguments.action == "copy":
         copied = shipped.copy_options(arguments.names, arguments.out, arguments.force)
         text = "\n".join(map(str, copied))
+    elif arguments.action == "types":
+        from restoration.cli.type_reference import type_reference  # imports every network
+
+        text = type_reference()
     elif arguments.schema:
         text = json.dumps(Options.model_json_schema(), indent=2)
     else:

@@ -85,6 +85,14 @@ class Metric:
 def _psnr(
     name: str, data_range: float = 1.0, crop_border: int = 0, test_y_channel: bool = False
 ) -> Metric:
+    """PSNR in dB, higher is better.
+
+    Args:
+        name: of the column.
+        data_range: of the images, 1 for [0, 1].
+        crop_border: pixels that are left out at every side.
+        test_y_channel: measure the luma alone, as deraining and super-resolution do.
+    """
     on_rgb = partial(psnr, data_range=data_range, crop_border=crop_border)
     function, channels, mark = _on_channels(on_rgb, data_range, test_y_channel)
     scale = _protocol(f"dB on {channels}", data_range, crop_border)
@@ -94,6 +102,14 @@ def _psnr(
 def _ssim(
     name: str, data_range: float = 1.0, crop_border: int = 0, test_y_channel: bool = False
 ) -> Metric:
+    """SSIM as MATLAB and BasicSR compute it, higher is better.
+
+    Args:
+        name: of the column.
+        data_range: of the images, 1 for [0, 1].
+        crop_border: pixels that are left out at every side.
+        test_y_channel: measure the luma alone, as deraining and super-resolution do.
+    """
     on_rgb = partial(ssim, data_range=data_range, crop_border=crop_border)
     function, channels, mark = _on_channels(on_rgb, data_range, test_y_channel)
     scale = _protocol(f"11x11 Gaussian, valid region, {channels}", data_range, crop_border)
@@ -118,18 +134,41 @@ def _on_channels(
 
 
 def _ms_ssim(name: str, data_range: float = 1.0, crop_border: int = 0) -> Metric:
+    """MS-SSIM over five scales, higher is better.
+
+    Args:
+        name: of the column.
+        data_range: of the images, 1 for [0, 1].
+        crop_border: pixels that are left out at every side.
+    """
     function = partial(ms_ssim, data_range=data_range, crop_border=crop_border)
     scale = _protocol("five scales, 11x11 Gaussian, valid region, RGB", data_range, crop_border)
     return Metric(name, "MS-SSIM", True, scale, function)
 
 
 def _lpips(name: str, net: str = "alex", weights: str | Path | None = None) -> Metric:
+    """LPIPS, version 0.1, lower is better.
+
+    Args:
+        name: of the column.
+        net: "alex" (the one that papers report) or "vgg".
+        weights: torchvision's file of the backbone; None for the published weights, of which
+            AlexNet's ship.
+    """
     scale = f"version 0.1, {net}, input in [-1, 1]"
     function = Lpips(net, weights)
     return Metric(name, "LPIPS", False, scale, function, function.loss)
 
 
 def _e_mae(name: str, masks: str | Path | None = None, weights: str | Path | None = None) -> Metric:
+    """E-MAE, printed times 100 as the publication does; lower is better.
+
+    Args:
+        name: of the column.
+        masks: mask file, or a name of the weights manifest such as the authors' "E_MAE"; None
+            for the mask that ships.
+        weights: the former name of `masks`.
+    """
     masks = renamed_masks(masks, weights, name)
     mask = "shipped with this project" if masks is None else Path(masks).name
     scale = f"times 100, mask {mask}"
