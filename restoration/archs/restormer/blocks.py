@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 from torch.autograd import forward_ad
-from torch.nn.modules.module import _has_any_global_hook
+from torch.nn.modules import module as modules
 from torch.utils.checkpoint import checkpoint
 
 from restoration.archs.restormer.fused_attention import attend
@@ -223,7 +223,17 @@ class TransformerBlock(nn.Module):
             *(self.norm1, _body(self.norm1), attn, attn.qkv, attn.qkv_dwconv, attn.project_out),
             *(self.norm2, _body(self.norm2), ffn, ffn.project_in, ffn.dwconv, ffn.project_out),
         )
-        return _has_any_global_hook() or any(map(_is_changed, layers))
+        return _has_global_hook() or any(map(_is_changed, layers))
+
+
+def _has_global_hook() -> bool:
+    """Whether there is a hook of all modules."""
+    return bool(
+        modules._global_forward_pre_hooks
+        or modules._global_forward_hooks
+        or modules._global_backward_pre_hooks
+        or modules._global_backward_hooks
+    )
 
 
 def _is_seen_into(x: Tensor) -> bool:
