@@ -90,7 +90,7 @@ def test_links_exist(page):
 
 
 def test_references_are_current(capsys):
-    for flags, file in ([], "options/REFERENCE.md"), (["--types"], "docs/reference/types.md"):
+    for flags, file in ([], "options/REFERENCE.md"), (["types"], "docs/reference/types.md"):
         assert main(["options", *flags]) == 0
         assert capsys.readouterr().out == text(file)
 
