@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from shutil import which
 
 import pytest
 import torch
@@ -214,3 +215,27 @@ def test_both_sides_of_a_training_are_the_same(harness, tmp_path):
     fast = [run | {"steps_per_second": 3.0 * n, "peak_mb": 100.0} for n in (1, 2)]
     first, second = training.speed_rows({"basicsr": slow, "ours": fast})
     assert (first["faster"], second["faster"], second["memory"]) == (1, 3, 0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt" or which("bash") is None, reason="for bash only")
+def test_gpu_script_without_a_gpu(tmp_path):
+    script = [str(SCRIPTS / "cuda.sh"), "--dry", "--out", str(tmp_path)]
+    environment = {**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
+    subprocess.run(script, env=environment, check=True, capture_output=True, timeout=300)  # noqa: S603
+    result = json.loads((tmp_path / "cuda.json").read_text())
+    assert all(row["largest_difference"] == 0 for row in result["parity"]), "CPU against itself"
+    steps = result["training step, 1 patches of 16"]
+    assert [row["network"] for row in steps] == ["ours", "ours, bf16"]
+    assert all(row["percent_of_ceiling"] > 0 for row in steps)
+    assert len(result["largest kernels of a step in bf16"]) == 3
+    assert [row["type"] for row in result["photographs"]] == ["float32"] * 2 + ["bf16"] * 2
+    assert not any("left out" in note for note in result["notes"])
+    assert (tmp_path / "cuda_loss.md").is_file()
+    wrong = subprocess.run(  # noqa: S603
+        [*script, "--dri"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (wrong.returncode, wrong.stderr) == (
+        2,
+        "expected --dry, --upstream DIR or --out FOLDER, got --dri\n",
+    )
