@@ -1,14 +1,18 @@
 """The scripts under experiments/benchmarks run, and count what they say."""
 
+import argparse
 import importlib
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from shutil import which
 
 import pytest
 import torch
+
+from restoration.options.load import validate
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ROOT / "experiments" / "benchmarks"
@@ -174,3 +178,64 @@ def test_sections_of_network(tmp_path):
     assert done.returncode == 2
     known = "as-used,cold,forward,step,memory,inference"
     assert f"expected --sections among {known}, got stepp" in done.stderr
+
+
+@pytest.mark.slow
+def test_training(tmp_path):
+    arms = ["basicsr", "ours", "ours, decoded files"]
+    result, text = run("training.py", tmp_path / "x.json", "--dry", "--to", 5, "--arms", *arms)
+    assert [row["arm"] for row in result["speed"]] == arms
+    for row in result["speed"]:
+        assert row["steps_per_second"] > 0 and row["peak_mb"] > 100
+        assert 0 <= row["data_wait_percent"] < 100
+    assert all(row["db"] > 5 and row["seconds"] > 0 for row in result["time"])
+    assert "## time to 5 dB" in text
+    wrong = [sys.executable, SCRIPTS / "training.py", "--steps", "3", "--warm-up", "3"]
+    done = subprocess.run(wrong, capture_output=True, text=True, check=False)  # noqa: S603
+    assert "expected --warm-up below --steps, got 3 and 3" in done.stderr
+
+
+def test_both_sides_of_a_training_are_the_same(harness, tmp_path):
+    """Option files are read by ours, and say the same; rows compare rounds with rounds."""
+    training = importlib.import_module("training")
+    options = importlib.import_module("training_options")
+    given = argparse.Namespace(
+        dry=True, images=None, val=None, val_images=1, vgg=None, patch=16, batch=1
+    )
+    vars(given).update(rate=1e-3, print_freq=1, network="restormer_xs")
+    inputs = options.Inputs(tmp_path, given)
+    theirs = options.their_options(inputs, given, 4, 4)
+    ours = validate(options.our_options(inputs, given, 4, 4, {"amp": "bf16", "decoded": True}))
+    assert ours.train.terms()[1]["precision"] == "bf16"
+    assert ours.train.terms()[1]["taps"] == list(theirs["train"]["perceptual_opt"]["layer_weights"])
+    assert theirs["train"]["perceptual_opt"]["layer_weights"]["relu2_2"] == 128 / 192
+    assert ours.network_g == theirs["network_g"]
+    run = {"cpu_s_per_step": 1.0, "data_wait": 0.1, "first_step_s": 2.0, "validations": []}
+    slow = [run | {"steps_per_second": 1.0 * n, "peak_mb": 200.0} for n in (1, 2)]
+    fast = [run | {"steps_per_second": 3.0 * n, "peak_mb": 100.0} for n in (1, 2)]
+    first, second = training.speed_rows({"basicsr": slow, "ours": fast})
+    assert (first["faster"], second["faster"], second["memory"]) == (1, 3, 0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt" or which("bash") is None, reason="for bash only")
+def test_gpu_script_without_a_gpu(tmp_path):
+    script = [str(SCRIPTS / "cuda.sh"), "--dry", "--out", str(tmp_path)]
+    environment = {**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
+    subprocess.run(script, env=environment, check=True, capture_output=True, timeout=300)  # noqa: S603
+    result = json.loads((tmp_path / "cuda.json").read_text())
+    assert all(row["largest_difference"] == 0 for row in result["parity"]), "CPU against itself"
+    steps = result["training step, 1 patches of 16"]
+    assert [row["network"] for row in steps] == ["ours", "ours, bf16"]
+    assert all(row["percent_of_ceiling"] > 0 for row in steps)
+    assert len(result["largest kernels of a step in bf16"]) == 3
+    assert [row["type"] for row in result["photographs"]] == ["float32"] * 2 + ["bf16"] * 2
+    assert not any("left out" in note for note in result["notes"])
+    assert (tmp_path / "cuda_loss.md").is_file()
+    wrong = subprocess.run(  # noqa: S603
+        [*script, "--dri"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (wrong.returncode, wrong.stderr) == (
+        2,
+        "expected --dry, --upstream DIR or --out FOLDER, got --dri\n",
+    )

@@ -1,4 +1,4 @@
-"""VGG-16 and VGG-19 (Simonyan and Zisserman 2015, arXiv:1409.1556) through timm.
+"""VGG-16 and VGG-19 (Simonyan and Zisserman 2015, arXiv:1409.1556), without their classifiers.
 
 Taps are the last ReLUs before each pool. Files have torchvision's key names, and may end early.
 """
@@ -8,17 +8,16 @@ import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from losses.extras import import_named
 from losses.features.pooling import L2Pool2d
 from losses.features.published import published_file
 from losses.naming import check_name
 from losses.weights import load_state_dict
 
+CHANNELS = (64, 128, 256, 512, 512)  # of the levels
 CONVS_PER_LEVEL = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 TAPS = {
     name: tuple(f"relu{level}_{n}" for level, n in enumerate(counts, start=1))
@@ -29,6 +28,41 @@ POOLINGS: dict[str, Callable[[], nn.Module]] = {
     "avg": partial(nn.AvgPool2d, 2, 2),
     "l2": L2Pool2d,  # of DISTS
 }
+
+
+class VggLayers(nn.ModuleDict):
+    """Convolutions with their ReLUs, level by level, a pool between two, up to the last tap.
+
+    Args:
+        name: "vgg16" or "vgg19".
+        levels: numbers of the levels, from 0, whose last ReLUs are taps; ascending.
+    """
+
+    def __init__(self, name: str, levels: Sequence[int]):
+        super().__init__()
+        self.tapped: list[str] = []
+        channels = 3
+        for level in range(levels[-1] + 1):
+            if level:
+                self._append(nn.MaxPool2d(2, 2))
+            for _ in range(CONVS_PER_LEVEL[name][level]):
+                self._append(nn.Conv2d(channels, CHANNELS[level], 3, padding=1))
+                self._append(nn.ReLU(inplace=True))
+                channels = CHANNELS[level]
+            if level in levels:
+                self.tapped.append(f"features_{len(self) - 1}")
+
+    def _append(self, layer: nn.Module) -> None:
+        self[f"features_{len(self)}"] = layer  # torchvision's number
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(B, 3, H, W) -> one map per tap."""
+        taps = []
+        for name, layer in self.items():
+            x = layer(x)
+            if name in self.tapped:
+                taps.append(x)
+        return taps
 
 
 def build_vgg(
@@ -56,18 +90,14 @@ def build_vgg(
     if not taps or len(set(taps)) < len(taps):
         raise ValueError(f"expected one tap or more, each once, got {list(taps)}")
     indices = tuple(sorted(TAPS[name].index(tap) for tap in taps))
-    timm: Any = import_named("timm", name)  # takes a second: only who uses a VGG waits for it
-
-    with torch.device("meta"):  # timm makes the unused classifier too: 0.4 GB, 4 seconds
-        body: Any = timm.create_model(
-            name, pretrained=False, features_only=True, out_indices=indices
-        )
-    body = body.to_empty(device="cpu")
+    with torch.device("meta"):  # no weights are drawn: they are loaded, or drawn below
+        layers = VggLayers(name, indices)
+    body = layers.to_empty(device="cpu")
     if weights == "random":
         _initialise(body)
     else:
         _load_file(body, published_file(name) if file is None else file)
-    return body, tuple(body.feature_info.channels()), tuple(TAPS[name][i] for i in indices)
+    return body, tuple(CHANNELS[i] for i in indices), tuple(TAPS[name][i] for i in indices)
 
 
 def replace_pools(body: nn.Module, pooling: str) -> None:
