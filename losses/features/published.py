@@ -47,7 +47,7 @@ def published_file(name: str) -> Path:
     except FileNotFoundError as absent:
         try:
             return timm_file(name)
-        except OSError:
+        except (OSError, ModuleNotFoundError):  # timm is of an extra
             raise absent from None
 
 
