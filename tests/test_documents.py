@@ -57,6 +57,10 @@ def test_commands_are_real(command):
         targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
         assert command[1] in targets
         return
+    if command[:2] == ["pip", "install"]:
+        extra = re.fullmatch(r"\.\[(\w+)\]", command[2])[1]
+        assert f"\n{extra} = [" in (ROOT / "pyproject.toml").read_text()
+        return
     if command[0] == "torchrun":
         after = command[command.index("-m") + 1 :]
         command = [*after[0].split("."), *after[1:]]
@@ -90,8 +94,8 @@ def test_links_exist(page):
 
 
 def test_references_are_current(capsys):
-    for flags, file in ([], "options/REFERENCE.md"), (["types"], "docs/reference/types.md"):
-        assert main(["options", *flags]) == 0
+    for action, file in ([], "options/REFERENCE.md"), (["types"], "docs/reference/types.md"):
+        assert main(["options", *action]) == 0
         assert capsys.readouterr().out == text(file)
 
 
