@@ -101,7 +101,12 @@ def test_live_memory_is_what_tensors_hold_at_once(harness):
 def test_loss_speed(tmp_path):
     result, _ = run("loss_speed.py", tmp_path / "x.json", "--side", 32)
     assert result["largest_relative_difference"] < 1e-5
-    assert set(result["arms"]) >= {"plain", "e-vgg", "straightforward", "e-vgg, bf16, compiled"}
+    assert set(result["contenders"]) >= {
+        "plain",
+        "e-vgg",
+        "straightforward",
+        "e-vgg, bf16, compiled",
+    }
     assert result["relative_difference_of_bf16"] < 2e-2
     shares = {name: row["share"] for name, row in result["memory"].items()}
     assert shares["e-vgg, bf16"] < shares["e-vgg"] < shares["straightforward"] == 1

@@ -32,7 +32,7 @@ def blocks(page, language: str) -> list[str]:
 def commands() -> list[list[str]]:
     joined = "\n".join(block for page in PAGES for block in blocks(page, "bash"))
     lines = joined.replace("\\\n", " ").splitlines()
-    return [shlex.split(line, comments=True) for line in dict.fromkeys(lines) if line.strip()]
+    return list(filter(None, (shlex.split(line, comments=True) for line in dict.fromkeys(lines))))
 
 
 @pytest.mark.parametrize("page", RUN)
@@ -57,6 +57,11 @@ def test_commands_are_real(command):
         targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
         assert command[1] in targets
         return
+    if "pip" in command:  # of this package: an extra that there is
+        for extra in re.findall(r"perceptual-restoration\[(\w+)\]", " ".join(command)):
+            assert f"\n{extra} = [" in (ROOT / "pyproject.toml").read_text()
+        return
+    command = [Path(command[0]).name, *command[1:]]  # .venv/bin/restoration
     if command[0] == "torchrun":
         after = command[command.index("-m") + 1 :]
         command = [*after[0].split("."), *after[1:]]
@@ -90,8 +95,8 @@ def test_links_exist(page):
 
 
 def test_references_are_current(capsys):
-    for flags, file in ([], "options/REFERENCE.md"), (["types"], "docs/reference/types.md"):
-        assert main(["options", *flags]) == 0
+    for action, file in ([], "options/REFERENCE.md"), (["types"], "docs/reference/types.md"):
+        assert main(["options", *action]) == 0
         assert capsys.readouterr().out == text(file)
 
 

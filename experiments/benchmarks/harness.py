@@ -56,7 +56,7 @@ def synchronize(device: torch.device | str) -> None:
 def interleave(
     arms: Mapping[str, Callable[[], Timing]], rounds: int, warm_up: int = 1
 ) -> dict[str, list[Timing]]:
-    """Measure every arm once per round, in turn, after rounds that do not count."""
+    """Measure every contender once per round, in turn, after rounds that do not count."""
     times: dict[str, list[Timing]] = {name: [] for name in arms}
     for number in range(warm_up + rounds):
         for name, arm in arms.items():
@@ -76,7 +76,7 @@ def describe(times: Sequence[Timing]) -> dict[str, float]:
 
 
 def ratio(above: Sequence[Timing], below: Sequence[Timing]) -> dict[str, float]:
-    """How many times longer one arm takes than another of the same rounds."""
+    """How many times longer one contender takes than another of the same rounds."""
     found = {
         kind: round(
             statistics.median(

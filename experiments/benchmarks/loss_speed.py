@@ -20,7 +20,7 @@ import losses
 from losses.criterion import Criterion
 from losses.frozen import freeze
 
-RATIOS = {  # name: (arm, arm it is divided by, what is wanted)
+RATIOS = {  # name: (contender, contender it is divided by, what is the target)
     "E-VGG / plain": ("e-vgg", "plain", "<= 1.25"),
     "E-VGG with mask gradient / plain": ("e-vgg, mask gradient", "plain", "<= 1.40"),
     "straightforward E-VGG / E-VGG": ("straightforward", "e-vgg", ">= 1.80"),
@@ -72,7 +72,7 @@ def in_bf16(backbone: losses.Backbone, compile: bool) -> losses.Backbone:
 
 
 def build_arms(device: str) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
-    """Build every arm on one backbone and one mask bank."""
+    """Build every contender on one backbone and one mask bank."""
     torch.manual_seed(0)
     backbone = losses.build_backbone("vgg16", weights="random").to(device)
     masks = freeze(losses.MaskBank(backbone.channels)).to(device)
@@ -91,7 +91,7 @@ def build_arms(device: str) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
 
 
 def check_values(arms: dict[str, Callable], x: Tensor, y: Tensor) -> float:
-    """Largest relative difference of the arms that should agree with the formula."""
+    """Largest relative difference of the contenders that should agree with the formula."""
     with torch.no_grad():
         wanted = float(arms["straightforward"](x, y))
         found = {name: float(arms[name](x, y)) for name in ("e-vgg", "e-vgg, mask gradient")}
@@ -125,11 +125,11 @@ def memory(arms: dict[str, Callable], x: Tensor, y: Tensor) -> dict[str, harness
 
 
 def summary(times: dict[str, list[harness.Timing]]) -> dict:
-    """Median and minimum of each arm, and the ratios."""
+    """Median and minimum of each contender, and the ratios."""
     return {
-        "arms": {name: harness.describe(values) for name, values in times.items()},
+        "contenders": {name: harness.describe(values) for name, values in times.items()},
         "ratios": {
-            name: {**harness.ratio(times[arm], times[base]), "wanted": wanted}
+            name: {**harness.ratio(times[arm], times[base]), "target": wanted}
             for name, (arm, base, wanted) in RATIOS.items()
         },
     }
@@ -161,7 +161,7 @@ def main() -> None:
     }
     tables = {
         key: [{head: name, **row} for name, row in result[key].items()]
-        for key, head in (("arms", "arm"), ("ratios", "ratio"), ("memory", "arm"))
+        for key, head in (("contenders", "contender"), ("ratios", "ratio"), ("memory", "contender"))
     }
     shape = "x".join(map(str, y.shape))
     harness.finish(
@@ -173,7 +173,7 @@ def main() -> None:
         [
             f"largest relative difference of values that should agree: {difference:.1e}",
             f"of E-VGG in bf16 to float32: {result['relative_difference_of_bf16']:.1e}",
-            "memory: share of what the straightforward E-VGG keeps, wanted <= 0.60",
+            "memory: share of what the straightforward E-VGG keeps, target <= 0.60",
         ],
     )
 

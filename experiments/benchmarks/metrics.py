@@ -1,9 +1,9 @@
-"""Time of PSNR and SSIM of one pair of pictures against BasicSR's, whose values they equal.
+"""Time of PSNR and SSIM of one pair of images against BasicSR's, whose values they equal.
 
     python experiments/benchmarks/metrics.py --threads 1 --rounds 15
 
 BasicSR's side is the installed package and takes uint8 arrays; ours takes float tensors, as the
-evaluation has them, and is measured from uint8 arrays too. A batch is compared with its pictures
+evaluation has them, and is measured from uint8 arrays too. A batch is compared with its images
 one by one.
 """
 
@@ -25,7 +25,7 @@ WANTED = ">= 5"
 
 
 def make_pair(height: int, width: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Make a noisy picture and the clean one, (H, W, 3) uint8."""
+    """Make a noisy image and the clean one, (H, W, 3) uint8."""
     clean = cv2.resize(
         open_source("skimage:astronaut").read(0), (width, height), interpolation=cv2.INTER_CUBIC
     )
@@ -46,7 +46,7 @@ def both(x: Tensor, y: Tensor) -> list[float]:
 def build_arms(
     noisy: np.ndarray, clean: np.ndarray, batch: int, device: str
 ) -> dict[str, Callable[[], list[float]]]:
-    """Build what is timed; BasicSR's arm is missing where the package is."""
+    """Build what is timed; BasicSR's contender is missing where the package is."""
     x, y = to_tensor(noisy, device), to_tensor(clean, device)
     many_x, many_y = x.repeat(batch, 1, 1, 1), y.repeat(batch, 1, 1, 1)
 
@@ -93,7 +93,7 @@ def main() -> None:
     else:
         notes = ["basicsr is not installed: only ours was measured"]
     ratios = {
-        f"{above} / {below}": {**harness.ratio(times[above], times[below]), "wanted": wanted}
+        f"{above} / {below}": {**harness.ratio(times[above], times[below]), "target": wanted}
         for above, below, wanted in pairs
     }
     first = next(iter(values.values()))
@@ -107,11 +107,11 @@ def main() -> None:
         "size": [given.height, given.width],
         "rounds": given.rounds,
         "largest_difference": apart,
-        "arms": rows,
+        "contenders": rows,
         "ratios": ratios,
     }
     tables = {
-        "arms": [{"arm": name, **row} for name, row in rows.items()],
+        "contenders": [{"contender": name, **row} for name, row in rows.items()],
         "ratios": [{"ratio": name, **row} for name, row in ratios.items()],
     }
     title = f"PSNR and SSIM of a pair of {given.width}x{given.height} pixels"

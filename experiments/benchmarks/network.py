@@ -34,7 +34,7 @@ PASSED_ON = ("upstream", "side", "batch", "dim", "threads", "device")
 
 
 def measure(arms: dict, x: Tensor, function: Callable, rounds: int) -> dict[str, harness.Row]:
-    """Times of every arm in turn: first call, median, minimum, and ratios to upstream."""
+    """Times of every contender in turn: first call, median, minimum, and ratios to upstream."""
     turns = {
         name: partial(harness.timed, partial(function, network, x, lowered), x.device)
         for name, (network, lowered) in arms.items()
@@ -48,7 +48,7 @@ def measure(arms: dict, x: Tensor, function: Callable, rounds: int) -> dict[str,
 
 
 def against_upstream(times: Mapping[str, Sequence[harness.Timing]]) -> dict[str, harness.Row]:
-    """Median and minimum of every arm, and ratios to upstream where that is among them."""
+    """Median and minimum of every contender, and ratios to upstream where that is among them."""
     rows: dict[str, harness.Row] = {}
     for name, own in times.items():
         about = harness.describe(own)
@@ -60,7 +60,7 @@ def against_upstream(times: Mapping[str, Sequence[harness.Timing]]) -> dict[str,
 
 
 def memory(arms: dict, x: Tensor) -> dict[str, harness.Row]:
-    """Memory of a step of every arm, in GB and as a share of upstream's."""
+    """Memory of a step of every contender, in GB and as a share of upstream's."""
     sizes = {
         name: harness.saved_memory(partial(loss, network, x, lowered), network.parameters())
         for name, (network, lowered) in arms.items()
@@ -98,7 +98,7 @@ def inference(arms: dict, given: argparse.Namespace) -> dict[str, harness.Row]:
 
 
 def as_used(names: Sequence[str], given: argparse.Namespace) -> dict[str, harness.Row]:
-    """Forward and step of every arm as its users run it, in turn, a process for each."""
+    """Forward and step of every contender as its users run it, in turn, a process for each."""
     settings = process_settings(given)
     rows: dict[str, harness.Row] = {name: {} for name in names}
     with ExitStack() as stack:
@@ -139,7 +139,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--side", type=int, default=128)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--dim", type=int, default=48)
-    parser.add_argument("--no-compile", action="store_true", help="leave out the compiled arms")
+    parser.add_argument(
+        "--no-compile", action="store_true", help="leave out the compiled contenders"
+    )
     parser.add_argument(
         "--sections",
         type=lambda text: text.split(","),
@@ -159,7 +161,7 @@ def parse() -> argparse.Namespace:
 
 
 def measure_sections(arms: dict, x: Tensor, given: argparse.Namespace) -> dict:
-    """Run the chosen sections: name -> rows by arm."""
+    """Run the chosen sections: name -> rows by contender."""
     plain = {name: arm for name, arm in arms.items() if "checkpointed" not in name}
     compiled = [name for name in plain if "compiled" in name]
     work = {
@@ -194,13 +196,13 @@ def main() -> None:
         **sections,
     }
     about = {
-        "inference": f"one image of {given.inference_side} pixels; `live` are the tensors, wanted "
+        "inference": f"one image of {given.inference_side} pixels; `live` are the tensors, target "
         "<= 0.48 of upstream's; `resident` is a process with freed memory kept, `resident_default` "
         "one with the C library's allocator as it is: libraries' buffers are in both, and holes "
         "between tensors in the first",
         "as-used": "upstream's network with the C library's allocator as it is, ours with freed "
         "memory kept, as the command line does",
-        "cold": "wanted < 30 s",
+        "cold": "target < 30 s",
     }
     notes = [f"{name}: {text}" for name, text in about.items() if name in sections]
     if given.upstream is not None:

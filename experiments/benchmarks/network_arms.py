@@ -31,7 +31,7 @@ def build_upstream(folder: Path, settings: dict) -> nn.Module:
 
 
 def build_arm(name: str, upstream: Path | None, settings: dict) -> tuple[nn.Module, bool]:
-    """Build one arm by name, with the same weights as every other: (network, autocast)."""
+    """Build one contender by name, with the same weights as every other: (network, autocast)."""
     torch.manual_seed(0)
     ours = Restormer(**settings)
     if name == UPSTREAM:
@@ -59,12 +59,12 @@ def loss(network: nn.Module, x: Tensor, lowered: bool) -> Tensor:
 
 
 def step(network: nn.Module, x: Tensor, lowered: bool) -> None:
-    """One forward and backward; the optimiser is the same for all arms and left out."""
+    """One forward and backward; the optimiser is the same for all contenders and left out."""
     network.zero_grad(set_to_none=True)
     loss(network, x, lowered).backward()
 
 
 def image(batch: int, side: int, device: torch.device | str) -> Tensor:
-    """The input of every arm: (batch, 3, side, side) in [0, 1], always the same."""
+    """The input of every contender: (batch, 3, side, side) in [0, 1], always the same."""
     generator = torch.Generator().manual_seed(0)
     return torch.rand(batch, 3, side, side, generator=generator).to(device)

@@ -25,7 +25,7 @@ class Worker:
     """The other end: a process that times one network.
 
     Args:
-        name: of the arm.
+        name: of the contender.
         settings: option -> value of the process, such as {"side": 128}; None leaves one out.
         default_allocator: whether freed memory goes back as the C library pleases.
         environment: variables of the process; None for this one's own.

@@ -2,10 +2,11 @@
 
     python experiments/benchmarks/stream.py --images datasets/BSDS500/train --workers 0 2
 
-That design decodes a whole picture, cuts 384 pixels whatever the stage needs, turns it to floats,
+That design decodes a whole image, cuts 384 pixels whatever the stage needs, turns it to floats,
 adds noise to all of it, and lets the training loop cut to the stage's size: 11 % of the pixels at
 stage 1. It is written here from this description as a plain dataset, not taken from anyone's code.
-Every arm ends with what the network sees: noisy and clean crops of the stage, float32, one batch.
+Every contender ends with what the network sees: noisy and clean crops of the stage, float32, one
+batch.
 Workers start before the clock; the batches that they have ready by then do not count.
 """
 
@@ -121,7 +122,7 @@ def measure(
 
 
 def make_pictures(folder: Path, count: int) -> None:
-    """Write PNG pictures of 512x512 pixels, cut from photographs."""
+    """Write PNG images of 512x512 pixels, cut from photographs."""
     photographs = open_source(PHOTOGRAPHS)
     for number in range(count):
         image = photographs.read(number % len(photographs))
@@ -133,10 +134,10 @@ def make_pictures(folder: Path, count: int) -> None:
 
 
 def build_arms(folder: Path, decoded: Path) -> dict[str, Callable[..., Batches]]:
-    """Build what is timed: the other design, and ours with each way to keep pictures.
+    """Build what is timed: the other design, and ours with each way to keep images.
 
     Args:
-        folder: the pictures.
+        folder: the images.
         decoded: where the decoded ones are put; nothing may be there.
     """
     files = open_source(folder)
@@ -146,9 +147,9 @@ def build_arms(folder: Path, decoded: Path) -> dict[str, Callable[..., Batches]]
         cached.read(index)
     return {
         "384 pixels, cut afterwards": partial(their_batches, files),
-        "ours, every picture decoded": partial(our_batches, files),
+        "ours, every image decoded": partial(our_batches, files),
         "ours, decoded files": partial(our_batches, open_source(decoded)),
-        "ours, pictures in memory": partial(our_batches, cached),
+        "ours, images in memory": partial(our_batches, cached),
         "ours, decoded files, mixup": partial(our_batches, open_source(decoded), mixup=1.2),
     }
 
@@ -165,7 +166,7 @@ def describe(times: dict[str, list[harness.Timing]], batch: int) -> dict[str, ha
             "clock_min_ms": about["clock_min_ms"],
             "faster": faster["clock"],
             "faster_of_minima": faster["of_minima"],
-            "wanted": None if name == first else WANTED,
+            "target": None if name == first else WANTED,
         }
     return rows
 
@@ -174,11 +175,11 @@ def main() -> None:
     """Run the benchmark, print tables, and write files where asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=Path, help="folder; default: photographs, 512x512, PNG")
-    parser.add_argument("--count", type=int, default=24, help="pictures made by default")
+    parser.add_argument("--count", type=int, default=24, help="images made by default")
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 2])
     parser.add_argument("--patch", type=int, default=128)
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--samples", type=int, default=128, help="timed per arm and round")
+    parser.add_argument("--samples", type=int, default=128, help="timed per contender and round")
     given = harness.arguments(parser, rounds=5)
     torch.manual_seed(0)
     result: dict = {"patch": given.patch, "batch": given.batch, "rounds": given.rounds}
@@ -197,11 +198,11 @@ def main() -> None:
             rows = describe(times, given.batch)
             result[f"workers_{workers}"] = rows
             tables[f"{workers} workers, milliseconds per batch"] = [
-                {"arm": name, **row} for name, row in rows.items()
+                {"contender": name, **row} for name, row in rows.items()
             ]
     title = f"Sample stream at patch {given.patch}, batch {given.batch}"
     notes = [
-        "every picture decoded: what the first epoch costs, and all of them where pictures "
+        "every image decoded: what the first epoch costs, and all of them where images "
         "neither fit cache_gb nor were decoded by `restoration data prepare --decoded`"
     ]
     harness.finish(title, tables, result, given.out, notes=notes)

@@ -31,7 +31,7 @@ from restoration.cli import main as command
 WANTED = ">= 0.90"
 STAND_IN = "skimage:chelsea,rocket,astronaut"
 NETWORK, EVALUATION = "network", "evaluation, the rest of it"
-ELSEWHERE = "network, for checks and picture"
+ELSEWHERE = "network, for checks and figure"
 PARTS = {  # part: functions, by module; looked up where they are used
     NETWORK: ["restoration.archs.restormer.network:Restormer.forward"],
     "metrics": ["restoration.metrics.against:Against.measure"],
@@ -40,7 +40,7 @@ PARTS = {  # part: functions, by module; looked up where they are used
     EVALUATION: ["restoration.evaluate.run:run_benchmark"],
     "checks before the first image": ["restoration.evaluate.run:prepare"],
     "result files": ["restoration.evaluate.run:write_report"],
-    "picture": ["restoration.evaluate.run:draw_picture"],
+    "figure": ["restoration.evaluate.run:draw_picture"],
 }
 OUTSIDE = "options, folders, printing"
 
@@ -170,7 +170,7 @@ def main() -> None:
     seconds = {part: median(run[part] for run in runs) for part in runs[0]}
     found = [shares(run) for run in runs]
     rows = [
-        {"share": name, "median": median(own), "best": max(own), "wanted": WANTED}
+        {"share": name, "median": median(own), "best": max(own), "target": WANTED}
         for name in found[0]
         for own in [[one[name] for one in found]]
     ]
