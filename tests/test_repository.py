@@ -66,3 +66,20 @@ def test_citation():
     assert citation["version"] == __version__
     assert citation["title"].startswith(f"{DISTRIBUTION}: ")
     assert citation["license"] == "Apache-2.0"
+
+
+def test_changelog_is_kept():
+    """As keepachangelog.com has it: a version, and below it kinds of changes."""
+    lines = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").splitlines()
+    versions = [line for line in lines if line.startswith("## ")]
+    assert versions[0] == "## [Unreleased]"
+    kinds = [line for line in lines if line.startswith("### ")]
+    known = [
+        "### Added",
+        "### Changed",
+        "### Deprecated",
+        "### Removed",
+        "### Fixed",
+        "### Security",
+    ]
+    assert kinds[: len(versions)] and set(kinds) <= set(known)

@@ -1,5 +1,7 @@
 """Pairs of images: matched by name, cut and turned alike, mixed, or refused."""
 
+from importlib.util import find_spec
+
 import cv2
 import numpy as np
 import pytest
@@ -83,6 +85,7 @@ def test_names_by_template_and_other_extensions(folders, template):
         np.testing.assert_array_equal(clean.read(index), degraded.read(index))
 
 
+@pytest.mark.skipif(find_spec("basicsr") is None, reason="BasicSR is not installed")
 def test_lmdb_pairs(folders):
     for side in ("gt", "lq"):
         make_lmdb(folders / side, folders / f"{side}.lmdb")
