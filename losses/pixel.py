@@ -69,7 +69,7 @@ class SSIM(PixelLoss):
 
     Args:
         reduction: "mean", "sum" or "none" over the batch.
-        padding: zeros around the images: 0 for the valid region, which is the metric's custom, 5
+        padding: zeros around the images: 0 for the valid region, which is the metric's default, 5
             for an error map of the images' size, as E-SSIM has it.
     """
 

@@ -53,8 +53,8 @@ class VGG(FeatureLoss):
         backbone: "vgg16", "vgg19", "alexnet" or "embedded".
         taps: which ReLUs to compare; None for all that the weights hold.
         weights: local file of the backbone; None for the published weights.
-        pooling: "avg" or "max"; None for the backbone's custom.
-        normalize: ImageNet normalisation of the input; None for the custom.
+        pooling: "avg" or "max"; None for the backbone's default.
+        normalize: ImageNet normalisation of the input; None for the default.
         reduction: "mean", "sum" or "none".
         precision: of the backbone, "float32" or "bf16"; the distance is float32 either way.
         compile: run the backbone through `torch.compile`: a wait, then somewhat faster steps.
@@ -86,10 +86,10 @@ class EVGG(FeatureLoss):
         masks: mask file or a name of the weights manifest, such as the authors' "E_VGG" for vgg16
             (your own copy, or fetched); None for the masks that ship: for the embedded backbone,
             the five taps of vgg16 and three of vgg19 (relu1_2, relu2_2, relu3_4).
-        order: how the pair is concatenated for the masks; None for the custom of the file
+        order: how the pair is concatenated for the masks; None for the default of the file
             ("distorted_first" for the authors' E_VGG, else "reference_first").
-        pooling: "avg" or "max"; None for the backbone's custom.
-        normalize: ImageNet normalisation of the input; None for the custom.
+        pooling: "avg" or "max"; None for the backbone's default.
+        normalize: ImageNet normalisation of the input; None for the default.
         mask_gradient: whether gradients also flow through the masks.
         reduction: "mean", "sum" or "none".
         precision: of the backbone, "float32" or "bf16"; masks and distance are float32 either

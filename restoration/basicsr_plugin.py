@@ -91,11 +91,11 @@ class TermLoss(nn.Module):
 
 
 class GaussianDenoisingDataset(Dataset[dict[str, Any]]):
-    """Clean pictures and the same with Gaussian noise, RGB, as BasicSR's models expect them.
+    """Clean images and the same with Gaussian noise, RGB, as BasicSR's models expect them.
 
     In training, every visit draws a crop, a symmetry, sigma and noise anew, from `seed`, from the
     seed that torch gives a worker (a new one per epoch, unlike NumPy's under BasicSR) and from the
-    count of visits. In validation, noise follows Restormer's protocol: seed 0 for each picture.
+    count of visits. In validation, noise follows Restormer's protocol: seed 0 for each image.
 
     Args:
         opt: BasicSR's options of a data set. Read here: `phase`; `dataroot_gt`, a folder, an LMDB
@@ -142,7 +142,7 @@ class GaussianDenoisingDataset(Dataset[dict[str, Any]]):
         seed = (self.seed + torch.initial_seed()) % 2**64
         sample = visit * len(self) + index
         chosen = draw(seed, sample, len(self), augment=self.augment)
-        image = self.source.read(index)  # (H, W, 3); BasicSR's sampler has chosen the picture
+        image = self.source.read(index)  # (H, W, 3); BasicSR's sampler has chosen the image
         room = [side - self.size for side in image.shape[:2]]
         if min(room) < 0:
             raise ValueError(

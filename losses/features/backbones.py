@@ -164,8 +164,8 @@ def build_backbone(
         taps: which ReLUs to compare, "relu1_2" ... "relu5_3"; None for all that the weights hold.
         weights: None for the published weights (alexnet's and the embedded ones ship),
             a local file with torchvision's key names, or "random" for an untrained network.
-        pooling: "avg", "max" or "l2" (of DISTS); None for the backbone's custom.
-        normalize: apply ImageNet mean and std to the [0, 1] input; None for the custom.
+        pooling: "avg", "max" or "l2" (of DISTS); None for the backbone's default.
+        normalize: apply ImageNet mean and std to the [0, 1] input; None for the default.
         precision: "float32" or "bf16" of the convolutions, see Backbone.
         compile: run the body through `torch.compile`.
 

@@ -20,9 +20,9 @@ PRETRAINED = Path(__file__).parents[1] / "pretrained"
 AUTHORS = "https://raw.githubusercontent.com/ugurcogalan06"
 TORCHVISION = "https://download.pytorch.org/models"
 NO_LICENCE = "none stated: for your own use, not redistributed here"
-OPINIONS = "KADID-10k opinion scores (arXiv:2305.19858)"
-PSEUDO_OPINIONS = "pseudo-opinion on BSDS500 train and test"
-CALIBRATED = "BSDS500 train and test, rated by KADID-10k's mean opinion per kind and level"
+OPINIONS = "KADID-10k quality ratings (MOS) (arXiv:2305.19858)"
+PSEUDO_OPINIONS = "pseudo-MOS on BSDS500 train and test"
+CALIBRATED = "BSDS500 train and test, rated by KADID-10k's mean ratings (MOS) per kind and level"
 IMAGENET = "ImageNet-1k"
 BAPPS = "people's choices between distortions, BAPPS (arXiv:1801.03924)"
 ABOUT_MASKS = 7_550_000  # bytes of masks for five taps, rounded
@@ -213,7 +213,7 @@ MANIFEST: dict[str, Weights] = {
         "torchmetrics",
         "functional/image/dists_models/weights.pt",
         "MIT",
-        "KADID-10k opinion scores, textures",
+        "KADID-10k quality ratings (MOS), textures",
         "68fd96923642e8c416274430685c77661a39d66d",
         size=12_288,
         used_by="DISTS, E-DISTS",
@@ -275,7 +275,7 @@ MANIFEST: dict[str, Weights] = {
     "MILO": Weights(
         "MILO.pth",
         "Apache-2.0",
-        "pseudo-opinion (arXiv:2509.01411)",
+        "pseudo-MOS (arXiv:2509.01411)",
         (Source("MILO.pth", f"{AUTHORS}/MILO/main/weights/MILO.pth", size=185_625),),
         "61517b3be3d1496f2831a9fbf0e950cff80369dd",
         size=185_625,

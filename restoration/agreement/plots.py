@@ -1,4 +1,4 @@
-"""Pictures of agreement: metric against ratings with the fitted curve, and bars per category."""
+"""Figures of agreement: metric against ratings with the fitted curve, and bars per category."""
 
 from collections.abc import Mapping, Sequence
 from math import ceil

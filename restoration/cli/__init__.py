@@ -28,7 +28,7 @@ COMMANDS = {
     "denoise": "denoise photographs, and keep all else that their files hold",
     "demo": "train and evaluate a small denoiser in a few minutes, offline",
     "export": "export a denoiser as safetensors, ONNX or TorchScript, and check it",
-    "score": "compare pictures with a reference",
+    "score": "compare images with a reference",
     "masks": "train visual masks, and measure how well metrics agree with quality ratings",
     "data": "list, verify and prepare image sets",
     "weights": "list, fetch, verify and find the weights of backbones, metrics and masks",

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--auto_resume",
         action="store_true",
-        help="go on with an interrupted comparison; what is done is not done again",
+        help="continue with an interrupted comparison; what is done is not done again",
     )
     parser.add_argument(
         "--allow-different",

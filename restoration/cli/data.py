@@ -21,8 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     known = actions.add_parser("list", help="what the sets are, and whether they are here")
-    verify = actions.add_parser("verify", help="compare pictures with the recorded checksums")
-    prepare = actions.add_parser("prepare", help="cut training pictures into patches")
+    verify = actions.add_parser("verify", help="compare images with the recorded checksums")
+    prepare = actions.add_parser("prepare", help="cut training images into patches")
     for action in (known, verify, prepare):
         action.add_argument(
             "--root",
@@ -55,13 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=800,
         metavar="SIDE",
-        help="pictures with a side up to this stay whole (%(default)s)",
+        help="images with a side up to this stay whole (%(default)s)",
     )
     prepare.add_argument(
         "--workers", type=int, metavar="N", help="processes; 0 for none beside this one (all cores)"
     )
     prepare.add_argument(
-        "--skip-unreadable", action="store_true", help="leave broken pictures out, and list them"
+        "--skip-unreadable", action="store_true", help="leave broken images out, and list them"
     )
 
 
@@ -75,7 +75,7 @@ def _list(arguments: argparse.Namespace, console: "Console") -> None:
     from restoration.data.known_sets import manifest
     from restoration.data.sources import find_pictures
 
-    table = Table("set", "for", "pictures", "here", "size", "checksum", "folder", show_edge=False)
+    table = Table("set", "for", "images", "here", "size", "checksum", "folder", show_edge=False)
     for entry in manifest().values():
         folder = arguments.root / entry.name
         count = len(find_pictures(folder)) if folder.is_dir() else 0
@@ -90,7 +90,7 @@ def _list(arguments: argparse.Namespace, console: "Console") -> None:
 
 
 def presence(entry: "DataSet", count: int) -> str:
-    """Say whether a set is on this machine, from the number of its pictures that are."""
+    """Say whether a set is on this machine, from the number of its images that are."""
     if count == 0:
         return "no"
     if entry.count is None:
@@ -125,12 +125,12 @@ def describe(entry: "DataSet", findings: "Findings") -> str:
     """Say what was found, in one line, with the names of the files."""
     if findings.complete:
         how = "checksums agree" if findings.recorded else "all readable; checksum not recorded"
-        what = "patches" if entry.count is None else "pictures"
+        what = "patches" if entry.count is None else "images"
         text = f"{findings.checked} {what}, {how}"
         return f"{text} ({len(findings.renamed)} under other names)" if findings.renamed else text
     parts = []
     if entry.count not in (None, findings.checked):
-        parts.append(f"expected {entry.count} pictures, got {findings.checked}")
+        parts.append(f"expected {entry.count} images, got {findings.checked}")
     for kind in ("missing", "altered", "unreadable", "extra"):
         names = getattr(findings, kind)
         if names:
@@ -161,12 +161,10 @@ def _prepare(arguments: argparse.Namespace, console: "Console") -> None:
                 on_progress=work.update,
             )
     except KeyboardInterrupt:
-        console.print(f"kept in {arguments.out}.part: the same command goes on from there")
+        console.print(f"kept in {arguments.out}.part: the same command continues from there")
         raise
     reused = f", {result.reused} of them from before" if result.reused else ""
-    console.print(
-        f"{arguments.out}: {result.patches} patches of {result.pictures} pictures{reused}"
-    )
+    console.print(f"{arguments.out}: {result.patches} patches of {result.pictures} images{reused}")
     if result.unreadable:
         console.print(f"left out, unreadable: {', '.join(result.unreadable)}")
 

@@ -76,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tile",
         default="auto",
         metavar="auto|N",
-        help="side of the tiles that a picture is denoised in; auto: by the free memory",
+        help="side of the tiles that an image is denoised in; auto: by the free memory",
     )
     parser.add_argument("--force", action="store_true", help="replace results that are there")
     parser.add_argument(

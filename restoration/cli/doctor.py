@@ -83,7 +83,7 @@ def check_data_sets(root: Path) -> tuple[list[str], list[Problem]]:
         if entry.count not in (None, count):
             problems.append(
                 Problem(
-                    f"{folder}: expected {entry.count} pictures, got {count}",
+                    f"{folder}: expected {entry.count} images, got {count}",
                     f"restoration data verify {entry.name} --root {root}",
                 )
             )

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--auto_resume",
         action="store_true",
-        help="go on with an interrupted ablation; variants that are trained are not trained again",
+        help="continue an interrupted ablation; variants that are trained are not trained again",
     )
 
 

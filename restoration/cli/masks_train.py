@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     session.add_option_file(parser)
     session.add_device(parser)
     parser.add_argument(
-        "--auto_resume", action="store_true", help="go on from the newest state, if there is one"
+        "--auto_resume", action="store_true", help="continue from the newest state, if there is one"
     )
 
 

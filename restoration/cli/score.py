@@ -1,4 +1,4 @@
-"""`restoration score REF DIST...`: metrics of pictures against a reference, and error maps."""
+"""`restoration score REF DIST...`: metrics of images against a reference, and error maps."""
 
 import argparse
 import json
@@ -17,9 +17,9 @@ from restoration.metrics.names import canonical
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("reference", type=Path, metavar="REF", help="reference picture")
+    parser.add_argument("reference", type=Path, metavar="REF", help="reference image")
     parser.add_argument(
-        "distorted", type=Path, nargs="+", metavar="DIST", help="pictures to compare with it"
+        "distorted", type=Path, nargs="+", metavar="DIST", help="images to compare with it"
     )
     parser.add_argument(
         "--metrics",
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--maps",
         type=Path,
         metavar="DIR",
-        help="write a figure per picture: error map, enhanced error map and mask of every metric "
+        help="write a figure per image: error map, enhanced error map and mask of every metric "
         "that has them (mae, mse, psnr, ssim, flip, vgg, their e- forms, milo), and each map by "
         "itself as PNG and in maps.npz",
     )
@@ -112,7 +112,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def show(results: Sequence[PictureScore], as_json: bool) -> None:
-    """Print one row per picture; JSON is one mapping for one picture, else a list of them."""
+    """Print one row per image; JSON is one mapping for one image, else a list of them."""
     console = session.make_console()
     if as_json:
         rows = [
@@ -124,7 +124,7 @@ def show(results: Sequence[PictureScore], as_json: bool) -> None:
         console.file.write(json.dumps(rows[0] if len(rows) == 1 else several) + "\n")
         return
     table = Table(show_edge=False)
-    table.add_column("picture", overflow="fold")
+    table.add_column("image", overflow="fold")
     for name in results[0].values:
         table.add_column(name.upper(), justify="right", no_wrap=True)
     for result in results:

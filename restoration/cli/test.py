@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--auto_resume",
         action="store_true",
-        help="go on from what an interrupted test left, where weights, protocol, metrics and "
+        help="continue from what an interrupted test left, where weights, protocol, metrics and "
         "images are the same",
     )
 

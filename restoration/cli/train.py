@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     session.add_basicsr_flags(parser)
     parser.add_argument(
-        "--auto_resume", action="store_true", help="go on from the newest state, if there is one"
+        "--auto_resume", action="store_true", help="continue from the newest state, if there is one"
     )
 
 

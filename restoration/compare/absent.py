@@ -61,7 +61,7 @@ def how_far(run: ResolvedRecipe, folder: Path) -> str:
     state = checkpoint.latest_state(folder)
     assert run.options.train is not None
     if state is None:
-        return "not begun" if not folder.is_dir() else "begun, without a state to go on from"
+        return "not begun" if not folder.is_dir() else "begun, without a state to continue from"
     return f"at step {int(state.stem)} of {run.options.train.total_iter}"
 
 

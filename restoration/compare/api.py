@@ -39,7 +39,7 @@ def compare(
         folder: of the comparison; default: `<path.experiments_root>/<name>`. One that holds an
             earlier comparison is archived under another name, unless that is resumed.
         device: where to compute, such as "cuda:1"; default: what `num_gpu` says.
-        resume: go on with an interrupted comparison; what is done is not done again.
+        resume: continue with an interrupted comparison; what is done is not done again.
         allow_different: compare recipes that differ in more than the loss, marked in the report.
         debug: a few steps, and the first image of every set.
         console: where the trainings show their progress.
@@ -82,7 +82,7 @@ def train_recipe(
         seed: one of the comparison's seeds; None for all of them.
         folder: see `compare`; the same for all machines.
         device: see `compare`.
-        resume: go on with what is in the folder; else an earlier training of the same recipe and
+        resume: continue with what is in the folder; else an earlier training of the same recipe and
             seed is archived.
         allow_different: see `compare`.
         debug: see `compare`.

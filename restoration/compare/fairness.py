@@ -187,7 +187,7 @@ def _short(value: Any, limit: int = 40) -> str:
 
 
 def check_unchanged(recipe: ResolvedRecipe, before: Options, folder: Path) -> None:
-    """Refuse to go on with a recipe whose options were others when it was begun.
+    """Refuse to continue with a recipe whose options were others when it was begun.
 
     Raises:
         ValueError: names the keys.

@@ -181,7 +181,7 @@ class Comparison(Strict):
         return self
 
     def check_names(self, names: Sequence[str]) -> None:
-        """Check that recipes can be told apart, and that those which are referred to exist.
+        """Check that recipes can be distinguished, and that those which are referred to exist.
 
         Args:
             names: of all recipes, those of a grid among them.

@@ -89,7 +89,7 @@ def is_finished(run: ResolvedRecipe, folder: Path) -> bool:
 
 
 def check_identity(run: ResolvedRecipe, known: dict[str, Any], identity: dict[str, Any]) -> None:
-    """Refuse to go on with a training that would see something else than its beginning.
+    """Refuse to continue with a training that would see something else than its beginning.
 
     Args:
         run: a training.
@@ -108,7 +108,7 @@ def check_identity(run: ResolvedRecipe, known: dict[str, Any], identity: dict[st
 
 
 def check_weights(run: ResolvedRecipe, known: dict[str, Any], weights: str) -> None:
-    """Refuse to go on with a training, finished or not, whose loss had other weights.
+    """Refuse to continue with a training, finished or not, whose loss had other weights.
 
     Args:
         run: a training.
@@ -126,16 +126,16 @@ def check_weights(run: ResolvedRecipe, known: dict[str, Any], weights: str) -> N
 
 
 def _check_options(run: ResolvedRecipe, folder: Path) -> None:
-    """Refuse to go on with a training that was begun with other options or otherwise seeded."""
+    """Refuse to continue with a training that was begun with other options or otherwise seeded."""
     before, single = folder / run.place / "options.yml", folder / run.name
     if before.is_file():
         check_unchanged(run, load_options(before), before.parent)
     elif run.seed is not None and (single / "options.yml").is_file():
         earlier: Options = load_options(single / "options.yml")
         raise ValueError(
-            f"recipe {run.name} was begun in {single} without `seeds`: to go on with it, move what "
-            f"is in it to {single / f'seed_{earlier.manual_seed}'}; else choose another --out, or "
-            "leave out --auto_resume to begin anew"
+            f"recipe {run.name} was begun in {single} without `seeds`: to continue with it, "
+            f"move what is in it to {single / f'seed_{earlier.manual_seed}'}; else choose another "
+            "--out, or leave out --auto_resume to begin anew"
         )
     elif run.seed is None and any(single.glob("seed_*")):
         raise ValueError(

@@ -91,7 +91,7 @@ def run_comparison(
         plan: see `load_comparison`.
         folder: of the comparison; one that holds an earlier one is archived, unless that goes on.
         device: where to compute.
-        auto_resume: go on with what is in the folder; what is done is not done again.
+        auto_resume: continue with what is in the folder; what is done is not done again.
         allow_different: compare recipes that differ in more than the loss, marked in the report.
         console: where the trainings show their progress.
         on_progress: of the measurement, see `evaluate_runs`.
@@ -228,7 +228,7 @@ def _describe(record: Record, recipe: str, candidates: list[Candidate]) -> None:
 
 
 def _write(record: Record, prepared: Preparation, folder: Path) -> None:
-    """Write result files and report; pictures are of the first of several trainings."""
+    """Write result files and report; images are of the first of several trainings."""
     write_files(record, folder)
     tested = {candidate.run.name: candidate.tested for candidate in reversed(prepared.candidates)}
     denoisers = {name: run.denoise for name, run in tested.items() if run is not None}

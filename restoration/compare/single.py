@@ -66,7 +66,7 @@ def train_only(
         device: where to compute.
         recipe: its name.
         seed: one of the comparison's seeds; None for all of them.
-        auto_resume: go on with what is in the folder; what is done is not done again.
+        auto_resume: continue with what is in the folder; what is done is not done again.
         allow_different: train it even if the recipes differ in more than the loss.
         console: where the training shows its progress.
 

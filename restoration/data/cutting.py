@@ -1,6 +1,6 @@
-"""Cutting of training pictures into patches, as Restormer (arXiv:2111.09881) does.
+"""Cutting of training images into patches, as Restormer (arXiv:2111.09881) does.
 
-Patches read faster than whole pictures of 2040 pixels. A picture is cut where both of its sides are
+Patches read faster than whole images of 2040 pixels. An image is cut where both of its sides are
 long enough, and kept whole otherwise. The work goes on in `<target>.part`, which becomes the target
 when all is there: an interrupted run continues, and a half-made folder cannot be trained on.
 """
@@ -23,19 +23,19 @@ from restoration.data.images import DECODED, encode_array, encode_png, read_rgb8
 from restoration.data.patch_store import STORES, Patch, PatchStore
 from restoration.data.sources import FolderSource
 
-RECORD = "prepared.jsonl"  # settings, then one line per finished picture
+RECORD = "prepared.jsonl"  # settings, then one line per finished image
 
 Encoded = tuple[int, int, bytes]  # height, width and file of a patch
 
 
 @dataclass(frozen=True)
 class Cutting:
-    """How pictures are cut, and what is made of the parts.
+    """How images are cut, and what is made of the parts.
 
     Args:
         size: side of the patches.
-        overlap: pixels that neighbours share, at least; the last one ends where the picture ends.
-        whole: pictures with a side up to this are not cut.
+        overlap: pixels that neighbours share, at least; the last one ends where the image ends.
+        whole: images with a side up to this are not cut.
         decoded: patches become pixels (`.npy`) instead of PNG: larger, but nothing to decode.
     """
 
@@ -62,10 +62,10 @@ class CutPictures:
     """What was made.
 
     Args:
-        pictures: number of pictures that were cut or kept whole.
+        pictures: number of images that were cut or kept whole.
         patches: number of patches of them.
-        reused: number of pictures that an earlier run had finished.
-        unreadable: names of the pictures that were left out.
+        reused: number of images that an earlier run had finished.
+        unreadable: names of the images that were left out.
     """
 
     pictures: int
@@ -85,14 +85,14 @@ class _Picture:
 
 
 def cut(image: np.ndarray, cutting: Cutting) -> list[np.ndarray]:
-    """Cut one picture.
+    """Cut one image.
 
     Args:
         image: (H, W, C).
         cutting: how.
 
     Returns:
-        Patches (size, size, C) from left to right, then down; or the picture itself.
+        Patches (size, size, C) from left to right, then down; or the image itself.
     """
     height, width = image.shape[:2]
     if min(height, width) <= cutting.whole:
@@ -113,28 +113,28 @@ def cut_folders(
     skip_unreadable: bool = False,
     on_progress: Callable[[int, int, str], None] | None = None,
 ) -> CutPictures:
-    """Cut all pictures of some folders into one folder of files, or into one LMDB.
+    """Cut all images of some folders into one folder of files, or into one LMDB.
 
     Args:
-        folders: the pictures; searched with their subfolders. Patches are named after them:
-            `<folder>/<picture>-<number>.png`, or `.npy`.
+        folders: the images; searched with their subfolders. Patches are named after them:
+            `<folder>/<image>-<number>.png`, or `.npy`.
         target: what to make; `*.lmdb` for an LMDB.
         cutting: how to cut.
         as_lmdb: write an LMDB in BasicSR's layout.
         workers: processes that decode and encode; 0 for none beside this one, None for one a core.
         skip_unreadable: leave out what cannot be decoded.
-        on_progress: called with (pictures done, pictures in all, name of the last) after each.
+        on_progress: called with (images done, images in all, name of the last) after each.
 
     Returns:
         What was made.
 
     Raises:
         FileNotFoundError: a folder is missing.
-        ValueError: two pictures of one name, a target that was made otherwise, or pictures that
+        ValueError: two images of one name, a target that was made otherwise, or images that
             cannot be decoded; those that can are kept for the next run.
     """
     if as_lmdb and cutting.decoded:
-        raise ValueError("expected an LMDB or decoded pictures, got both")
+        raise ValueError("expected an LMDB or decoded images, got both")
     if as_lmdb != (target.suffix == ".lmdb"):
         raise ValueError(f"expected *.lmdb for an LMDB and no such name else, got {target}")
     if workers is not None and workers < 0:
@@ -159,7 +159,7 @@ def cut_folders(
                 on_progress(len(done) + len(unreadable), len(pictures), picture.key)
         if unreadable and not skip_unreadable:
             raise ValueError(
-                f"{len(unreadable)} pictures cannot be read: "
+                f"{len(unreadable)} images cannot be read: "
                 f"{', '.join(str(one.path) for one in unreadable)}; the rest is kept in {part}: "
                 "replace them and run again, or leave them out (--skip-unreadable)"
             )
@@ -195,7 +195,7 @@ def _line(content: dict[str, Any]) -> str:
 
 
 def _read_record(path: Path) -> tuple[dict[str, Any] | None, dict[str, dict[str, Any]]]:
-    """Settings and finished pictures of a record; a line that was cut off does not count."""
+    """Settings and finished images of a record; a line that was cut off does not count."""
     if not path.is_file():
         return None, {}
     lines = []
@@ -220,7 +220,7 @@ def _open_record(path: Path, settings: dict[str, Any]) -> TextIO:
 def _finished(
     part: Path, settings: dict[str, Any], pictures: Sequence[_Picture]
 ) -> dict[str, list[list[Any]]]:
-    """Patches of the pictures that an earlier run finished, by key."""
+    """Patches of the images that an earlier run finished, by key."""
     found, lines = _read_record(part / RECORD)
     if found is not None and found != settings:
         raise ValueError(f"{part} was begun with {found}, now {settings}: delete it, or rename")
@@ -238,7 +238,7 @@ def _already_there(
     found, lines = _read_record(target / RECORD)
     same = found == settings and lines.keys() == {picture.key for picture in pictures}
     if not same or any(lines[one.key]["bytes"] != one.bytes for one in pictures):
-        raise ValueError(f"{target} exists and was made of other pictures or in another way")
+        raise ValueError(f"{target} exists and was made of other images or in another way")
     whole = [line["patches"] for line in lines.values() if line["patches"] is not None]
     missing = [str(one.path) for one in pictures if lines[one.key]["patches"] is None]
     return CutPictures(len(whole), sum(map(len, whole)), len(whole), missing)
@@ -259,7 +259,7 @@ def _keep(
 
 
 def _cut_file(path: Path, cutting: Cutting) -> list[Encoded] | None:
-    """Height, width and file of every patch of a picture; None if it cannot be decoded."""
+    """Height, width and file of every patch of an image; None if it cannot be decoded."""
     encode = encode_array if cutting.decoded else encode_png
     try:
         patches = cut(read_rgb8(path), cutting)
@@ -271,7 +271,7 @@ def _cut_file(path: Path, cutting: Cutting) -> list[Encoded] | None:
 def _cut_all(
     pictures: Sequence[_Picture], cutting: Cutting, workers: int | None
 ) -> Iterator[tuple[_Picture, list[Encoded] | None]]:
-    """Cut pictures in other processes; the results come in order."""
+    """Cut images in other processes; the results come in order."""
     count = min(os.cpu_count() or 1 if workers is None else workers, len(pictures))
     if count == 0:
         yield from ((picture, _cut_file(picture.path, cutting)) for picture in pictures)

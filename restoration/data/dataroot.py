@@ -12,10 +12,10 @@ def open_source(dataroot: str | os.PathLike[str]) -> Source:
 
     Args:
         dataroot: `skimage:astronaut,coffee` (`coffee@128` for its crops of 128 x 128 pixels), an
-            LMDB folder `*.lmdb`, or a folder of pictures.
+            LMDB folder `*.lmdb`, or a folder of images.
 
     Returns:
-        A source of pictures.
+        A source of images.
     """
     text = os.fspath(dataroot)
     if text.startswith("skimage:"):

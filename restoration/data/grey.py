@@ -8,21 +8,21 @@ from restoration.data.sources import Source
 
 
 class GreySource(Source):
-    """The luma of another source's pictures, one channel (H, W, 1).
+    """The luma of another source's images, one channel (H, W, 1).
 
     Args:
-        source: colour pictures.
+        source: colour images.
     """
 
     def __init__(self, source: Source) -> None:
         self.source, self.names = source, source.names
 
     def decode(self, index: int) -> np.ndarray:
-        """Picture `index` at its own depth, (H, W, 1), uint8 or uint16."""
+        """Image `index` at its own depth, (H, W, 1), uint8 or uint16."""
         return cv2.cvtColor(self.source.decode(index), cv2.COLOR_RGB2GRAY)[:, :, None]
 
     def size(self, index: int) -> tuple[int, int]:
-        """Height and width of picture `index`."""
+        """Height and width of image `index`."""
         return self.source.size(index)
 
 

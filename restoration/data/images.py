@@ -1,10 +1,10 @@
-"""Reading and writing pictures: RGB in memory, 8 or 16 bits, the same way everywhere.
+"""Reading and writing images: RGB in memory, 8 or 16 bits, the same way everywhere.
 
 What is read, and how, is the table of `restoration.data.decode`. Files are read whole and decoded
 from memory, so that names may hold any characters. Images come upright, as their EXIF orientation
 says, and without their alpha channel.
 
-A `.npy` file is a picture that was decoded once and for all (`restoration data prepare --decoded`).
+A `.npy` file is an image that was decoded once and for all (`restoration data prepare --decoded`).
 It is mapped into memory, which all processes share, and only what is cut from it is ever read.
 """
 
@@ -26,11 +26,11 @@ NOT_READ = (  # images of other formats: a folder that holds some says so
 
 
 def read_image(source: str | PathLike[str] | bytes, name: str | None = None) -> np.ndarray:
-    """Decode one picture at its own depth.
+    """Decode one image at its own depth.
 
     Args:
         source: path of a file, or the encoded bytes themselves.
-        name: what to call the picture in an error; the path when not given.
+        name: what to call the image in an error; the path when not given.
 
     Returns:
         RGB, (H, W, 3), uint8, or uint16 for a file of 16 bits per channel. Grey becomes three
@@ -67,11 +67,11 @@ def image_size(path: str | PathLike[str]) -> tuple[int, int]:
 
 
 def read_rgb8(source: str | PathLike[str] | bytes, name: str | None = None) -> np.ndarray:
-    """Decode one picture to 8 bits, for training.
+    """Decode one image to 8 bits, for training.
 
     Args:
         source: path of a file, or the encoded bytes themselves.
-        name: what to call the picture in an error; the path when not given.
+        name: what to call the image in an error; the path when not given.
 
     Returns:
         RGB, (H, W, 3), uint8.
@@ -80,11 +80,11 @@ def read_rgb8(source: str | PathLike[str] | bytes, name: str | None = None) -> n
 
 
 def read_float(source: str | PathLike[str] | bytes, name: str | None = None) -> np.ndarray:
-    """Decode one picture to floating point, for evaluation; 16 bits keep their precision.
+    """Decode one image to floating point, for evaluation; 16 bits keep their precision.
 
     Args:
         source: path of a file, or the encoded bytes themselves.
-        name: what to call the picture in an error; the path when not given.
+        name: what to call the image in an error; the path when not given.
 
     Returns:
         RGB, (H, W, 3), float32 in [0, 1].
@@ -160,7 +160,7 @@ def encode_png(image: np.ndarray) -> bytes:
 
 
 def encode_array(image: np.ndarray) -> bytes:
-    """Encode a picture as a `.npy` file, which `read_image` maps instead of decoding.
+    """Encode an image as a `.npy` file, which `read_image` maps instead of decoding.
 
     Args:
         image: RGB (H, W, 3), uint8 or uint16.
@@ -168,14 +168,14 @@ def encode_array(image: np.ndarray) -> bytes:
     Returns:
         The content of a file.
     """
-    _check_array(image, "the picture")
+    _check_array(image, "the image")
     file = io.BytesIO()
     np.save(file, np.ascontiguousarray(image), allow_pickle=False)
     return file.getvalue()
 
 
 def _map_array(path: Path) -> np.ndarray:
-    """A picture of a `.npy` file, (H, W, 3), read-only."""
+    """An image of a `.npy` file, (H, W, 3), read-only."""
     try:
         image = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
     except (ValueError, EOFError) as error:

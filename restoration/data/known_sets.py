@@ -28,11 +28,11 @@ class DataSet:
     Args:
         name: name of the set, and of its folder below the root; it may hold a "/".
         kind: "test" or "train".
-        count: number of pictures; None for patches, whose number depends on how they are cut.
-        sizes: width x height of the pictures, in words.
-        source: where the pictures come from.
+        count: number of images; None for patches, whose number depends on how they are cut.
+        sizes: width x height of the images, in words.
+        source: where the images come from.
         licence: what their licence allows, as far as it is stated.
-        digest: `set_digest` of all pictures; None where it is not recorded.
+        digest: `set_digest` of all images; None where it is not recorded.
         files: (width x height, `pixel_digest`) by file name; empty where it is not recorded.
         parts: names of the sets that it is made of; none for a set of its own.
     """
@@ -76,7 +76,7 @@ def _entry(name: str, fields: dict[str, Any], parts: Sequence[DataSet]) -> DataS
     for file, line in fields.get("files", {}).items():
         size, digest = line.split()
         files[file] = (size, digest)
-    if not fields.get("cut", False):  # patches are other pictures than those of the parts
+    if not fields.get("cut", False):  # patches are other images than those of the parts
         for part in parts:
             files |= part.files
     digests = [digest for _, digest in files.values()]
@@ -94,7 +94,7 @@ def _entry(name: str, fields: dict[str, Any], parts: Sequence[DataSet]) -> DataS
 
 
 def pixel_digest(image: np.ndarray) -> str:
-    """Checksum of a decoded picture: of its shape, its depth and its pixels.
+    """Checksum of a decoded image: of its shape, its depth and its pixels.
 
     Args:
         image: (H, W, 3) RGB as `read_image` decodes it, uint8 or uint16.
@@ -110,7 +110,7 @@ def pixel_digest(image: np.ndarray) -> str:
 
 
 def set_digest(digests: Iterable[str]) -> str:
-    """Checksum of a set of pictures from theirs, whatever their names and order."""
+    """Checksum of a set of images from theirs, whatever their names and order."""
     text = "\n".join(sorted(digests))
     return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
 
@@ -120,14 +120,14 @@ class Findings:
     """What is wrong with a data set on this machine; every list holds file names.
 
     Args:
-        checked: number of pictures that were looked at.
-        missing: recorded, and there is no picture with these pixels.
+        checked: number of images that were looked at.
+        missing: recorded, and there is no image with these pixels.
         extra: not recorded.
         altered: the name is recorded, the pixels differ.
         unreadable: cannot be decoded.
         renamed: recorded pixels under another name, which is no mistake.
         recorded: whether the manifest holds checksums of this set.
-        expected: number of pictures that the manifest records; None where it records none.
+        expected: number of images that the manifest records; None where it records none.
     """
 
     checked: int
@@ -147,11 +147,11 @@ class Findings:
 
 
 def compare(entry: DataSet, digests: Mapping[str, str | None]) -> Findings:
-    """Compare pictures with an entry of the manifest, by their pixels first, then by their names.
+    """Compare images with an entry of the manifest, by their pixels first, then by their names.
 
     Args:
         entry: of the manifest.
-        digests: `pixel_digest` by file name; None for a picture that cannot be decoded.
+        digests: `pixel_digest` by file name; None for an image that cannot be decoded.
     """
     findings = Findings(len(digests), recorded=bool(entry.files), expected=entry.count)
     findings.unreadable = [name for name, digest in digests.items() if digest is None]
@@ -182,15 +182,15 @@ def digests_of(
     on_progress: Callable[[int, int, str], None] | None = None,
     count: int | None = None,
 ) -> dict[str, str | None]:
-    """Decode pictures and take their checksums, on all cores.
+    """Decode images and take their checksums, on all cores.
 
     Args:
-        source: where the pictures are.
-        on_progress: called with (pictures done, pictures in all, name of the last) after each.
-        count: only the first `count` pictures, or None for all.
+        source: where the images are.
+        on_progress: called with (images done, images in all, name of the last) after each.
+        count: only the first `count` images, or None for all.
 
     Returns:
-        `pixel_digest` by name, in the order of the source; None for a picture that cannot be read.
+        `pixel_digest` by name, in the order of the source; None for an image that cannot be read.
     """
 
     def digest(index: int) -> str | None:

@@ -19,7 +19,7 @@ class LmdbSource(Source):
     """An LMDB folder in BasicSR's layout: `data.mdb` and `meta_info.txt`.
 
     A line of `meta_info.txt` reads `name.png (height,width,channels) compression`; the key is the
-    name without its extension. The database is opened read-only at the first picture, once per
+    name without its extension. The database is opened read-only at the first image, once per
     process.
 
     Args:
@@ -47,7 +47,7 @@ class LmdbSource(Source):
             raise ValueError(f"expected images in {root}, got an empty meta_info.txt")
 
     def decode(self, index: int) -> np.ndarray:
-        """Picture `index` at its own depth, RGB (H, W, 3), uint8 or uint16."""
+        """Image `index` at its own depth, RGB (H, W, 3), uint8 or uint16."""
         name = self.names[index]
         with _environment(str(self.root.resolve()), os.getpid()).begin() as transaction:
             data = transaction.get(os.path.splitext(name)[0].encode())
@@ -56,22 +56,22 @@ class LmdbSource(Source):
         return read_image(data, name=f"{self.root}/{name}")
 
     def size(self, index: int) -> tuple[int, int]:
-        """Height and width of picture `index`, as `meta_info.txt` says."""
+        """Height and width of image `index`, as `meta_info.txt` says."""
         return self._sizes[index]
 
 
 def make_lmdb(folder: str | os.PathLike[str], target: str | os.PathLike[str]) -> LmdbSource:
-    """Pack a folder of pictures into an LMDB, with BasicSR's own tool.
+    """Pack a folder of images into an LMDB, with BasicSR's own tool.
 
     Args:
-        folder: the pictures; searched with its subfolders.
+        folder: the images; searched with its subfolders.
         target: the folder to make, `*.lmdb`; must not exist.
 
     Returns:
         The new LMDB, opened.
 
     Raises:
-        ValueError: `target` exists or is not named `*.lmdb`, or two pictures share a key.
+        ValueError: `target` exists or is not named `*.lmdb`, or two images share a key.
     """
     from restoration.common.basicsr import import_basicsr
 

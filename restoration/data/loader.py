@@ -79,7 +79,7 @@ def make_loader(
     Args:
         dataset: the samples.
         plan: the batches of this rank.
-        num_workers: processes that read pictures; 0 reads in this one.
+        num_workers: processes that read images; 0 reads in this one.
         pin_memory: page-locked batches, for faster copies to a GPU.
 
     Returns:

@@ -38,7 +38,7 @@ class PatchStore(ABC):
 
     @abstractmethod
     def put(self, patches: Sequence[Patch], data: Sequence[bytes]) -> None:
-        """Keep the patches of one picture; what was begun by an earlier run is overwritten."""
+        """Keep the patches of one image; what was begun by an earlier run is overwritten."""
 
     @abstractmethod
     def finish(self, patches: Sequence[Patch]) -> None:
@@ -78,7 +78,7 @@ class LmdbStore(PatchStore):
         self.map_size = self.database.info()["map_size"]  # larger where a run goes on
 
     def put(self, patches: Sequence[Patch], data: Sequence[bytes]) -> None:
-        """Write the patches of one picture in one transaction."""
+        """Write the patches of one image in one transaction."""
         while True:
             try:
                 with self.database.begin(write=True) as transaction:

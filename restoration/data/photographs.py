@@ -54,7 +54,7 @@ class SkimageSource(FileSource):
                 self._windows.append(window)
 
     def decode(self, index: int) -> np.ndarray:
-        """Picture `index`, or its crop, RGB (H, W, 3), uint8."""
+        """Image `index`, or its crop, RGB (H, W, 3), uint8."""
         image, window = super().decode(index), self._windows[index]
         if window is None:
             return image
@@ -62,7 +62,7 @@ class SkimageSource(FileSource):
         return np.ascontiguousarray(image[top : top + side, left : left + side])
 
     def size(self, index: int) -> tuple[int, int]:
-        """Height and width of picture `index`, or of its crop."""
+        """Height and width of image `index`, or of its crop."""
         window = self._windows[index]
         return super().size(index) if window is None else (window[2], window[2])
 

@@ -75,7 +75,7 @@ class Draw:
     """All random choices of one sample.
 
     Attributes:
-        image: number of the picture in the source.
+        image: number of the image in the source.
         top: vertical place of the crop, in [0, 1) of the room there is.
         left: horizontal place of the crop, in [0, 1) of the room there is.
         symmetry: one of the 8 symmetries of the square, see `symmetric`.
@@ -112,7 +112,7 @@ def draw(
     Args:
         seed: seed of the run, 0 <= seed < 2**64.
         index: number of the sample since the start of training, from 0.
-        num_images: pictures in the source; each comes once per epoch of that many samples.
+        num_images: images in the source; each comes once per epoch of that many samples.
         augment: draw one of the 8 symmetries instead of leaving the crop as it is.
         mixing: how samples are mixed; None for no mixing.
 
@@ -168,12 +168,12 @@ def _box(way: str, numbers: list[float]) -> Box | None:
 
 @lru_cache(maxsize=8)
 def epoch_order(seed: int, epoch: int, num_images: int) -> np.ndarray:
-    """The order of the pictures in one epoch, a pure function of its arguments.
+    """The order of the images in one epoch, a pure function of its arguments.
 
     Args:
         seed: seed of the run.
         epoch: number of the epoch, from 0.
-        num_images: pictures in the source.
+        num_images: images in the source.
 
     Returns:
         A permutation of 0..num_images-1, read-only.
@@ -222,7 +222,7 @@ def _philox(seed: int, number: int, stream: int) -> np.random.Philox:
 
 
 def _raw(seed: int, number: int, stream: int) -> tuple[list[float], np.random.Generator]:
-    """Eight uniforms in [0, 1) of 53 bits, and the generator that goes on from there."""
+    """Eight uniforms in [0, 1) of 53 bits, and the generator that continues from there."""
     bits = _philox(seed, number, stream)
     uniforms = (bits.random_raw(8) >> np.uint64(11)) * 2.0**-53
     return uniforms.tolist(), np.random.Generator(bits)

@@ -1,6 +1,6 @@
-"""Where pictures come from: what every source offers, folders of files, and a cache.
+"""Where images come from: what every source offers, folders of files, and a cache.
 
-A source is a numbered list of pictures: `len()`, `.names`, `.read(i)` (uint8), `.read_float(i)`.
+A source is a numbered list of images: `len()`, `.names`, `.read(i)` (uint8), `.read_float(i)`.
 """
 
 import logging
@@ -21,10 +21,10 @@ SHOWN = 3  # names of files that are not read, in a warning
 
 
 class Source(ABC):
-    """A numbered list of pictures.
+    """A numbered list of images.
 
     Attributes:
-        names: one name per picture, unique within the source.
+        names: one name per image, unique within the source.
     """
 
     names: list[str]
@@ -34,40 +34,40 @@ class Source(ABC):
 
     @abstractmethod
     def decode(self, index: int) -> np.ndarray:
-        """Picture `index` at its own depth, RGB (H, W, 3), uint8 or uint16."""
+        """Image `index` at its own depth, RGB (H, W, 3), uint8 or uint16."""
 
     @abstractmethod
     def size(self, index: int) -> tuple[int, int]:
-        """Height and width of picture `index`, without decoding it where possible."""
+        """Height and width of image `index`, without decoding it where possible."""
 
     def read(self, index: int) -> np.ndarray:
-        """Picture `index` for training, RGB (H, W, 3), uint8."""
+        """Image `index` for training, RGB (H, W, 3), uint8."""
         return to_uint8(self.decode(index))
 
     def read_float(self, index: int) -> np.ndarray:
-        """Picture `index` for evaluation, RGB (H, W, 3), float32 in [0, 1], 16 bits kept."""
+        """Image `index` for evaluation, RGB (H, W, 3), float32 in [0, 1], 16 bits kept."""
         return to_float(self.decode(index))
 
 
 class FileSource(Source):
-    """Pictures that are files; `paths` runs beside `names`."""
+    """Images that are files; `paths` runs beside `names`."""
 
     paths: list[Path]
 
     def decode(self, index: int) -> np.ndarray:
-        """Picture `index` at its own depth, RGB (H, W, 3), uint8 or uint16."""
+        """Image `index` at its own depth, RGB (H, W, 3), uint8 or uint16."""
         return read_image(self.paths[index])
 
     def size(self, index: int) -> tuple[int, int]:
-        """Height and width of picture `index`, from the header of the file."""
+        """Height and width of image `index`, from the header of the file."""
         return image_size(self.paths[index])
 
 
 def find_pictures(root: Path) -> list[Path]:
-    """Every file below a folder that is named like a picture, in natural order (2 before 10).
+    """Every file below a folder that is named like an image, in natural order (2 before 10).
 
     Links to folders are followed, and a link that leads nowhere is found, to fail when it is read:
-    pictures must not be left out in silence.
+    images must not be left out in silence.
     """
     files = list(_files_below(root))
     not_read = sorted(p.name for p in files if p.suffix.lower() in NOT_READ)
@@ -91,7 +91,7 @@ def _files_below(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator
 
 
 class FolderSource(FileSource):
-    """Every picture below a folder, in natural order (2 before 10).
+    """Every image below a folder, in natural order (2 before 10).
 
     Names are the paths below the folder, with forward slashes.
 
@@ -100,7 +100,7 @@ class FolderSource(FileSource):
 
     Raises:
         FileNotFoundError: there is no such folder.
-        ValueError: there is no picture in it.
+        ValueError: there is no image in it.
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
@@ -118,14 +118,14 @@ class FolderSource(FileSource):
 
 
 class CachedSource(Source):
-    """Keep decoded 8-bit pictures in memory while they fit.
+    """Keep decoded 8-bit images in memory while they fit.
 
-    Nothing is thrown out again: every picture comes once per epoch, so a cache that replaces its
+    Nothing is thrown out again: every image comes once per epoch, so a cache that replaces its
     oldest entry would never be hit. Each process (each worker of a loader) has its own cache, and
-    a copy sent to another process starts empty. Pictures that come from the cache are read-only.
+    a copy sent to another process starts empty. Images that come from the cache are read-only.
 
     Args:
-        source: where pictures come from.
+        source: where images come from.
         budget_bytes: most bytes of pixels to keep, per process.
     """
 
@@ -140,15 +140,15 @@ class CachedSource(Source):
         return {**self.__dict__, "_kept": {}, "used_bytes": 0}
 
     def decode(self, index: int) -> np.ndarray:
-        """Picture `index` at its own depth, past the cache."""
+        """Image `index` at its own depth, past the cache."""
         return self.source.decode(index)
 
     def size(self, index: int) -> tuple[int, int]:
-        """Height and width of picture `index`."""
+        """Height and width of image `index`."""
         return self.source.size(index)
 
     def read(self, index: int) -> np.ndarray:
-        """Picture `index` for training, RGB (H, W, 3), uint8, from memory if it is there."""
+        """Image `index` for training, RGB (H, W, 3), uint8, from memory if it is there."""
         image = self._kept.get(index)
         if image is None:
             image = self.source.read(index)

@@ -83,7 +83,7 @@ def evaluation_noise(image: np.ndarray, sigma: float, seed: int = 0) -> np.ndarr
 def _numpy_noise(shape: tuple[int, ...], seed: int) -> np.ndarray:
     """Noise of deviation 1, which NumPy's `normal(0, scale)` multiplies by the scale; read-only.
 
-    Kept from one noise level to the next, and for both orientations of a set's pictures.
+    Kept from one noise level to the next, and for both orientations of a set's images.
     """
     noise = np.random.RandomState(seed).standard_normal(shape)
     noise.setflags(write=False)

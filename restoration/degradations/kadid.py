@@ -2,7 +2,7 @@
 
 People rated these kinds at these levels, so what they said on average of each holds for other
 photographs too. The strengths are those of the database's published code; the formulas are written
-from its description. Denoised pictures come from non-local means in place of a network, at the
+from its description. Denoised images come from non-local means in place of a network, at the
 noise that leaves them the PSNR which a network reaches at the database's noise. What is counted
 (patches, blocks) is counted for 512x384 pixels and scales with the area.
 
@@ -20,7 +20,7 @@ from restoration.degradations.distortions import DISTORTIONS, Distortion
 
 Image = np.ndarray
 
-AREA = 512 * 384  # pixels of a picture of the database
+AREA = 512 * 384  # pixels of an image of the database
 LUMA = (0.299, 0.587, 0.114)
 PATCH, BLOCK, REACH = 16, 32, 8
 

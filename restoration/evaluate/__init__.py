@@ -1,4 +1,4 @@
-"""Evaluation: the protocol, tables and pictures."""
+"""Evaluation: the protocol, tables and images."""
 
 from restoration.evaluate.measure import evaluate, evaluate_runs
 from restoration.evaluate.rows import Mean, Row, summarize

@@ -33,7 +33,7 @@ class Benchmark:
     Args:
         options: the option file.
         sets: test sets by name.
-        digests: checksum of the pixels of every picture that is used, by set.
+        digests: checksum of the pixels of every image that is used, by set.
         metrics: what is measured.
         runs: what is tested.
         device: where to compute.
@@ -72,7 +72,7 @@ class Benchmark:
         return words
 
     def keys(self) -> Callable[[str, str, int], str]:
-        """Return (run, set, number of a picture) -> checksum of what its values depend on."""
+        """Return (run, set, number of an image) -> checksum of what its values depend on."""
         metrics = describe_metrics(self.metrics.by_name)
         common = {
             name: plain_digest(
@@ -126,10 +126,10 @@ def prepare(options: Options, device: torch.device, run_name: str) -> Benchmark:
 
 
 def check_sets(sets: Mapping[str, EvaluationSet]) -> tuple[dict[str, list[str]], list[str]]:
-    """Read every picture that is used, once for all ranks.
+    """Read every image that is used, once for all ranks.
 
     Returns:
-        Checksum of the pixels of every picture, by set, and notes for a reader of the tables.
+        Checksum of the pixels of every image, by set, and notes for a reader of the tables.
 
     Raises:
         ValueError: see `check_set`.
@@ -167,7 +167,7 @@ def _partner_digests(name: str, test_set: EvaluationSet) -> list[str]:
 
 
 def _stored(source: Source) -> Source:
-    """The pictures as they are stored, in colour."""
+    """The images as they are stored, in colour."""
     source = source.clean if isinstance(source, PairedSource) else source
     return source.source if isinstance(source, GreySource) else source
 
@@ -179,7 +179,7 @@ def run_benchmark(
     on_result: OnResult | None = None,
     on_progress: OnProgress | None = None,
 ) -> Report:
-    """Measure everything, and keep every finished picture in the journal of the folder.
+    """Measure everything, and keep every finished image in the journal of the folder.
 
     Args:
         benchmark: from `prepare`.
@@ -198,7 +198,7 @@ def run_benchmark(
                 for index in range(len(test_set))
             ]
             known = sum(journal.find(*unit) is not None for unit in units)
-            logger.info("known from before: %d of %d pictures x runs", known, len(units))
+            logger.info("known from before: %d of %d images x runs", known, len(units))
         rows = evaluate_runs(
             {name: run.denoise for name, run in benchmark.runs.items()},
             benchmark.sets,

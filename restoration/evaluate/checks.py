@@ -15,7 +15,7 @@ MOST_SIZES = 4  # of a set that a network is tried on
 
 
 def check_set(name: str, test_set: EvaluationSet, digests: Mapping[str, str | None]) -> list[str]:
-    """Check that the pictures can be read, and are those that the manifest knows under this name.
+    """Check that the images can be read, and are those that the manifest knows under this name.
 
     Args:
         name: of the set, in the tables.
@@ -23,10 +23,10 @@ def check_set(name: str, test_set: EvaluationSet, digests: Mapping[str, str | No
         digests: checksum of the pixels by file name; None for what cannot be decoded.
 
     Returns:
-        Notes on pictures that are not those of the manifest.
+        Notes on images that are not those of the manifest.
 
     Raises:
-        ValueError: pictures cannot be read, or are missing from a set that the manifest knows.
+        ValueError: images cannot be read, or are missing from a set that the manifest knows.
     """
     broken = [picture for picture, digest in digests.items() if digest is None]
     if broken:
@@ -44,7 +44,7 @@ def check_set(name: str, test_set: EvaluationSet, digests: Mapping[str, str | No
             "of your own needs another name under `datasets`"
         )
     other = findings.altered + findings.extra
-    return [f"{name}: not the recorded pictures: {_some(other)}"] if other else []
+    return [f"{name}: not the recorded images: {_some(other)}"] if other else []
 
 
 def _some(names: list[str]) -> str:

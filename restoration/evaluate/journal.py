@@ -1,7 +1,7 @@
-"""The journal of a benchmark: finished pictures, kept so that an interrupted one goes on.
+"""The journal of a benchmark: finished images, kept so that an interrupted one goes on.
 
-One line of JSON per run and picture. A line counts only where everything that its values depend on
-is still the same: the run's weights, the protocol, the metrics, the picture and its noise levels.
+One line of JSON per run and image. A line counts only where everything that its values depend on
+is still the same: the run's weights, the protocol, the metrics, the image and its noise levels.
 """
 
 import json
@@ -14,7 +14,7 @@ from restoration.common import distributed
 from restoration.evaluate.rows import Row
 
 FORMAT = 2  # of the lines; part of every key, so that lines of another format do not count
-Unit = tuple[str, str, int]  # run, set, number of the picture
+Unit = tuple[str, str, int]  # run, set, number of the image
 KeyOf = Callable[[str, str, int], str]
 
 
@@ -23,7 +23,7 @@ class FileJournal:
 
     Args:
         folder: where the files lie; it exists.
-        key_of: (run, set, number of the picture) -> checksum of what the values depend on.
+        key_of: (run, set, number of the image) -> checksum of what the values depend on.
         resume: use the lines of an earlier run; else they are deleted.
         images: restored images are written too; lines of a run without them do not count.
     """
@@ -48,7 +48,7 @@ class FileJournal:
         self.file.close()
 
     def find(self, run: str, name: str, index: int) -> list[Row] | None:
-        """Rows of picture `index` of a set, one per condition, or None."""
+        """Rows of image `index` of a set, one per condition, or None."""
         entry = self.entries.get((run, name, index))
         if entry is None or entry["key"] != self.key_of(run, name, index):
             return None

@@ -34,10 +34,10 @@ Unit = tuple[str, int]  # name of a set, number of an image
 
 
 class Journal(Protocol):
-    """Rows of one run and picture that were measured before, and a place for new ones."""
+    """Rows of one run and image that were measured before, and a place for new ones."""
 
     def find(self, run: str, name: str, index: int) -> list[Row] | None:
-        """Rows of picture `index` of a set, one per condition, or None."""
+        """Rows of image `index` of a set, one per condition, or None."""
 
     def add(self, run: str, name: str, index: int, rows: list[Row]) -> None:
         """Keep rows."""
@@ -130,8 +130,8 @@ def evaluate_runs(
 ) -> list[Row]:
     """Measure any number of denoisers on every image and condition.
 
-    Every picture is read once, its features for metrics are computed once, and every noise is made
-    once for all runs. The pictures that are not in the journal are shared out over ranks. Pictures
+    Every image is read once, its features for metrics are computed once, and every noise is made
+    once for all runs. The images that are not in the journal are shared out over ranks. Images
     are taken one by one: on a CPU a batch is slower than its parts (four of 256x256 pixels: 2.9 s
     against 1.9 s with restormer_xs on one core).
 
@@ -143,10 +143,10 @@ def evaluate_runs(
         journal: what is known from before, the same on all ranks; receives what is new.
         on_result: called with (run, set, image name, condition, noisy, restored, clean) after each.
         on_progress: called after each with this rank's (megapixels done, megapixels in all, name
-            of the picture, count of pictures for people).
+            of the image, count of images for people).
 
     Returns:
-        Rows by picture, then by condition, then in the order of the runs.
+        Rows by image, then by condition, then in the order of the runs.
     """
     work: list[Unit] = [(name, i) for name, test_set in sets.items() for i in range(len(test_set))]
     known = {unit: _known_rows(journal, runs, *unit) for unit in work}
@@ -181,7 +181,7 @@ def _progress(
     if on_progress is None:
         return lambda name, image: None
     report = on_progress
-    steps: list[tuple[float, int]] = []  # megapixels and number of pictures after each result
+    steps: list[tuple[float, int]] = []  # megapixels and number of images after each result
     done = 0.0
     for number, ((name, index), runs) in enumerate(missing.items(), start=1):
         height, width = sets[name].source.size(index)
@@ -193,7 +193,7 @@ def _progress(
 
     def advance(name: str, image: str) -> None:
         megapixels, pictures = next(following)
-        report(megapixels, done, f"{name}/{image}", f"{pictures}/{len(missing)} pictures")
+        report(megapixels, done, f"{name}/{image}", f"{pictures}/{len(missing)} images")
 
     return advance
 
@@ -208,7 +208,7 @@ def _known_rows(
 
 
 def _by_condition(rows: Mapping[str, list[Row]], runs: list[str]) -> list[Row]:
-    """Rows of one picture, (run -> one per condition), as one list: by condition, then by run."""
+    """Rows of one image, (run -> one per condition), as one list: by condition, then by run."""
     return [row for level in zip(*(rows[run] for run in runs), strict=True) for row in level]
 
 
@@ -221,7 +221,7 @@ def _measure_image(
     device: torch.device | str,
     on_result: Callable[..., None],
 ) -> dict[str, list[Row]]:
-    """Rows of one picture by run, one per condition."""
+    """Rows of one image by run, one per condition."""
     clean_image, image = test_set.source.read_float(index), test_set.source.names[index]
     clean = to_batch(clean_image, device)
     against = Against(metrics, clean)

@@ -1,4 +1,4 @@
-"""One picture to look at: noisy, restored, reference, error and mask, a row per condition."""
+"""One image to look at: noisy, restored, reference, error and mask, a row per condition."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ from restoration.metrics import as_rgb
 PICTURE_CONDITIONS = 4
 ERROR_LIMIT = 0.2  # absolute error that the colour scale ends at, of a range of 1
 LONGEST = 1500  # pixels of a side that are drawn
-TALLEST, WIDEST = 4.0, 0.25  # height / width of a row's pictures; beyond, they stand in white
+TALLEST, WIDEST = 4.0, 0.25  # height / width of a row's images; beyond, they stand in white
 TITLES = ("noisy", "restored", "reference", "error", "visual mask")
 
 

@@ -79,7 +79,7 @@ def for_debugging(options: Options) -> Options:
 
 
 class FirstImage:
-    """Keeps what the picture shows, where one is drawn: the first image of the first set."""
+    """Keeps what the image shows, where one is drawn: the first image of the first set."""
 
     def __init__(self, benchmark: Benchmark):
         self.set, test_set = next(iter(benchmark.sets.items()))
@@ -116,7 +116,7 @@ def _measure(
     try:
         return run_benchmark(benchmark, folder, resume, on_result, on_progress)
     except KeyboardInterrupt:
-        logger.info("interrupted: finished pictures are kept; go on with --auto_resume")
+        logger.info("interrupted: finished images are kept; continue with --auto_resume")
         raise
 
 

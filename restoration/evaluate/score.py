@@ -1,4 +1,4 @@
-"""Scores of pictures against a reference, and their error maps: what `restoration score` does."""
+"""Scores of images against a reference, and their error maps: what `restoration score` does."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,10 +34,10 @@ BACKBONE = "backbone"  # stands among the names of weights for the VGG of all th
 
 @dataclass(frozen=True)
 class PictureScore:
-    """What was measured of one picture.
+    """What was measured of one image.
 
     Args:
-        path: of the picture.
+        path: of the image.
         values: by the names of the metrics.
         figure: of its error maps; None where none were asked for.
     """
@@ -73,22 +73,22 @@ def score_pictures(
     device: str | torch.device = "cpu",
     progress: Progress = no_progress,
 ) -> list[PictureScore]:
-    """Compare pictures with a reference.
+    """Compare images with a reference.
 
     Args:
-        reference: picture file.
-        distorted: picture files of the same size.
+        reference: image file.
+        distorted: image files of the same size.
         metrics: names: psnr, ssim, ms-ssim, lpips, or any loss type.
         backbone: of vgg and e-vgg.
         weights: files by metric; "backbone" for the VGG of all that have one.
         orders: order in which a pair is given to the masks, by metric.
         maps_folder: where error maps are written; None for none.
         device: where the metrics are computed.
-        progress: shows how many pictures are compared.
+        progress: shows how many images are compared.
 
     Raises:
-        FileNotFoundError: a picture is missing.
-        ValueError: an unknown metric, weights that are missing, pictures that do not fit.
+        FileNotFoundError: an image is missing.
+        ValueError: an unknown metric, weights that are missing, images that do not fit.
     """
     place = distributed.choose_device(str(device))
     keys = [canonical(name) for name in metrics]
@@ -170,20 +170,20 @@ def arguments_of(
 
 
 def check_pictures(reference: Path, distorted: Sequence[Path]) -> np.ndarray:
-    """Decode every picture once, before the work starts, and keep none but the reference.
+    """Decode every image once, before the work starts, and keep none but the reference.
 
     Returns:
         The reference, (H, W, 3) in [0, 1].
 
     Raises:
-        FileNotFoundError: a picture is missing.
-        ValueError: a picture cannot be read or has another size than the reference.
+        FileNotFoundError: an image is missing.
+        ValueError: an image cannot be read or has another size than the reference.
     """
     for path in (reference, *distorted):
         if path.is_dir():
-            raise ValueError(f"expected pictures, one by one, got the folder {path}")
+            raise ValueError(f"expected images, one by one, got the folder {path}")
         if not path.is_file():
-            raise FileNotFoundError(f"picture {path} does not exist")
+            raise FileNotFoundError(f"image {path} does not exist")
     image = images.read_float(reference)
     height, width = image.shape[:2]
     for path in distorted:
@@ -218,7 +218,7 @@ def load_scalers(keys: Iterable[str], weights: Mapping[str, str]) -> dict[str, n
 
 
 def figure_names(paths: Sequence[Path]) -> list[str]:
-    """A name for the figure of each picture; pictures of one name get a number."""
+    """A name for the figure of each image; images of one name get a number."""
     stems = [path.stem for path in paths]
     names: list[str] = []
     for number, stem in enumerate(stems, start=1):

@@ -1,8 +1,8 @@
 """Where an error is, and where it can be seen: maps of a metric, its enhanced form and its mask.
 
 As in "Enhancing image quality prediction with self-supervised visual masking" (arXiv:2305.19858):
-where a mask file carries a scaler network s, a map shows s(error) - s(0), which is an opinion
-score; else the error itself.
+where a mask file carries a scaler network s, a map shows s(error) - s(0), which is a rating; else
+the error itself.
 """
 
 from collections.abc import Callable, Mapping
@@ -66,7 +66,7 @@ PIXEL_KINDS: dict[str, _Kind] = {
     "ssim": _Kind(partial(losses.SSIM, padding=SAME_SIZE), "1 - SSIM", scaled=True),
     "flip": _Kind(losses.FLIP, "FLIP error"),
 }
-OPINION = "opinion: s(error) - s(0)"
+OPINION = "quality rating: s(error) - s(0)"
 PLAIN_OF = {"milo": "mae"}  # an enhanced metric whose name does not say what it enhances
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
 TOP_SHARE = 0.998  # quantile of a row's maps at which its colour scale ends
-CELL = 3.6  # inches, the longer side of one picture
-TEXT_HEIGHT = 0.5  # inches above each picture
+CELL = 3.6  # inches, the longer side of one image
+TEXT_HEIGHT = 0.5  # inches above each image
 DPI = 110
 
 
@@ -70,7 +70,7 @@ def _note(maps: Sequence[ErrorMaps], values: Mapping[str, float]) -> str:
         lines.append("Plain and enhanced map share that scale.")
         lines.append("Masks: brighter = an error here is visible.")
     if any(row.unit == OPINION for row in maps):
-        lines.append("Opinion scale: s = scaler network of the mask file.")
+        lines.append("Rating scale: s = scaler network of the mask file.")
     drawn = {name for row in maps if not row.tap for name in (row.plain_name, row.enhanced_name)}
     rest = [name for name in values if name not in drawn]
     lines += [""] + [f"{name.upper()} = {values[name]:.4g}" for name in rest]
@@ -130,7 +130,7 @@ def _draw_row(
     line: Sequence["Axes"], row: ErrorMaps, values: Mapping[str, float], size: tuple[int, int]
 ) -> None:
     """Draw plain map, enhanced map and mask, with their two colour bars."""
-    extent = (0, size[0], size[1], 0)  # maps of a tap are smaller than the picture
+    extent = (0, size[0], size[1], 0)  # maps of a tap are smaller than the image
     shown: dict[str, Any] = {
         "cmap": "magma",
         "vmin": 0,

@@ -35,7 +35,7 @@ def train(
             run is archived under another name, unless that run is resumed.
         tb_folder: of TensorBoard's events; default: `<path.tb_root>/<name>`.
         device: where to compute, such as "cuda:1"; default: what `num_gpu` says.
-        resume: go on from the newest training state in the folder that is whole, if there is one.
+        resume: continue from the newest training state in the folder that is whole, if any.
         debug: a few steps alone, see `for_debugging`.
         console: where a progress bar is shown; messages go to the logger `restoration`.
         **overrides: top-level keys of the options, as in `train={"total_iter": 1000}`.

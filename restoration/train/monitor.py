@@ -184,7 +184,7 @@ class Monitor:
             raise self.failure(reasons[0])
 
     def sync(self) -> None:
-        """Bring the rows so far to the disk, before a state that goes on from there."""
+        """Bring the rows so far to the disk, before a state that continues from there."""
         if self.curves is not None:
             durable.sync(self.curves.path)
         if self.validations is not None:
@@ -232,7 +232,7 @@ class Monitor:
         record(None, self.tb, done, {f"share/{name}": share for name, share in shares.items()})
 
     def validated(self, done: int, means: Sequence[Mean], pictures: Mapping[str, Tensor]) -> None:
-        """Report a validation: means by set and condition, and (3, H, W) pictures by name."""
+        """Report a validation: means by set and condition, and (3, H, W) images by name."""
         for name in dict.fromkeys(mean.set for mean in means):
             values = value_tags([mean for mean in means if mean.set == name], several=False)
             text = "  ".join(f"{tag} {value:.4f}" for tag, value in values.items())
@@ -247,7 +247,7 @@ class Monitor:
         self.show(done, pictures)
 
     def show(self, done: int, pictures: Mapping[str, Tensor]) -> None:
-        """Hand (3, H, W) pictures to TensorBoard, by name."""
+        """Hand (3, H, W) images to TensorBoard, by name."""
         if self.tb is not None:
             for name, picture in pictures.items():
                 self.tb.add_image(f"{VALIDATION}/{name}", picture, done)

@@ -1,4 +1,4 @@
-"""Pictures of a training for TensorBoard: what a network makes of the first image of every set."""
+"""Images of a training for TensorBoard: what a network makes of the first image of every set."""
 
 import math
 
@@ -22,7 +22,7 @@ PAPER = 255
 
 
 class Pictures:
-    """Collects one labelled picture per set and condition: of the set's first image.
+    """Collects one labelled image per set and condition: of the set's first image.
 
     Args:
         sets: validation sets by name.

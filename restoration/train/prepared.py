@@ -41,7 +41,7 @@ def train_prepared(
         run: from `prepare`, on its device.
         folder: of the run; one that holds an earlier run is archived, unless `state` is in it.
         tb_folder: of TensorBoard's events.
-        state: the training state that the run goes on from, or None.
+        state: the training state that the run continues from, or None.
         console: where progress is shown.
         notes: lines for the log.
 
@@ -76,7 +76,7 @@ def train_prepared(
 
 
 def _set_aside(folder: Path, step: int) -> None:
-    """Move states of later steps away: the next --auto_resume is not to go on from them."""
+    """Move states of later steps away: the next --auto_resume is not to continue from them."""
     if distributed.rank() != 0:
         return
     aside = set_aside_later(folder, step)

@@ -154,7 +154,7 @@ def prepare(
     Args:
         options: a whole option file.
         device: where to train.
-        resume_from: a training state to go on from, or None.
+        resume_from: a training state to continue from, or None.
         tests: see `build_run`.
 
     Returns:
@@ -183,7 +183,7 @@ def prepare(
 
 
 def go_on(run: Run, state: Path) -> None:
-    """Let a prepared run go on from a training state.
+    """Let a prepared run continue from a training state.
 
     Raises:
         ValueError: the state does not fit, or is beyond the last step.

@@ -1,4 +1,4 @@
-"""Training states on the disk: which there are, whether they are whole, which to go on from.
+"""Training states on the disk: which there are, whether they are whole, which to continue from.
 
 A state and its weights are a pair, models/net_g_<iter>.pth and training_states/<iter>.state. A pair
 is whole if the checksums inside both files hold, the state is of the step that it is named after,
@@ -69,7 +69,7 @@ def _step_of(state: Path) -> int:
 
 
 def newest_whole(folder: Path) -> tuple[Path | None, list[str]]:
-    """Find the newest state to go on from.
+    """Find the newest state to continue from.
 
     Args:
         folder: of a run.
@@ -200,7 +200,7 @@ def set_aside_later(folder: Path, step: int) -> Path | None:
 
     Args:
         folder: of the run.
-        step: that it goes on from.
+        step: that it continues from.
 
     Returns:
         The folder that has them now, or None where there was none.

@@ -97,8 +97,8 @@ class Keeper:
         """Say from where the training can go on."""
         newest = checkpoint.latest_state(self.folder)
         if newest is None:
-            return "there is no state yet to go on from"
-        return f"go on from step {newest.stem} with --auto_resume"
+            return "there is no state yet to continue from"
+        return f"continue from step {newest.stem} with --auto_resume"
 
 
 def take_steps(

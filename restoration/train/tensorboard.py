@@ -38,7 +38,7 @@ def value_tags(means: Iterable[Mean], several: bool) -> dict[str, float]:
 
 
 def hyperparameters(options: Options) -> dict[str, Any]:
-    """What runs are told apart by, as flat values."""
+    """What runs are distinguished by, as flat values."""
     train, images = options.train, options.datasets.train
     assert train is not None and images is not None  # of a training
     return {

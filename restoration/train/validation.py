@@ -1,4 +1,4 @@
-"""Validations of a training: values by set and condition, pictures, and which one is the best."""
+"""Validations of a training: values by set and condition, images, and which one is the best."""
 
 import logging
 import math
@@ -33,7 +33,7 @@ BEST_FILE = "best.json"
 
 @dataclass(frozen=True)
 class Validation:
-    """What one validation found: values per image, and labelled pictures by name."""
+    """What one validation found: values per image, and labelled images by name."""
 
     rows: list[Row]
     pictures: dict[str, Tensor] = field(default_factory=dict)
@@ -74,7 +74,7 @@ def first_pictures(run: "Run") -> dict[str, Tensor]:
 
 
 def _pictures(run: "Run") -> Pictures | None:
-    """What collects pictures; None where nobody looks at them."""
+    """What collects images; None where nobody looks at them."""
     return Pictures(run.sets, run.trainer.device) if run.options.logger.use_tb_logger else None
 
 

@@ -79,7 +79,7 @@ def test_an_interrupted_measurement_goes_on(compare, tmp_path, monkeypatch, caps
     monkeypatch.setattr(candidates, "denoiser_of", denoiser_of)
     capsys.readouterr()
     assert compare("--auto_resume") == 0
-    assert "known from before: 3 of 6 pictures x runs" in capsys.readouterr().out
+    assert "known from before: 3 of 6 images x runs" in capsys.readouterr().out
     assert len((tmp_path / "out" / "journal.jsonl").read_text().splitlines()) == 6
     assert results(tmp_path)["rows"] == whole
 

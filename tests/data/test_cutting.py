@@ -102,7 +102,7 @@ def test_decoded_patches_are_the_same_pixels(folder, tmp_path, capsys):
         assert not decoded.read(index).flags.writeable
         a, b = (stream[index, 8]["crop"] for stream in streams)
         assert torch.equal(a, b)
-    with pytest.raises(ValueError, match="an LMDB or decoded pictures, got both"):
+    with pytest.raises(ValueError, match="an LMDB or decoded images, got both"):
         cut_folders([folder], tmp_path / "x.lmdb", Cutting(16, 3, 24, decoded=True), as_lmdb=True)
 
 
@@ -182,7 +182,7 @@ def test_mistakes(folder, tmp_path, capsys):
     assert not out.exists() and not (tmp_path / "out.part").exists()
     assert run([folder, "--out", out, *cutting], capsys)[0] == 0
     code, _, error = run([folder, "--out", out, *cutting, "--size", 17], capsys)
-    assert (code, "made of other pictures or in another way" in error) == (2, True)
+    assert (code, "made of other images or in another way" in error) == (2, True)
     write_png(folder / "new.png", np.zeros((9, 9, 3), np.uint8))
     assert run([folder, "--out", out, *cutting], capsys)[0] == 2
 
@@ -203,13 +203,13 @@ def test_unreadable(folder, tmp_path, capsys):
     arguments = ["SET", "--root", tmp_path, "--out", tmp_path / "out", "--workers", 0]
     code, _, error = run(arguments, capsys)
     assert code == 2 and error.count("\n") == 1
-    assert "2 pictures cannot be read" in error
+    assert "2 images cannot be read" in error
     assert "broken.png" in error and "empty.png" in error and "--skip-unreadable" in error
     assert not (tmp_path / "out").exists()
     code, printed, _ = run([*arguments, "--skip-unreadable"], capsys)
     assert code == 0
     words = " ".join(printed.split())
-    assert "4 patches of 4 pictures, 4 of them from before" in words
+    assert "4 patches of 4 images, 4 of them from before" in words
     assert "left out, unreadable" in words and "broken.png" in printed.replace("\n", "")
     lines = [json.loads(t) for t in (tmp_path / "out" / module.RECORD).read_text().splitlines()]
     assert [line["key"] for line in lines[1:] if line["patches"] is None] == [

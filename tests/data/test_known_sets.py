@@ -196,11 +196,11 @@ def test_verify(pictures, tmp_path, monkeypatch, capsys):
     assert "got none of own" in capsys.readouterr().err
     (root / "own").symlink_to(folder)
     assert main(["data", "verify", "--root", str(root)]) == 0
-    assert capsys.readouterr().out == "own: 3 pictures, checksums agree\n"
+    assert capsys.readouterr().out == "own: 3 images, checksums agree\n"
     (folder / "1.png").unlink()
     assert main(["data", "verify", "own", "--root", str(root)]) == 2
     printed = capsys.readouterr()
-    assert printed.out == "own: expected 3 pictures, got 2; 1 missing: 1.png\n"
+    assert printed.out == "own: expected 3 images, got 2; 1 missing: 1.png\n"
     assert printed.err == "restoration: error: not as recorded: own\n"
     assert main(["data", "verify", "onw", "--root", str(root)]) == 2
     assert "did you mean 'own'" in capsys.readouterr().err

@@ -355,7 +355,7 @@ def test_interrupted_equals_uninterrupted(place, bench, monkeypatch, capsys):
 
     monkeypatch.setitem(candidates.BASELINES, "nlm", stops)
     assert main(["test", "-opt", write(place, bench)]) == 130
-    assert "go on with --auto_resume" in capsys.readouterr().out
+    assert "continue with --auto_resume" in capsys.readouterr().out
     folder = place / "results/bench"
     lines = (folder / "journal.jsonl").read_text().splitlines()
     assert len(lines) == 2 * 4, "two whole pictures"
@@ -527,7 +527,7 @@ def test_pictures_that_are_not_the_recorded_ones(folders):
     one = EvaluationSet(Named(), gaussian_noise(15.0), max_images=2)
     digests = {"0.png": "0", "1.png": "1"}
     assert checks.check_set("CBSD68", one, digests) == [
-        "CBSD68: not the recorded pictures: 0.png, 1.png"
+        "CBSD68: not the recorded images: 0.png, 1.png"
     ]
     assert checks.check_set("own", one, digests) == []
 
@@ -588,9 +588,9 @@ def test_evaluate_is_one_run(folders):
     evaluate_runs(
         {"noisy": as_given}, sets, metrics, CPU, on_progress=lambda *a: progress.append(a)
     )
-    assert progress[-1] == pytest.approx(
-        (3 * 24 * 24 / 1e6,) * 2 + ("s/2.png", "3/3 pictures")
-    ) or (progress[-1][2:] == ("s/2.png", "3/3 pictures"))
+    assert progress[-1] == pytest.approx((3 * 24 * 24 / 1e6,) * 2 + ("s/2.png", "3/3 images")) or (
+        progress[-1][2:] == ("s/2.png", "3/3 images")
+    )
 
 
 @pytest.mark.parametrize("name", ["gaussian_color_five", "baselines", "gaussian_color"])

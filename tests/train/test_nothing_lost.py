@@ -228,7 +228,7 @@ def test_weights_that_are_not_finite_are_not_saved(make, tmp_path, monkeypatch):
         return result
 
     monkeypatch.setattr(Trainer, "step", spoiled)
-    with pytest.raises(FloatingPointError, match="go on from step 3"):
+    with pytest.raises(FloatingPointError, match="continue from step 3"):
         go(make(), tmp_path / "run")
     assert not (tmp_path / "run/models/net_g_6.pth").exists()
 

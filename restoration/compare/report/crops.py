@@ -230,7 +230,7 @@ def _median(key: tuple[str, str], ranking: Ranking, luma: np.ndarray) -> Crop:
 
 
 def merge_same(crops: Sequence[Crop]) -> list[Crop]:
-    """Join crops of one place: a title and a rule for each, one picture."""
+    """Join crops of one place: a title and a rule for each, as one image."""
     places: dict[tuple[str, str, int, int, int], Crop] = {}
     for crop in crops:
         place = (crop.set, crop.image, crop.top, crop.left, crop.side)

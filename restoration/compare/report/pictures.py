@@ -35,7 +35,7 @@ ZOOM, SMALLEST = 3, 320  # CSS pixels per pixel of a crop, and of a whole crop
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture: data URI, text for those who cannot see it, size as it is shown."""
+    """One image: data URI, text for those who cannot see it, size as it is shown."""
 
     uri: str
     alt: str
@@ -45,7 +45,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Layer:
-    """What can be blinked to: a picture, with its error map and mask where it was restored."""
+    """What can be blinked to: an image, with its error map and mask where it was restored."""
 
     name: str
     caption: str
@@ -152,7 +152,7 @@ def draw_crops(record: Record, restorer: Restorer, sets: Mapping[str, Evaluation
 
 
 def captions(record: Record, condition: Condition) -> dict[tuple[str, str, str], str]:
-    """What is printed under a picture, by run, set and image: values of the whole image."""
+    """What is printed under a crop, by run, set and image: values of the whole image."""
     shown = [name for name in RANKINGS if name in record.columns] or list(record.columns)[:1]
     return {
         (row.run, row.set, row.image): ", ".join(
@@ -166,7 +166,7 @@ def captions(record: Record, condition: Condition) -> dict[tuple[str, str, str],
 
 
 def shown_rows(record: Record) -> list[Row]:
-    """Values of the networks whose pictures are shown: those of the first seed."""
+    """Values of the networks whose images are shown: those of the first seed."""
     rows, trained_with = record.findings.trainings, record.plan.seeds
     return seeds.with_seed(rows, trained_with[0]) if trained_with else rows
 
@@ -223,7 +223,7 @@ def picture_tile(image: np.ndarray, alt: str) -> Tile:
 
 
 def encode(image: Image.Image, alt: str) -> Tile:
-    """Encode a picture as PNG in a data URI, shown at least SMALLEST wide."""
+    """Encode an image as PNG in a data URI, shown at least SMALLEST wide."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)
     uri = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
