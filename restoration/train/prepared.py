@@ -93,6 +93,13 @@ def opening(run: Run, device: torch.device, processes: int) -> list[str]:
         f"{architecture} of {count:,} parameters on {device.type}, "
         f"{len(run.dataset)} images, step {run.start.step} of {run.recipe.total_iter}"
     ]
+    smaller = run.dataset.smaller
+    if smaller:
+        side = max(run.patches.patch_sizes)
+        lines.append(
+            f"{len(smaller)} of {len(run.dataset)} images are smaller than patches of "
+            f"{side}x{side} pixels and are padded by reflection, such as {smaller[0]}"
+        )
     if asked == "auto" or asked == 0:
         return lines
     if device.type == "cpu":

@@ -507,7 +507,6 @@ def test_mistakes_are_found_before_a_folder_is_made(make_options, tmp_path, sect
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"gt_size": 32}, "at least 32x32 pixels, got 24x24"),
         ({"gt_size": 12}, "multiples of 8"),
         ({"in_ch": 1}, "1 channels .* for 3"),
     ],
@@ -517,6 +516,14 @@ def test_patches_that_do_not_fit(make_options, tmp_path, changes, message):
     with pytest.raises(ValueError, match=message):
         run(make_options(datasets={"train": images | changes}), tmp_path / "run")
     assert not list(tmp_path.iterdir())
+
+
+def test_patches_larger_than_images_are_padded_and_said(make_options, tmp_path):
+    images = make_options().datasets.train.model_dump(exclude_unset=True)
+    run(make_options(datasets={"train": images | {"gt_size": 32}}), tmp_path / "run")
+    said = (tmp_path / "run" / "train.log").read_text()
+    assert "3 of 3 images are smaller than patches of 32x32 pixels and are padded by" in said
+    assert len(curve(tmp_path / "run")) == 6
 
 
 def test_network_that_does_not_fit_its_images(make_options, monkeypatch):
