@@ -27,7 +27,11 @@ class Paths(Strict):
     param_key_g: str = Field(
         "params", description="Which weights of the checkpoint: `params` or `params_ema`."
     )
-    strict_load_g: bool = Field(True, description="Every tensor must fit.")
+    strict_load_g: bool = Field(
+        True,
+        description="Every tensor must fit. If false, tensors that are missing or of another shape "
+        "keep their fresh weights, and are listed: a start for a network with other channels.",
+    )
     resume_state: Path | None = Field(
         None, description="A `training_states/N.state` file to continue from."
     )
