@@ -16,6 +16,7 @@ from restoration.options.training import Train
 from restoration.options.validation import Validation
 
 BASELINE_NAMES = ("noisy", "nlm")
+EMPTY_SECTIONS = ("datasets", "path", "val", "logger", "dist_params")
 
 
 class Paths(Strict):
@@ -130,12 +131,12 @@ class Options(Strict):
         description="Files (`my_module.py`, relative to the option file) and modules that are "
         "imported first, to register losses, networks, metrics, ... of your own.",
     )
-    model_type: Literal["ImageCleanModel", "ImageRestorationModel", "SRModel", "DenoisingModel"] = (
-        Field(
-            "ImageCleanModel",
-            description="One network, trained against clean images: what all of these names of "
-            "BasicSR's family mean here.",
-        )
+    model_type: Literal[
+        "ImageCleanModel", "ImageRestorationModel", "SRModel", "SwinIRModel", "DenoisingModel"
+    ] = Field(
+        "ImageCleanModel",
+        description="One network, trained against clean images: what all of these names of "
+        "BasicSR's family mean here.",
     )
     scale: Literal[1] = Field(1, description="Restoration keeps the size.")
     num_gpu: int | Literal["auto"] = Field(
@@ -165,6 +166,14 @@ class Options(Strict):
     val: Validation = Field(Validation(), description="Metrics, and validation while training.")
     logger: Logger = Field(Logger(), description="What a run writes down.")
     dist_params: DistParams = Field(DistParams(), description="Distribution.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_absent(cls, given: Any) -> Any:
+        """`val: ~` of BasicSR's files is a section without keys."""
+        if not isinstance(given, dict):
+            return given
+        return {k: v for k, v in given.items() if v is not None or k not in EMPTY_SECTIONS}
 
     @field_validator("network_g")
     @classmethod
