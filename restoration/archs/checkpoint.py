@@ -85,9 +85,15 @@ def tested_key(path: Path) -> str:
         FileNotFoundError: there is no such file.
         ValueError: the file is no checkpoint of tensors.
     """
+    return AVERAGED if AVERAGED in weight_keys(path) else "params"
+
+
+def weight_keys(path: Path) -> list[str]:
+    """Where a checkpoint holds weights, such as "params" and "params_ema"; see `read_content`."""
     content = read_content(path)
-    averaged = isinstance(content, Mapping) and _is_state_dict(content.get(AVERAGED))
-    return AVERAGED if averaged else "params"
+    if not isinstance(content, Mapping):
+        return []
+    return [str(key) for key, part in content.items() if _is_state_dict(part)]
 
 
 def read_content(path: Path) -> object:

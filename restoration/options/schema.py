@@ -25,8 +25,11 @@ class Paths(Strict):
     pretrain_network_g: Path | None = Field(
         None, description="Checkpoint to start from or to test."
     )
-    param_key_g: str = Field(
-        "params", description="Which weights of the checkpoint: `params` or `params_ema`."
+    param_key_g: str | None = Field(
+        None,
+        description="Which weights of the checkpoint: `params` or `params_ema`. If absent, a test "
+        "takes the averaged ones where the file has them, as validations do, and a training starts "
+        "from `params`.",
     )
     strict_load_g: bool = Field(
         True,
@@ -217,7 +220,7 @@ class Options(Strict):
         strict = paths.strict_load_g if run.strict_load_g is None else run.strict_load_g
         key = run.param_key_g or paths.param_key_g
         network = own if "type" in own else {**(self.network_g or {}), **own}
-        if checkpoint_of(network) == run.pretrain_network_g and key != "params":
+        if checkpoint_of(network) == run.pretrain_network_g and key not in (None, "params"):
             network = {"key": key, **network}
         return TestRun(
             pretrain_network_g=run.pretrain_network_g,

@@ -82,7 +82,8 @@ def initial_network(options: Options) -> nn.Module:
         offer(network, window_size=options.val.window_size)
     paths = options.path
     if paths.pretrain_network_g is not None:
-        load_network(network, paths.pretrain_network_g, paths.param_key_g, paths.strict_load_g)
+        key = paths.param_key_g or "params"
+        load_network(network, paths.pretrain_network_g, key, paths.strict_load_g)
     return network
 
 
