@@ -101,6 +101,21 @@ class Runs(BaseModel):
         return self
 
 
+class Wandb(Strict):
+    """Weights & Biases (package `wandb`): values, pictures and options of a training."""
+
+    project: str | None = Field(None, description="Its project; if absent, nothing is sent.")
+    entity: str | None = Field(None, description="User or team; your own if absent.")
+    resume_id: str | None = Field(
+        None, description="Run to go on with; a training that goes on knows its own."
+    )
+    mode: Literal["online", "offline", "disabled"] | None = Field(
+        None,
+        description="`offline` keeps everything in the training's folder for `wandb sync`; if "
+        "absent, what WANDB_MODE says, or online.",
+    )
+
+
 class Logger(Strict):
     """What a run writes down."""
 
@@ -113,7 +128,12 @@ class Logger(Strict):
         None, description="Beside `keep_last`: checkpoints at every so many steps stay too."
     )
     use_tb_logger: bool = Field(True, description="Write TensorBoard events.")
-    wandb: dict[str, Any] | None = ignored(None, "TensorBoard is the logger")
+    wandb: Wandb = Field(Wandb(), description="Weights & Biases, beside TensorBoard.")
+
+    @field_validator("wandb", mode="before")
+    @classmethod
+    def _none_is_off(cls, given: Any) -> Any:
+        return {} if given is None else given
 
 
 class DistParams(Strict):

@@ -364,7 +364,6 @@ def test_keys_without_effect_are_listed(tmp_path):
             "val.rgb2bgr",
             "val.use_image",
             "val.max_minibatch",
-            "logger.wandb",
             "dist_params.port",
         ]
     )

@@ -21,10 +21,12 @@ from restoration.train import checkpoint
 from restoration.train import prepared as prepared_module
 from restoration.train import run as train_recipe
 from restoration.train.api import for_debugging, train
+from restoration.train.bar import clock
 from restoration.train.criterion import build_criterion
 from restoration.train.loop import StepResult, Trainer, interrupts_deferred, step_seed
 from restoration.train.loop import train as train_steps
-from restoration.train.monitor import Monitor, RunningMeans, clock
+from restoration.train.means import RunningMeans
+from restoration.train.monitor import Monitor
 from restoration.train.prepared import opening
 
 CPU = torch.device("cpu")
