@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from losses.extras import missing
 from restoration.common import durable
 from restoration.options.load import plain
 from restoration.options.schema import Options
@@ -77,10 +78,7 @@ def check_wandb(options: Options) -> None:
     """
     wanted = options.logger.wandb.project
     if wanted is not None and importlib.util.find_spec("wandb") is None:
-        raise ValueError(
-            f"logger.wandb: project {wanted} needs the package wandb: pip install wandb; or leave "
-            "`project` empty"
-        )
+        raise missing("wandb", f"logger.wandb: project {wanted}")
 
 
 def open_wandb(options: Options, folder: Path, goes_on: bool) -> Any:
