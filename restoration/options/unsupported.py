@@ -117,6 +117,14 @@ def _luma(options: Mapping[str, Any]) -> str | None:
     )
 
 
+def _lists(options: Mapping[str, Any]) -> str | None:
+    found = _first_key(options, ("meta_info_file", "meta_info"))
+    return found and (
+        f"lists of images: {found} is not read here, where every image of a folder counts: leave "
+        "it out, or link the images into a folder of their own"
+    )
+
+
 SUBJECTS: tuple[Callable[[Mapping[str, Any]], str | None], ...] = (
     _super_resolution,
     _video,
@@ -126,4 +134,5 @@ SUBJECTS: tuple[Callable[[Mapping[str, Any]], str | None], ...] = (
     _without_target,
     _synthetic,
     _luma,
+    _lists,
 )

@@ -141,6 +141,7 @@ GAN = {"network_d": {"type": "VGG"}, "train": {"gan_opt": {"type": "GANLoss"}, "
         ({"datasets": {"a": {"type": "SingleImageDataset"}}}, "without a clean partner: .*denoise"),
         ({"datasets": {"train": {"kernel_list": ["iso"]}}}, "Real-ESRGAN: .*`degradation`"),
         ({"datasets": {"train": {"color": "y"}}}, "luma alone: `datasets.train.color` y"),
+        ({"datasets": {"train": {"meta_info_file": "a.txt"}}}, "lists of images: .*meta_info_file"),
     ],
 )
 def test_one_line_for_a_subject(asked, line):
