@@ -92,13 +92,16 @@ def find_loss(type: str) -> Callable[..., nn.Module]:
     """Look a loss up by the name that option files use.
 
     Args:
-        type: a key of TERMS, or an import path, "package.module:Name".
+        type: a key of TERMS in any case, or an import path, "package.module:Name".
 
     Raises:
         ValueError: an unknown name, with the nearest known one, or nothing to import there.
     """
     if type in TERMS:
         return TERMS[type]
+    spelt = {name.lower(): factory for name, factory in TERMS.items()}
+    if type.lower().replace("_", "-") in spelt:  # pyiqa's names are in small letters
+        return spelt[type.lower().replace("_", "-")]
     if not is_import_path(type):
         raise ValueError(
             f"unknown loss type {type!r}; known: {', '.join(TERMS)}{nearest(type, TERMS)} "

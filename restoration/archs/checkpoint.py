@@ -6,6 +6,7 @@ A file that does not fit is an error that says how; nothing falls back to someth
 import logging
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from pickle import UnpicklingError
@@ -13,6 +14,8 @@ from pickle import UnpicklingError
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from restoration.archs import recognise
 
 logger = logging.getLogger("restoration")
 SHOWN = 3  # names in an error message
@@ -32,8 +35,8 @@ def load_network(
         path: a `.safetensors` file, or a file of `torch.save` that holds a state dict, bare or
             under a key. Prefixes `module.` of data-parallel training are removed.
         key: where the file holds its state dict: "params", "params_ema"...
-        strict: whether names must match exactly; at least one must, and sizes always. What does
-            not match is a warning in the log.
+        strict: whether names and sizes must match exactly. If not, at least one tensor must fit;
+            what does not is left as it is, and listed in a warning in the log.
 
     Returns:
         The key that was used, or None if the file holds a bare state dict.
@@ -43,26 +46,28 @@ def load_network(
         ValueError: the file is no checkpoint, lacks the key or does not fit the network.
     """
     path = Path(path)
-    state, used = select_state(read_content(path), key, path)
+    content = read_content(path)
+    state, used = select_state(content, key, path)
     expected = network.state_dict()
     state = {
         name if name in expected else name.removeprefix("module."): tensor
         for name, tensor in state.items()
     }
-    _check_fit(expected, state, path, strict)
-    absent, idle = expected.keys() - state.keys(), state.keys() - expected.keys()
-    if absent or idle:
+    misfit = compare_shapes(expected, state)
+    if misfit and (strict or not misfit.fitting):
+        raise ValueError(
+            f"expected the {len(expected)} tensors of the network, got {len(state)} in {path}: "
+            f"{misfit}{recognise.hint(content, state)}"
+        )
+    if misfit:
         logger.warning(
             "%s: %d of the network's %d tensors loaded; %s",
             path,
-            len(expected) - len(absent),
+            len(misfit.fitting),
             len(expected),
-            "; ".join(
-                f"{text}: {_some(sorted(names))}"
-                for text, names in (("not in the file", absent), ("not in the network", idle))
-                if names
-            ),
+            misfit,
         )
+        state = {name: state[name] for name in misfit.fitting}
     network.load_state_dict(state, strict=strict)
     return used
 
@@ -80,9 +85,15 @@ def tested_key(path: Path) -> str:
         FileNotFoundError: there is no such file.
         ValueError: the file is no checkpoint of tensors.
     """
+    return AVERAGED if AVERAGED in weight_keys(path) else "params"
+
+
+def weight_keys(path: Path) -> list[str]:
+    """Where a checkpoint holds weights, such as "params" and "params_ema"; see `read_content`."""
     content = read_content(path)
-    averaged = isinstance(content, Mapping) and _is_state_dict(content.get(AVERAGED))
-    return AVERAGED if averaged else "params"
+    if not isinstance(content, Mapping):
+        return []
+    return [str(key) for key, part in content.items() if _is_state_dict(part)]
 
 
 def read_content(path: Path) -> object:
@@ -154,25 +165,46 @@ def _is_state_dict(content: object) -> bool:
     )
 
 
-def _check_fit(
-    expected: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path, strict: bool
-) -> None:
-    common = expected.keys() & found.keys()
-    exact = strict or not common
-    missing = [name for name in expected if name not in common] if exact else []
-    unexpected = [name for name in found if name not in common] if exact else []
-    resized = [
-        f"{name} {tuple(expected[name].shape)} is {tuple(found[name].shape)}"
-        for name in expected
-        if name in common and expected[name].shape != found[name].shape
-    ]
-    if not (missing or unexpected or resized):
-        return
-    kinds = (("missing", missing), ("unexpected", unexpected), ("of another size", resized))
-    details = "; ".join(f"{len(names)} {kind}: {_some(names)}" for kind, names in kinds if names)
-    raise ValueError(
-        f"expected the {len(expected)} tensors of the network, "
-        f"got {len(found)} in {path}: {details}"
+@dataclass
+class Misfit:
+    """How the tensors of a file differ from those of a network: names by what is wrong.
+
+    Attributes:
+        fitting: names of the tensors of one shape in both.
+        missing: names of the network's tensors that the file has not.
+        unexpected: names of the file's tensors that the network has not.
+        resized: names and both shapes of those that differ in shape.
+    """
+
+    fitting: list[str]
+    missing: list[str]
+    unexpected: list[str]
+    resized: list[str]
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.unexpected or self.resized)
+
+    def __str__(self) -> str:
+        kinds = {
+            "missing": self.missing,
+            "unexpected": self.unexpected,
+            "of another size": self.resized,
+        }
+        return "; ".join(f"{len(n)} {kind}: {_some(n)}" for kind, n in kinds.items() if n)
+
+
+def compare_shapes(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> Misfit:
+    """Compare the names and shapes of a network's tensors with those of a file."""
+    common = [name for name in expected if name in found]
+    return Misfit(
+        [name for name in common if expected[name].shape == found[name].shape],
+        [name for name in expected if name not in found],
+        [name for name in found if name not in expected],
+        [
+            f"{name} {tuple(expected[name].shape)} is {tuple(found[name].shape)}"
+            for name in common
+            if expected[name].shape != found[name].shape
+        ],
     )
 
 

@@ -1,6 +1,7 @@
 """The command line: the only place that parses arguments and prints.
 
-Bad input is one line on stderr and exit code 2; set RESTORATION_TRACEBACK=1 to see where from.
+Bad input is one line on stderr, or a line for each subject, and exit code 2; set
+RESTORATION_TRACEBACK=1 to see where from.
 """
 
 import argparse
@@ -12,6 +13,7 @@ from typing import NoReturn
 
 from restoration import __version__
 from restoration.cli.parser import add_commands
+from restoration.common.errors import ListedError
 from restoration.common.installation import check_losses
 from restoration.common.memory import keep_freed
 from restoration.common.signals import exit_code
@@ -52,6 +54,8 @@ def _message(error: BaseException) -> str:
     text = str(error).strip()
     if "DataLoader worker" in text:  # torch puts the worker's traceback in front
         text = text.splitlines()[-1].partition(": ")[2] or text
+    if isinstance(error, ListedError):
+        return text
     return " ".join(text.split()) or type(error).__name__
 
 

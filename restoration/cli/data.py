@@ -1,4 +1,4 @@
-"""`restoration data list|verify|prepare`: the data sets of the experiments on this machine."""
+"""`restoration data list|fetch|verify|prepare`: the experiments' data sets on this machine."""
 
 import argparse
 from pathlib import Path
@@ -21,9 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     known = actions.add_parser("list", help="what the sets are, and whether they are here")
+    fetching = actions.add_parser("fetch", help="download sets that anybody may download")
     verify = actions.add_parser("verify", help="compare images with the recorded checksums")
     prepare = actions.add_parser("prepare", help="cut training images into patches")
-    for action in (known, verify, prepare):
+    for action in (known, fetching, verify, prepare):
         action.add_argument(
             "--root",
             type=Path,
@@ -31,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             metavar="DIR",
             help="folder that holds one folder per set (default: %(default)s)",
         )
+    fetching.add_argument(
+        "names", nargs="+", metavar="NAME", help="sets, as `data list` names them"
+    )
     verify.add_argument("names", nargs="*", metavar="NAME", help="sets; all that are here if none")
     prepare.add_argument(
         "sets", nargs="+", metavar="SET", help="names of sets below the root, or folders"
@@ -68,7 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     console = session.make_console()
-    {"list": _list, "verify": _verify, "prepare": _prepare}[arguments.action](arguments, console)
+    actions = {"list": _list, "fetch": _fetch, "verify": _verify, "prepare": _prepare}
+    actions[arguments.action](arguments, console)
 
 
 def _list(arguments: argparse.Namespace, console: "Console") -> None:
@@ -86,7 +91,19 @@ def _list(arguments: argparse.Namespace, console: "Console") -> None:
     session.print_table(console, table)
     console.print()
     for entry in manifest().values():
+        how = "" if entry.url is None else f" `restoration data fetch {entry.name}` brings it."
+        console.print(f"{entry.name}: {entry.source}. Licence: {entry.licence}.{how}")
+
+
+def _fetch(arguments: argparse.Namespace, console: "Console") -> None:
+    from restoration.data.fetching import fetch
+    from restoration.data.known_sets import find_entry
+
+    for entry in [find_entry(name) for name in arguments.names]:
         console.print(f"{entry.name}: {entry.source}. Licence: {entry.licence}.")
+        with Work(console, "fetching") as work:
+            folder = fetch(entry, arguments.root, on_progress=work.update)
+        console.print(f"{entry.name}: {len(entry.files)} images in {folder}, checksums agree")
 
 
 def presence(entry: "DataSet", count: int) -> str:
@@ -105,8 +122,8 @@ def _verify(arguments: argparse.Namespace, console: "Console") -> None:
     present = [name for name in manifest() if (arguments.root / name).is_dir()]
     if not arguments.names and not present:
         raise FileNotFoundError(
-            f"expected a folder named like a known set in {arguments.root}, "
-            f"got none of {', '.join(manifest())}"
+            f"expected a folder named like a known set in {arguments.root}, got none of "
+            f"{', '.join(manifest())}; `restoration data list` says where they come from"
         )
     wrong = []
     for entry in [find_entry(name) for name in arguments.names or present]:

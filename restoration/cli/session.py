@@ -20,6 +20,7 @@ from restoration.common.handlers import attached, logger
 
 # names of files may hold brackets and colons, which rich would read as markup and emoji
 AS_IT_IS: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
+DATE_FORMAT = "%Y-%m-%d %H:%M:%S"  # ISO 8601
 NARROWEST, WIDEST = 24, 10_000  # characters: of a folding column, of a table
 
 
@@ -131,10 +132,12 @@ def show_log(console: Console) -> Iterator[None]:
     """Show the log on the console for as long as the block lasts; ranks beside 0 are silent."""
     handler: logging.Handler
     if console.is_terminal:
-        handler = RichHandler(console=console, show_path=False, show_level=False)
+        handler = RichHandler(
+            console=console, show_path=False, show_level=False, log_time_format=DATE_FORMAT
+        )
     else:
         handler = _LogHandler(console.file)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", DATE_FORMAT))
     with attached(handler):
         logger.setLevel(logging.INFO if is_main() else logging.ERROR)
         logger.propagate = False

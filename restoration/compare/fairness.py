@@ -32,6 +32,7 @@ def conditions(options: Options) -> dict[str, Any]:
     train = {k: v for k, v in every.get("train", {}).items() if k not in LOSS_KEYS + CARE_KEYS}
     images = every["datasets"].get("train", {})
     start = {k: v for k, v in every["path"].items() if k in ("pretrain_network_g", "param_key_g")}
+    start = {"param_key_g": "params"} | start
     return {
         "manual_seed": every["manual_seed"],
         "datasets": {"train": {k: v for k, v in images.items() if k not in SPEED_KEYS}},

@@ -27,7 +27,11 @@ class Recipe(Strict):
     pretrain_network_g: Path | None = Field(
         None, description="A checkpoint that exists: benchmarked, not trained."
     )
-    param_key_g: str = Field("params", description="Which weights of that checkpoint.")
+    param_key_g: str | None = Field(
+        None,
+        description="Which weights of that checkpoint; if absent, the averaged ones where it has "
+        "them.",
+    )
     manual_seed: int | None = Field(
         None, description="Overrides the shared key; not beside `seeds`."
     )

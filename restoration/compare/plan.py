@@ -150,7 +150,7 @@ def _mapping_of(
     mapping = override(merge(mapping, changes), assignments)
     if recipe.pretrain_network_g is not None:
         start = {"pretrain_network_g": recipe.pretrain_network_g, "param_key_g": recipe.param_key_g}
-        mapping["path"] = (mapping.get("path") or {}) | start
+        mapping["path"] = (mapping.get("path") or {}) | start  # not the key of another file
         mapping.pop("train", None)
         mapping["datasets"] = {k: mapping["datasets"][k] for k in _test_keys(mapping)}
     return mapping

@@ -30,6 +30,9 @@ class CropDataset(Dataset[Sample]):
         geometric_augs: turn and mirror crops, the 8 symmetries of the square.
         mixing: how samples are mixed; None for no mixing.
 
+    Attributes:
+        smaller: names of the images that `check_sizes` found smaller than a crop: they are padded.
+
     Raises:
         ValueError: a setting is out of range.
     """
@@ -41,6 +44,7 @@ class CropDataset(Dataset[Sample]):
             raise ValueError(f"expected a seed in [0, 2**64), got {seed}")
         self.source, self.seed = source, seed
         self.geometric_augs, self.mixing = geometric_augs, mixing
+        self.smaller: list[str] = []
 
     @property
     def definition(self) -> dict[str, Any]:
@@ -69,7 +73,7 @@ class CropDataset(Dataset[Sample]):
             on, `way`, a code of `WAYS` or 0, and `box`, its top, left and side in pixels.
 
         Raises:
-            ValueError: the image cannot be read or is smaller than the crop.
+            ValueError: the image cannot be read.
         """
         index, patch_size = key
         chosen = self.draw(index)
@@ -87,16 +91,18 @@ class CropDataset(Dataset[Sample]):
         return mixed
 
     def check_sizes(self, patch_size: int) -> None:
-        """Refuse crops larger than any image, before training starts.
+        """Note which images are smaller than a crop, before training starts: see `smaller`.
 
         Args:
             patch_size: the largest side of a crop.
 
         Raises:
-            ValueError: an image is smaller; names it and both sizes.
+            ValueError: the two images of a pair differ in size.
         """
-        for index, name in enumerate(self.source.names):
-            _check_size(self.source.size(index), patch_size, name)
+        _check_side(patch_size)
+        sizes = (self.source.size(index) for index in range(len(self.source)))
+        names = self.source.names
+        self.smaller = [n for n, size in zip(names, sizes, strict=True) if min(size) < patch_size]
 
     def _cut(self, chosen: Draw, patch_size: int, index: int, of_partner: bool) -> Sample:
         """The crop of one draw, and what a subclass adds."""
@@ -104,9 +110,9 @@ class CropDataset(Dataset[Sample]):
         return {"crop": self._crop(image, chosen, patch_size)}
 
     def _crop(self, image: np.ndarray, chosen: Draw, patch_size: int) -> torch.Tensor:
-        """Cut and turn an image, (H, W, C) -> (C, P, P) uint8."""
+        """Cut and turn an image, (H, W, C) -> (C, P, P) uint8; a smaller one is padded before."""
+        image = enlarged(image, patch_size)
         height, width = image.shape[:2]
-        _check_size((height, width), patch_size, self.source.names[chosen.image])
         top = int(chosen.top * (height - patch_size + 1))
         left = int(chosen.left * (width - patch_size + 1))
         crop = image[top : top + patch_size, left : left + patch_size]  # (P, P, C)
@@ -180,11 +186,27 @@ def _rectangle(chosen: Draw, patch_size: int) -> Sample:
     return {"way": torch.tensor(code), "box": torch.tensor(place)}
 
 
-def _check_size(size: tuple[int, int], patch_size: int, name: str) -> None:
-    if patch_size < 1:
-        raise ValueError(f"expected a crop of at least 1 pixel, got {patch_size}")
-    if min(size) < patch_size:
-        raise ValueError(
-            f"expected images of at least {patch_size}x{patch_size} pixels, "
-            f"got {size[0]}x{size[1]} (height x width) in {name}"
-        )
+def enlarged(image: np.ndarray, side: int) -> np.ndarray:
+    """Pad an image at its right and lower edge by reflection, edge pixels repeated.
+
+    Args:
+        image: (H, W, C).
+        side: what height and width are at least afterwards.
+
+    Returns:
+        (max(H, side), max(W, side), C); the image itself where it is large enough.
+
+    Source:
+        Restormer's training code (arXiv:2111.09881) pads so: its recipe cuts 384 x 384 pixels, and
+        the images of BSD400 have 321 x 481.
+    """
+    _check_side(side)
+    missing = [max(0, side - length) for length in image.shape[:2]]
+    if not any(missing):
+        return image
+    return np.pad(image, [(0, missing[0]), (0, missing[1]), (0, 0)], "symmetric")
+
+
+def _check_side(side: int) -> None:
+    if side < 1:
+        raise ValueError(f"expected a crop of at least 1 pixel, got {side}")

@@ -35,6 +35,8 @@ class DataSet:
         digest: `set_digest` of all images; None where it is not recorded.
         files: (width x height, `pixel_digest`) by file name; empty where it is not recorded.
         parts: names of the sets that it is made of; none for a set of its own.
+        url: address of the folder that its files can be fetched from, one by one; None where its
+            pictures are not for everybody to download.
     """
 
     name: str
@@ -46,6 +48,7 @@ class DataSet:
     digest: str | None
     files: dict[str, tuple[str, str]]
     parts: tuple[str, ...] = ()
+    url: str | None = None
 
 
 @cache
@@ -90,6 +93,7 @@ def _entry(name: str, fields: dict[str, Any], parts: Sequence[DataSet]) -> DataS
         set_digest(digests) if digests else None,
         files,
         tuple(part.name for part in parts),
+        fields.get("url"),
     )
 
 

@@ -10,7 +10,7 @@ import lmdb
 import numpy as np
 
 from restoration.data.images import read_image
-from restoration.data.sources import FolderSource, Source
+from restoration.data.sources import WHERE, FolderSource, Source
 
 _META_LINE = re.compile(r"^(?P<name>.+) \((?P<h>\d+),(?P<w>\d+),\d+\) \d+$")
 
@@ -34,7 +34,10 @@ class LmdbSource(Source):
         self.root = Path(root)
         for name in ("data.mdb", "meta_info.txt"):
             if not (self.root / name).is_file():
-                raise FileNotFoundError(f"expected {name} in an LMDB folder, got none in {root}")
+                raise FileNotFoundError(
+                    f"expected {name} in an LMDB folder, got none in {root}; {WHERE}, and "
+                    "`restoration data prepare --lmdb` makes an LMDB of a folder"
+                )
         self.names, self._sizes = [], []
         text = (self.root / "meta_info.txt").read_text(encoding="utf-8")
         for line in filter(None, map(str.strip, text.splitlines())):

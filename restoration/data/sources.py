@@ -18,6 +18,7 @@ from restoration.data.images import EXTENSIONS, NOT_READ, image_size, read_image
 logger = logging.getLogger(__name__)
 
 SHOWN = 3  # names of files that are not read, in a warning
+WHERE = "`restoration data list` says where known sets come from"
 
 
 class Source(ABC):
@@ -107,8 +108,7 @@ class FolderSource(FileSource):
         self.root = Path(root)
         if not self.root.is_dir():
             raise FileNotFoundError(
-                f"expected a folder of images, got {root}, which is not one; `restoration data "
-                "list` says where known sets come from"
+                f"expected a folder of images, got {root}, which is not one; {WHERE}"
             )
         found = find_pictures(self.root)
         if not found:

@@ -121,6 +121,7 @@ def prepare(options: Options, device: torch.device, run_name: str) -> Benchmark:
     metrics = open_metrics(options.val.metric_specs)
     runs = load_runs(options, device, run_name)
     digests, notes = check_sets(sets)
+    notes += [f"{name}: {run.note}" for name, run in runs.items() if run.note]
     check_metrics(metrics, sets, device)
     return Benchmark(options, sets, digests, metrics, runs, device, notes)
 

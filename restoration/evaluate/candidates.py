@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from restoration.archs import build_network, load_network
+from restoration.archs.checkpoint import AVERAGED, weight_keys
 from restoration.archs.probe import PROBE_SIDE, check_network
 from restoration.archs.protocol import offer
 from restoration.common.digests import file_digest, weights_digest
@@ -26,6 +28,7 @@ class TestedRun:
         denoise: restores one image.
         identity: what its results depend on, beside the images: plain values.
         network: the network of a checkpoint; None for a baseline.
+        note: what a reader of its values must know; empty for nothing.
     """
 
     __test__ = False  # not a test case, whatever its name suggests to pytest
@@ -33,6 +36,7 @@ class TestedRun:
     denoise: Denoise
     identity: dict[str, Any]
     network: nn.Module | None = None
+    note: str = ""
 
 
 def load_runs(options: Options, device: torch.device, run_name: str) -> dict[str, TestedRun]:
@@ -72,12 +76,16 @@ def load_run(checkpoint: TestRun, options: Options, device: torch.device) -> Tes
         FileNotFoundError: there is no such checkpoint.
         ValueError: the checkpoint does not fit the network, or the network not the images.
     """
-    path, key = checkpoint.pretrain_network_g, checkpoint.param_key_g
-    assert key is not None and checkpoint.strict_load_g is not None
-    network = build_network(checkpoint.network_g)
+    path = checkpoint.pretrain_network_g
+    key, note = choose_weights(path, checkpoint.param_key_g)
+    assert checkpoint.strict_load_g is not None
+    network_g = checkpoint.network_g
+    if network_g is not None and path == checkpoint_of(network_g) and key == AVERAGED:
+        network_g = {"key": key, **network_g}
+    network = build_network(network_g)
     if options.val.window_size is not None:
         offer(network, window_size=options.val.window_size)
-    if path != checkpoint_of(checkpoint.network_g):  # else it brings its weights
+    if path != checkpoint_of(network_g):  # else it brings its weights
         load_network(network, path, key, checkpoint.strict_load_g)
     network.to(device)
     for channels in sorted({test_set.in_ch for test_set in options.datasets.test.values()}):
@@ -86,12 +94,35 @@ def load_run(checkpoint: TestRun, options: Options, device: torch.device) -> Tes
         "file": str(path),
         "sha256": file_digest(path),
         "key": key,
-        "network": checkpoint.network_g,
+        "network": network_g,
     }
     denoise = denoiser_of(
         network, options.val.tile, options.val.tile_overlap, options.datasets.noise_map
     )
-    return TestedRun(denoise, identity, network)
+    return TestedRun(denoise, identity, network, note)
+
+
+def choose_weights(path: Path, asked: str | None) -> tuple[str, str]:
+    """Choose which weights of a checkpoint are tested: those that validations use, unless asked.
+
+    Args:
+        path: of the checkpoint.
+        asked: `param_key_g`, or None.
+
+    Returns:
+        The key, and a note where the file holds averaged weights beside others.
+
+    Raises:
+        FileNotFoundError: there is no such checkpoint.
+        ValueError: the file is no checkpoint of tensors.
+    """
+    kept = weight_keys(path)
+    key = asked or (AVERAGED if AVERAGED in kept else "params")
+    if AVERAGED not in kept or len(kept) < 2:
+        return key, ""
+    if key == AVERAGED:
+        return key, f"its averaged weights ({AVERAGED}), which validations use too"
+    return key, f"`{key}`, as asked; the averaged weights that validations use are `{AVERAGED}`"
 
 
 def baseline(name: str) -> TestedRun:

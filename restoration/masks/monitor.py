@@ -1,7 +1,6 @@
 """What a person sees of a training of masks: log lines, curves.csv and TensorBoard."""
 
 import logging
-import time
 from pathlib import Path
 
 from torch import Tensor
@@ -9,8 +8,11 @@ from torch.utils.tensorboard import SummaryWriter
 
 from restoration.masks.batches import MaskSettings
 from restoration.masks.trainer import learning_rate, total_loss
-from restoration.train.monitor import RunningMeans, clock, describe, record
+from restoration.train.bar import RecentRate, clock, speed
+from restoration.train.means import RunningMeans
+from restoration.train.monitor import describe, record
 from restoration.train.step_files import open_curves
+from restoration.train.trackers import Trackers
 
 logger = logging.getLogger("restoration")
 TERMS = ("regression", "ranking", "place")
@@ -37,16 +39,16 @@ class MaskMonitor:
     ):
         self.means = RunningMeans()
         self.curves = open_curves(folder, start, TERMS)
-        self.tb = SummaryWriter(tb_folder, purge_step=start + 1) if tb_folder else None
-        self.start, self.settings, self.print_freq = start, settings, print_freq
-        self.began = time.monotonic()
+        tb = SummaryWriter(tb_folder, purge_step=start + 1) if tb_folder else None
+        self.trackers = Trackers(tb)
+        self.settings, self.print_freq = settings, print_freq
+        self.rate = RecentRate()
 
     def __enter__(self) -> "MaskMonitor":
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self.tb is not None:
-            self.tb.close()
+        self.trackers.close()
 
     def step(self, done: int, terms: dict[str, Tensor], norm: Tensor) -> None:
         """Report one step.
@@ -57,13 +59,14 @@ class MaskMonitor:
             norm: of the gradient.
         """
         total = self.settings.num_steps
+        self.rate.add()
         self.means.add({"total": total_loss(terms), **terms, "grad_norm": norm})
         if done % self.print_freq and done != total:
             return
         means = self.means.read()
-        rate = (done - self.start) / (time.monotonic() - self.began)
+        rate = self.rate.value
         shown = describe({name: value for name, value in means.items() if name != "grad_norm"})
-        left = clock((total - done) / rate)
-        logger.info("[%d/%d] %s  %.2f it/s  eta %s", done, total, shown, rate, left)
+        left = clock((total - done) / rate if rate else 0)
+        logger.info("[%d/%d] %s  %s  eta %s", done, total, shown, speed(rate), left)
         row = {"lr": learning_rate(self.settings, done - 1), **means}
-        record(self.curves, self.tb, done, row)
+        record(self.curves, self.trackers, done, row)

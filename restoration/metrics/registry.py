@@ -199,6 +199,14 @@ METRICS: Registry[MetricFactory] = Registry(
 )
 
 
+# pyiqa's names of what has another name here; its `ssim` is of luma, ours of RGB
+PYIQA: dict[str, tuple[str, dict[str, Any]]] = {
+    "psnry": ("psnr", {"test_y_channel": True}),
+    "ssimc": ("ssim", {}),
+    "lpips_vgg": ("lpips", {"net": "vgg"}),
+}
+
+
 def register_metric(name: str) -> Callable[[MetricFactory], MetricFactory]:
     """Give a metric a short name for `val.metrics`; a decorator.
 
@@ -220,7 +228,7 @@ def build_metrics(names: Sequence[str | Mapping[str, Any]]) -> dict[str, Metric]
         names: each a name ("psnr", "E-MAE", "vgg"; case, '-' and BasicSR's prefix "calculate_"
             do not matter), or a mapping with `type`, optional `name` (the key in the results) and
             the arguments of that metric, as in {"type": "lpips", "net": "vgg"}. Any loss term
-            serves too, under its own arguments.
+            serves too, under its own arguments; and pyiqa's names `psnry`, `ssimc`, `lpips-vgg`.
 
     Returns:
         The metrics by name, in the given order; those on equal backbones share one.
@@ -259,6 +267,9 @@ def _build(given: str | Mapping[str, Any]) -> Metric:
         return factory(name, **options)
     kind = _canonical(given_kind)
     name = options.pop("name", kind)
+    if kind in PYIQA:
+        own, arguments = PYIQA[kind]
+        return _build({"type": own, "name": name, **arguments, **options})
     if kind in METRICS:
         _check_options(kind, options)
         return _named(METRICS[kind](name, **options), kind)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from restoration.data.images import EXTENSIONS, read_rgb8
+from restoration.data.sources import WHERE
 from restoration.degradations.distortions import distort
 
 
@@ -31,7 +32,7 @@ def read_folder(folder: str | Path, min_side: int) -> list[np.ndarray]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f"expected a folder of images, got {folder}")
+        raise FileNotFoundError(f"expected a folder of images, got {folder}; {WHERE}")
     files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in EXTENSIONS]
     if not files:
         raise ValueError(f"expected images in {folder}, got none")

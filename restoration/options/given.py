@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from restoration.common.errors import in_file
 from restoration.options.base import Strict
 from restoration.options.load import merge, plain, read_mapping, validate
 from restoration.options.schema import Options
@@ -41,4 +42,4 @@ def resolve(given: Any, overrides: Mapping[str, Any], model: type[Model]) -> Mod
     try:
         return validate(mapping, model)
     except ValueError as error:
-        raise ValueError(f"{given}: {error}") from None
+        raise in_file(given, error) from None

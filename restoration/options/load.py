@@ -1,6 +1,5 @@
 """Reading option files: safe YAML, `base:` inheritance, overrides, and errors that name the key."""
 
-import re
 import types
 import typing
 from collections.abc import Iterator, Sequence
@@ -12,39 +11,14 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from restoration.common import plugins
+from restoration.common.errors import ListedError, in_file
 from restoration.options.base import unknown_option
 from restoration.options.schema import Options
 from restoration.options.shipped import find_option_file
+from restoration.options.text import parse_options, parse_yaml
+from restoration.options.unsupported import unsupported
 
 Checked = TypeVar("Checked", bound=BaseModel)
-FLOAT = re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)$")
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML in which `1e-4` is a number, as YAML 1.2 has it."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Build a mapping; a key that stands twice is an error, not the last one's win."""
-        seen = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                continue
-            if key.value in seen:
-                problem = f"the key `{key.value}` stands twice in one mapping"
-                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, list("-+.0123456789"))
-
-
-def parse_yaml(text: str) -> Any:
-    """Parse safe YAML. Raises ValueError where the text is not YAML."""
-    try:
-        return yaml.load(text, _Loader)  # noqa: S506  # a subclass of SafeLoader
-    except yaml.YAMLError as error:
-        raise ValueError(f"not valid YAML: {' '.join(str(error).split())}") from error
 
 
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -77,9 +51,9 @@ def read_mapping(path: Path) -> dict[str, Any]:
             raise ValueError(f"{path}: `base` leads back to {following.name}")
         chain.append(following)
         try:
-            content = parse_yaml(following.read_text(encoding="utf-8"))
+            content = parse_options(following.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise ValueError(f"{following}: {error}") from error
+            raise in_file(following, error) from error
         if not isinstance(content, dict):
             raise ValueError(f"{following}: expected a mapping of options")
         base = content.pop("base", None)
@@ -182,9 +156,13 @@ def validate(mapping: dict[str, Any], model: type[BaseModel] = Options) -> BaseM
         model: what the file holds.
 
     Raises:
-        ValueError: every mistake in one line, each with the path of its key.
+        ValueError: every mistake in one line, each with the path of its key; of a file that asks
+            for what is not done here, that alone, a line for each subject.
     """
     mapping = _with_imports(mapping)
+    subjects = unsupported(mapping) if issubclass(model, Options) else []
+    if subjects:
+        raise ListedError("asks for what is not done here:", subjects)
     try:
         return model.model_validate(mapping)
     except ValidationError as error:
@@ -237,7 +215,7 @@ def load_options(
     try:
         return validate(mapping, model)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise in_file(path, error) from None
 
 
 def _without_effect(options: BaseModel, name: str) -> bool:

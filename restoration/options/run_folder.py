@@ -21,9 +21,9 @@ from restoration.options.load import (
     differing_keys,
     dump_yaml,
     ignored_keys,
-    parse_yaml,
     plain,
 )
+from restoration.options.text import parse_yaml
 
 logger = logging.getLogger("restoration")
 ENVIRONMENT_FILE = "environment.json"

@@ -16,6 +16,7 @@ from restoration.options.training import Train
 from restoration.options.validation import Validation
 
 BASELINE_NAMES = ("noisy", "nlm")
+EMPTY_SECTIONS = ("datasets", "path", "val", "logger", "dist_params")
 
 
 class Paths(Strict):
@@ -24,10 +25,17 @@ class Paths(Strict):
     pretrain_network_g: Path | None = Field(
         None, description="Checkpoint to start from or to test."
     )
-    param_key_g: str = Field(
-        "params", description="Which weights of the checkpoint: `params` or `params_ema`."
+    param_key_g: str | None = Field(
+        None,
+        description="Which weights of the checkpoint: `params` or `params_ema`. If absent, a test "
+        "takes the averaged ones where the file has them, as validations do, and a training starts "
+        "from `params`.",
     )
-    strict_load_g: bool = Field(True, description="Every tensor must fit.")
+    strict_load_g: bool = Field(
+        True,
+        description="Every tensor must fit. If false, tensors that are missing or of another shape "
+        "keep their fresh weights, and are listed: a start for a network with other channels.",
+    )
     resume_state: Path | None = Field(
         None, description="A `training_states/N.state` file to continue from."
     )
@@ -93,6 +101,21 @@ class Runs(BaseModel):
         return self
 
 
+class Wandb(Strict):
+    """Weights & Biases (package `wandb`): values, pictures and options of a training."""
+
+    project: str | None = Field(None, description="Its project; if absent, nothing is sent.")
+    entity: str | None = Field(None, description="User or team; your own if absent.")
+    resume_id: str | None = Field(
+        None, description="Run to go on with; a training that goes on knows its own."
+    )
+    mode: Literal["online", "offline", "disabled"] | None = Field(
+        None,
+        description="`offline` keeps everything in the training's folder for `wandb sync`; if "
+        "absent, what WANDB_MODE says, or online.",
+    )
+
+
 class Logger(Strict):
     """What a run writes down."""
 
@@ -105,7 +128,12 @@ class Logger(Strict):
         None, description="Beside `keep_last`: checkpoints at every so many steps stay too."
     )
     use_tb_logger: bool = Field(True, description="Write TensorBoard events.")
-    wandb: dict[str, Any] | None = ignored(None, "TensorBoard is the logger")
+    wandb: Wandb = Field(Wandb(), description="Weights & Biases, beside TensorBoard.")
+
+    @field_validator("wandb", mode="before")
+    @classmethod
+    def _none_is_off(cls, given: Any) -> Any:
+        return {} if given is None else given
 
 
 class DistParams(Strict):
@@ -126,12 +154,12 @@ class Options(Strict):
         description="Files (`my_module.py`, relative to the option file) and modules that are "
         "imported first, to register losses, networks, metrics, ... of your own.",
     )
-    model_type: Literal["ImageCleanModel", "ImageRestorationModel", "SRModel", "DenoisingModel"] = (
-        Field(
-            "ImageCleanModel",
-            description="One network, trained against clean images: what all of these names of "
-            "BasicSR's family mean here.",
-        )
+    model_type: Literal[
+        "ImageCleanModel", "ImageRestorationModel", "SRModel", "SwinIRModel", "DenoisingModel"
+    ] = Field(
+        "ImageCleanModel",
+        description="One network, trained against clean images: what all of these names of "
+        "BasicSR's family mean here.",
     )
     scale: Literal[1] = Field(1, description="Restoration keeps the size.")
     num_gpu: int | Literal["auto"] = Field(
@@ -161,6 +189,14 @@ class Options(Strict):
     val: Validation = Field(Validation(), description="Metrics, and validation while training.")
     logger: Logger = Field(Logger(), description="What a run writes down.")
     dist_params: DistParams = Field(DistParams(), description="Distribution.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_absent(cls, given: Any) -> Any:
+        """`val: ~` of BasicSR's files is a section without keys."""
+        if not isinstance(given, dict):
+            return given
+        return {k: v for k, v in given.items() if v is not None or k not in EMPTY_SECTIONS}
 
     @field_validator("network_g")
     @classmethod
@@ -204,7 +240,7 @@ class Options(Strict):
         strict = paths.strict_load_g if run.strict_load_g is None else run.strict_load_g
         key = run.param_key_g or paths.param_key_g
         network = own if "type" in own else {**(self.network_g or {}), **own}
-        if checkpoint_of(network) == run.pretrain_network_g and key != "params":
+        if checkpoint_of(network) == run.pretrain_network_g and key not in (None, "params"):
             network = {"key": key, **network}
         return TestRun(
             pretrain_network_g=run.pretrain_network_g,

@@ -35,6 +35,9 @@ class Validation(Strict):
     )
     rgb2bgr: bool = ignored(True, "images are RGB everywhere")
     use_image: bool = ignored(False, "metrics round to 8 bits by the protocol")
+    suffix: str | None = ignored(None, "written images keep their names")
+    grids: bool = ignored(False, "tiles are cut by `tile`")
+    pbar: bool = ignored(True, "a terminal shows the progress")
     max_minibatch: int = ignored(8, "evaluation takes one image at a time")
 
     @model_validator(mode="after")

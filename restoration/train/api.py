@@ -77,5 +77,6 @@ def for_debugging(options: Options) -> Options:
     for test_set in options.datasets.test.values():
         test_set.max_images = 1
     options.logger.print_freq = 1
+    options.logger.wandb.project = None
     options.logger.save_checkpoint_freq = DEBUG_STEPS
     return options

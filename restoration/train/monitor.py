@@ -2,82 +2,32 @@
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
-import torch
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
 from restoration.common import distributed, durable
+from restoration.evaluate.measure import OnProgress
 from restoration.evaluate.rows import Mean
 from restoration.evaluate.sets import EvaluationSet
+from restoration.train.bar import RecentRate, StepBar, clock, speed
 from restoration.train.finite import BrokenSteps
 from restoration.train.loop import StepResult
+from restoration.train.means import RunningMeans
 from restoration.train.step_files import StepFile, ValidationFile, open_curves
 from restoration.train.tensorboard import VALIDATION, value_tag, value_tags
+from restoration.train.trackers import Trackers
 
 logger = logging.getLogger("restoration")
 BAR_REFRESH = 10  # steps between new numbers in the bar; reading them waits for the device
+BAR_SECONDS = 2.0  # after which a slow step shows new numbers too
+LINE_SECONDS = 30.0  # between two lines of a validation where the console is no terminal
 DATA_HINT = 0.3  # share of the time spent waiting for data above which the log says so
-
-
-class RunningMeans:
-    """Means of named values since the last reading; they stay on the device until then."""
-
-    def __init__(self) -> None:
-        self.sums: dict[str, Tensor] = {}
-        self.count = 0
-        self.left_out: dict[str, Tensor] = {}  # how often a value did not count, by name
-
-    def add(self, values: dict[str, Tensor], left_out: dict[str, Tensor] | None = None) -> None:
-        """Add one step's values.
-
-        Args:
-            values: by name.
-            left_out: True for those that do not count this time, by name.
-        """
-        for name, value in values.items():
-            if left_out is not None and name in left_out:
-                self.left_out[name] = self.left_out.get(name, 0) + left_out[name]
-                value = torch.where(left_out[name], 0.0, value)
-            self.sums[name] = self.sums.get(name, 0) + value
-        self.count += 1
-
-    def current(self) -> dict[str, float]:
-        """Return the means so far; NaN where nothing counted."""
-        counts = {name: self.count - self.num_left_out(name) for name in self.sums}
-        return {n: float(v) / counts[n] if counts[n] else math.nan for n, v in self.sums.items()}
-
-    def num_left_out(self, name: str) -> int:
-        """How often a value did not count since the last reading."""
-        return int(self.left_out.get(name, 0))
-
-    def read(self) -> dict[str, float]:
-        """Return the means and start again."""
-        means = self.current()
-        self.sums, self.count, self.left_out = {}, 0, {}
-        return means
-
-    def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps, so that a resumed run logs the same means."""
-        return {"sums": self.sums, "count": self.count, "left_out": self.left_out}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
-        self.sums, self.count = dict(state["sums"]), state["count"]
-        self.left_out = dict(state.get("left_out", {}))
 
 
 class Monitor:
@@ -86,7 +36,7 @@ class Monitor:
     Args:
         console: where the bar goes.
         folder: the experiment's folder, for curves.csv and val.csv; None on the other ranks.
-        tb: TensorBoard writer, or None.
+        trackers: where values go beside the files; None for nowhere.
         start: first step.
         total: number of steps of the whole run.
         names: the loss terms.
@@ -96,13 +46,14 @@ class Monitor:
         last_validation: step of the last one; None where the run does not know.
         skips: counts the steps whose gradient is not finite.
         on_skipped: called with such steps, when they are known.
+        val_freq: steps between validations, whose time the remaining time includes.
     """
 
     def __init__(
         self,
         console: Console,
         folder: Path | None,
-        tb: SummaryWriter | None,
+        trackers: Trackers | None,
         start: int,
         total: int,
         names: Sequence[str],
@@ -112,10 +63,12 @@ class Monitor:
         last_validation: int | None = None,
         skips: BrokenSteps | None = None,
         on_skipped: Callable[[list[int]], None] | None = None,
+        val_freq: int | None = None,
     ):
         self.skips = BrokenSteps(total, start, total, fp16=True) if skips is None else skips
         self.on_skipped = on_skipped
-        self.tb, self.start, self.total, self.print_freq = tb, start, total, print_freq
+        self.trackers = trackers or Trackers()
+        self.total, self.print_freq, self.val_freq = total, print_freq, val_freq
         self.curves = open_curves(folder, start, names) if folder else None
         places = [(name, one) for name, s in (sets or {}).items() for one in s.conditions]
         self.several = len(sets or {}) > 1
@@ -127,27 +80,21 @@ class Monitor:
         )
         self.means, self.recent = RunningMeans(), RunningMeans()
         self.data_seconds, self.fetched = 0.0, 0  # since the last log line of this process
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[terms]}"),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self.task = self.bar.add_task("training", total=total, completed=start, rate="", terms="")
+        self.bar = StepBar(console, start, total)
+        self.is_shown = console.is_terminal
+        self.rate, self.shown = RecentRate(), time.monotonic()
+        self.validation_seconds = 0.0  # of the last one
 
     def __enter__(self) -> "Monitor":
-        self.bar.start()
+        self.rate = RecentRate()
+        self.bar.progress.start()
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self.bar.stop()
-        if self.tb is not None:
-            self.tb.flush()
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        self.bar.progress.stop()
+        self.trackers.flush()
+        if kind is not None:
+            self.trackers.close(failed=not issubclass(kind, KeyboardInterrupt))
 
     def step(self, result: StepResult) -> None:
         """Report one step."""
@@ -161,11 +108,13 @@ class Monitor:
         self.skips.add(result.skipped, result.values["total"])
         self.data_seconds += result.data_seconds
         self.fetched += 1
-        self.bar.update(self.task, completed=done)
-        if done % BAR_REFRESH == 0 or done == self.total:
-            speed = self.bar.tasks[self.task].speed
-            rate = f"{speed:.2f} it/s" if speed else ""
-            self.bar.update(self.task, rate=rate, terms=describe(self.recent.read()))
+        self.rate.add()
+        now = time.monotonic()
+        due = done % BAR_REFRESH == 0 or done == self.total or now - self.shown > BAR_SECONDS
+        if self.is_shown:
+            self.shown = now if due else self.shown
+            terms = self.recent.read() if due else None
+            self.bar.update(done, self.rate.value, self._seconds_left(done), terms)
         if done % self.print_freq == 0 or done == self.total:
             self._log(done, result)
 
@@ -204,20 +153,17 @@ class Monitor:
         skipped = self.means.num_left_out("grad_norm")
         means = _over_ranks(self.means.read())
         shares = _over_ranks({name: float(share) for name, share in result.shares.items()})
-        task = self.bar.tasks[self.task]
-        elapsed = task.elapsed or 0.0
-        rate = (done - self.start) / elapsed if elapsed else 0.0
-        left = (self.total - done) / rate if rate else 0.0
+        rate = self.rate.value
         wait = self.data_seconds / self.fetched
         logger.info(
-            "[%d/%d] lr %.3g  %s%s  %.2f it/s  eta %s  data %.3f s",
+            "[%d/%d] lr %.3g  %s%s  %s  eta %s  data %.3f s",
             done,
             self.total,
             result.learning_rate,
             describe({k: v for k, v in means.items() if k != "grad_norm"}),
             describe_shares(shares),
-            rate,
-            clock(left),
+            speed(rate),
+            clock(self._seconds_left(done) or 0),
             wait,
         )
         if skipped and self.skips.fp16:
@@ -228,8 +174,38 @@ class Monitor:
                 "images once (restoration data prepare --decoded)"
             )
         self.data_seconds, self.fetched = 0.0, 0
-        record(self.curves, self.tb, done, {"lr": result.learning_rate, **means})
-        record(None, self.tb, done, {f"share/{name}": share for name, share in shares.items()})
+        values = {"lr": result.learning_rate, **means}
+        record(self.curves, self.trackers, done, values)
+        of_terms = {f"share/{name}": share for name, share in shares.items()}
+        record(None, self.trackers, done, of_terms)
+
+    def _seconds_left(self, done: int) -> float | None:
+        """How long the rest takes at the rate of now, validations included."""
+        if not self.rate.value:
+            return None
+        validations = 0
+        if self.val_freq is not None:
+            validations = self.total // self.val_freq - done // self.val_freq
+        return (self.total - done) / self.rate.value + validations * self.validation_seconds
+
+    @contextmanager
+    def validating(self, done: int) -> Iterator[OnProgress]:
+        """Show how far a validation is; yields what `evaluate_runs` tells."""
+        began = said = time.monotonic()
+
+        def update(part: float, whole: float, name: str, count: str) -> None:
+            nonlocal said
+            now = time.monotonic()
+            left = (now - began) * (whole - part) / part if part else None
+            show(part, whole, name, count, left)
+            if not self.is_shown and now - said > LINE_SECONDS and left is not None:
+                said = now
+                text = "[%d/%d] validating: %s, %s left"
+                logger.info(text, done, self.total, count, clock(left))
+
+        with self.rate.paused(), self.bar.validating() as show:
+            yield update
+        self.validation_seconds = time.monotonic() - began
 
     def validated(self, done: int, means: Sequence[Mean], pictures: Mapping[str, Tensor]) -> None:
         """Report a validation: means by set and condition, and (3, H, W) images by name."""
@@ -240,28 +216,23 @@ class Monitor:
             logger.info("[%d/%d] validation%s: %s", done, self.total, where, text)
         if self.validations is not None:
             self.validations.add(done, means)
-        if self.tb is not None:
-            for tag, value in value_tags(means, self.several).items():
-                if math.isfinite(value):
-                    self.tb.add_scalar(f"{VALIDATION}/{tag}", value, done)
+        values = value_tags(means, self.several)
+        finite = {tag: value for tag, value in values.items() if math.isfinite(value)}
+        self.trackers.scalars(done, {f"{VALIDATION}/{tag}": v for tag, v in finite.items()})
         self.show(done, pictures)
 
     def show(self, done: int, pictures: Mapping[str, Tensor]) -> None:
-        """Hand (3, H, W) images to TensorBoard, by name."""
-        if self.tb is not None:
-            for name, picture in pictures.items():
-                self.tb.add_image(f"{VALIDATION}/{name}", picture, done)
+        """Hand (3, H, W) images to the trackers, by name."""
+        self.trackers.pictures(done, {f"{VALIDATION}/{n}": one for n, one in pictures.items()})
 
 
 def record(
-    curves: StepFile | None, tb: SummaryWriter | None, step: int, values: dict[str, float]
+    curves: StepFile | None, trackers: Trackers, step: int, values: dict[str, float]
 ) -> None:
-    """Write the values of a step to curves.csv and to TensorBoard, where there are such."""
+    """Write the values of a step to curves.csv, where there is one, and to the trackers."""
     if curves is not None:
         curves.add({"step": step, **values})
-    if tb is not None:
-        for name, value in values.items():
-            tb.add_scalar(f"train/{name}", value, step)
+    trackers.scalars(step, {f"train/{name}": value for name, value in values.items()})
 
 
 def _over_ranks(values: dict[str, float]) -> dict[str, float]:
@@ -279,10 +250,3 @@ def describe_shares(shares: dict[str, float]) -> str:
 def describe(values: dict[str, float]) -> str:
     """Values by name in one line."""
     return "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-
-
-def clock(seconds: float) -> str:
-    """Seconds as h:mm:ss."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}"

@@ -20,6 +20,7 @@ from restoration.options.run_folder import (
     own_folder,
     write_run_files,
 )
+from restoration.train.estimate import estimate
 from restoration.train.run import Run, run_training
 from restoration.train.states import set_aside_later
 
@@ -66,6 +67,8 @@ def train_prepared(
                 _set_aside(folder, run.start.step)
             if changed:
                 logger.info("changed since: %s", "; ".join(changed))
+            for line in foresee(run):
+                logger.info(line)
             conflict = tensorboard_conflict() if options.logger.use_tb_logger else None
             if conflict is not None:
                 logger.warning(conflict)
@@ -84,6 +87,18 @@ def _set_aside(folder: Path, step: int) -> None:
         logger.info("states after step %d are set aside in %s", step, aside)
 
 
+def foresee(run: Run) -> list[str]:
+    """Lines that say what the steps that are left will take; none where the network is compiled."""
+    images, recipe, start = run.options.datasets.train, run.recipe, run.start.step
+    if images is None or recipe.compile or start >= recipe.total_iter:
+        return []
+    channels = (images.in_ch + images.noise_map, images.in_ch)
+    found = estimate(
+        run.trainer, run.patches, channels, start, recipe.total_iter, recipe.accumulate
+    )
+    return found.lines(run.trainer.device)
+
+
 def opening(run: Run, device: torch.device, processes: int) -> list[str]:
     """Lines that say what is about to train where, and what it has less of than was asked for."""
     trainer, asked = run.trainer, run.options.num_gpu
@@ -93,6 +108,13 @@ def opening(run: Run, device: torch.device, processes: int) -> list[str]:
         f"{architecture} of {count:,} parameters on {device.type}, "
         f"{len(run.dataset)} images, step {run.start.step} of {run.recipe.total_iter}"
     ]
+    smaller = run.dataset.smaller
+    if smaller:
+        side = max(run.patches.patch_sizes)
+        lines.append(
+            f"{len(smaller)} of {len(run.dataset)} images are smaller than patches of "
+            f"{side}x{side} pixels and are padded by reflection, such as {smaller[0]}"
+        )
     if asked == "auto" or asked == 0:
         return lines
     if device.type == "cpu":

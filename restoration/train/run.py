@@ -44,6 +44,7 @@ from restoration.train.states import is_whole
 from restoration.train.steps import Keeper, take_steps
 from restoration.train.stream import build_degradation_of, open_stream
 from restoration.train.tensorboard import introduce
+from restoration.train.trackers import Trackers, check_wandb, open_wandb
 from restoration.train.validation import best_of, first_pictures, is_due, keep_best, validate
 
 logger = logging.getLogger("restoration")
@@ -82,7 +83,8 @@ def initial_network(options: Options) -> nn.Module:
         offer(network, window_size=options.val.window_size)
     paths = options.path
     if paths.pretrain_network_g is not None:
-        load_network(network, paths.pretrain_network_g, paths.param_key_g, paths.strict_load_g)
+        key = paths.param_key_g or "params"
+        load_network(network, paths.pretrain_network_g, key, paths.strict_load_g)
     return network
 
 
@@ -136,6 +138,7 @@ def build_run(options: Options, device: torch.device, tests: Tests | None = None
         ValueError: the options miss a part.
         FileNotFoundError: images or weights are missing.
     """
+    check_wandb(options)
     recipe, images, patches, dataset = open_stream(options)
     sets, metrics = open_tests(options) if tests is None else tests
     degrade = build_degradation_of(images, isinstance(dataset, PairedDataset))
@@ -232,10 +235,11 @@ def run_training(run: Run, folder: Path, console: Console, tb_folder: Path | Non
     trainer, start, total = run.trainer, run.start.step, run.recipe.total_iter
     main = distributed.rank() == 0
     tb = SummaryWriter(tb_folder, purge_step=start + 1) if main and tb_folder else None
+    trackers = Trackers(tb, open_wandb(run.options, folder, start > 0) if main else None)
     monitor = Monitor(
         console if main else Console(quiet=True),
         folder if main else None,
-        tb,
+        trackers,
         start,
         total,
         trainer.criterion.names,
@@ -245,11 +249,12 @@ def run_training(run: Run, folder: Path, console: Console, tb_folder: Path | Non
         run.start.validated,
         BrokenSteps(run.recipe.max_skipped, start, total, run.recipe.amp == "fp16"),
         partial(say_skipped, run.dataset, run.patches, run.recipe.accumulate),
+        run.options.val.val_freq if run.sets else None,
     )
     if tb is not None:
         introduce(tb, run.options, start, list(run.metrics.by_name), monitor.tags)
-        if start == 0 and run.options.val.val_freq <= total:
-            monitor.show(0, first_pictures(run))
+    if trackers and start == 0 and run.options.val.val_freq <= total:
+        monitor.show(0, first_pictures(run))
     means, terms = run.start.means, {"total", "grad_norm", *trainer.criterion.names}
     if means is not None and set(means["sums"]) in (set(), terms):  # not those of other losses
         monitor.means.restore(means)
@@ -261,8 +266,7 @@ def run_training(run: Run, folder: Path, console: Console, tb_folder: Path | Non
     if main:
         with interrupts_deferred(patient=True):
             checkpoint.save_weights(trainer, folder, checkpoint.LATEST)
-    if tb is not None:
-        tb.close()
+    trackers.close()
     distributed.barrier()
     return folder / "models" / f"net_g_{checkpoint.LATEST}.pth"
 
@@ -279,6 +283,7 @@ def _look(
     run: Run, folder: Path, monitor: Monitor, progress: checkpoint.Progress
 ) -> checkpoint.Progress:
     """Validate, and keep the weights if they are the best so far."""
-    found = validate(run)
+    with monitor.validating(progress.step) as tell:
+        found = validate(run, tell)
     monitor.validated(progress.step, found.means, found.pictures)
     return keep_best(run, folder, progress, found)

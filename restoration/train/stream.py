@@ -68,7 +68,7 @@ def open_stream(options: Options) -> tuple[Train, TrainSet, PatchSchedule, CropD
     """Open what a run trains on: its two sections, the patches of every step, the sample stream.
 
     Raises:
-        ValueError: the options miss a part, an image is smaller than a patch, or a pair is none.
+        ValueError: the options miss a part, or a pair is none.
         FileNotFoundError: images are missing.
     """
     recipe, images = options.train, options.datasets.train

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from restoration.common import distributed
 from restoration.common.folders import write_json
-from restoration.evaluate.measure import denoiser_of, evaluate
+from restoration.evaluate.measure import Denoise, OnProgress, denoiser_of, evaluate_runs
 from restoration.evaluate.rows import (
     AVERAGE,
     Mean,
@@ -44,19 +44,21 @@ class Validation:
         return [mean for mean in summarize(self.rows) if mean.set != AVERAGE]
 
 
-def validate(run: "Run") -> Validation:
-    """Evaluate the network that a test would use, on all ranks together."""
+def validate(run: "Run", on_progress: OnProgress | None = None) -> Validation:
+    """Evaluate the network that a test would use, on all ranks together.
+
+    Args:
+        run: with the network.
+        on_progress: told how far it is, see `evaluate_runs`.
+    """
     pictures = _pictures(run)
-    rows = evaluate(
-        run.trainer.tested,
+    rows = evaluate_runs(
+        {"restored": _denoiser(run)},
         run.sets,
         run.metrics.by_name,
         run.trainer.device,
-        with_noisy=False,
-        tile=run.options.val.tile,
-        overlap=run.options.val.tile_overlap,
-        noise_map=run.options.datasets.noise_map,
-        on_image=None if pictures is None else pictures.keep,
+        on_result=lambda _, *result: None if pictures is None else pictures.keep(*result),
+        on_progress=on_progress,
     )
     if pictures is None:
         return Validation(rows)
@@ -64,18 +66,25 @@ def validate(run: "Run") -> Validation:
 
 
 def first_pictures(run: "Run") -> dict[str, Tensor]:
-    """Restore the first image of every set with the network as it is, for TensorBoard."""
+    """Restore the first image of every set with the network as it is, for the trackers."""
     pictures = _pictures(run)
     if pictures is None:
         return {}
-    val, noise_map = run.options.val, run.options.datasets.noise_map
-    pictures.restore(denoiser_of(run.trainer.tested, val.tile, val.tile_overlap, noise_map))
+    pictures.restore(_denoiser(run))
     return pictures.drawn
+
+
+def _denoiser(run: "Run") -> Denoise:
+    """What restores an image with the network that a test would use."""
+    val, noise_map = run.options.val, run.options.datasets.noise_map
+    return denoiser_of(run.trainer.tested, val.tile, val.tile_overlap, noise_map)
 
 
 def _pictures(run: "Run") -> Pictures | None:
     """What collects images; None where nobody looks at them."""
-    return Pictures(run.sets, run.trainer.device) if run.options.logger.use_tb_logger else None
+    asked = run.options.logger
+    watched = asked.use_tb_logger or asked.wandb.project is not None
+    return Pictures(run.sets, run.trainer.device) if watched else None
 
 
 def is_due(run: "Run", done: int) -> bool:

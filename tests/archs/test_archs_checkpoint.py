@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from restoration.archs import load_network, restormer_xs
+from restoration.archs import build, load_network, restormer_xs
 
 
 def network(seed=0, **kwargs):
@@ -99,9 +99,52 @@ def test_shapes_that_do_not_fit(tmp_path, saved):
     path = tmp_path / "net.pth"
     torch.save({"params": saved.state_dict()}, path)
     message = re.escape("of another size: patch_embed.proj.weight (16, 3, 3, 3) is (8, 3, 3, 3)")
-    for strict in (True, False):
-        with pytest.raises(ValueError, match=message + ".* and [0-9]+ more"):
-            load_network(network(dim=16), path, strict=strict)
+    with pytest.raises(ValueError, match=message + ".* and [0-9]+ more"):
+        load_network(network(dim=16), path)
+
+
+def test_from_three_channels_to_one(tmp_path, saved, caplog, monkeypatch):
+    """`strict_load_g: false` starts a grey network from a colour one, but for its ends."""
+    path = tmp_path / "net.pth"
+    torch.save({"params": saved.state_dict()}, path)
+    caplog.set_level("WARNING", "restoration")
+    monkeypatch.setattr("restoration.archs.checkpoint.logger.propagate", True)
+    grey = network(1, inp_channels=1, out_channels=1)
+    fresh = network(1, inp_channels=1, out_channels=1)
+    load_network(grey, path, strict=False)
+    (said,) = set(caplog.messages)
+    assert "2 of another size: patch_embed.proj.weight (8, 1, 3, 3) is (8, 3, 3, 3), out" in said
+    for name, tensor in grey.state_dict().items():
+        ends = name in ("patch_embed.proj.weight", "output.weight")
+        assert torch.equal(tensor, (fresh if ends else saved).state_dict()[name])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({}, "it fits `network_g: {type: restormer_xs}`"),
+        (
+            {"inp_channels": 1, "out_channels": 1, "LayerNorm_type": "WithBias"},
+            "{type: restormer_xs, inp_channels: 1, out_channels: 1, LayerNorm_type: WithBias}",
+        ),
+    ],
+)
+def test_another_preset_is_named(tmp_path, arguments, said):
+    path = tmp_path / "net.pth"
+    with torch.device("meta"):
+        other = build("restormer_xs", **arguments)
+    torch.save({"params": other.to_empty(device="cpu").state_dict()}, path)
+    with pytest.raises(ValueError, match=re.escape(said)):
+        load_network(network(), path)
+
+
+def test_the_network_that_a_file_carries_is_named(tmp_path, saved):
+    path = tmp_path / "net.pth"
+    carried = {"type": "restormer_xs", "dim": 8}
+    torch.save({"params": saved.state_dict(), "network_g": carried}, path)
+    said = "the file says that it is of `network_g: {type: restormer_xs, dim: 8}`"
+    with pytest.raises(ValueError, match=re.escape(said)):
+        load_network(network(dim=16), path)
 
 
 def test_a_mismatch_leaves_the_network_as_it_was(tmp_path, saved):
@@ -122,7 +165,7 @@ def test_not_strict_loads_what_is_there(tmp_path, saved, caplog, monkeypatch):
     assert load_network(loaded, path, strict=False) == "params"
     (said,) = set(caplog.messages)
     assert re.search(
-        r"\d+ of the network's \d+ tensors loaded; not in the file: .*network: x",
+        r"1 of the network's (\d+) tensors loaded; \d+ missing: patch_embed.*; 1 unexpected: x",
         said,
     )
     assert torch.equal(loaded.output.weight, saved.output.weight)

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -79,14 +80,27 @@ def test_mixup_adds_a_partner(folder):
     assert 8 < alone < 32
 
 
-def test_image_smaller_than_the_crop(folder):
-    dataset = DenoisingDataset(FolderSource(folder), 0, CONSTANT)
-    message = r"at least 17x17 pixels, got 16x40 \(height x width\) in 1\.png"
-    with pytest.raises(ValueError, match=message):
-        dataset.check_sizes(17)
-    with pytest.raises(ValueError, match=message):
-        [dataset[k, 17] for k in range(3)]
+def test_image_smaller_than_the_crop_is_padded_by_reflection(folder):
+    """As Restormer's own code does, with OpenCV's BORDER_REFLECT at the right and lower edge."""
+    dataset = DenoisingDataset(FolderSource(folder), 0, CONSTANT, geometric_augs=False)
+    for side in (17, 39, 70):
+        dataset.check_sizes(side)
+        assert dataset.smaller == (["1.png"] if side == 17 else dataset.source.names)
+        for index in range(3):
+            chosen = dataset.draw(index)
+            image = dataset.source.read(chosen.image)
+            missing = [max(0, side - length) for length in image.shape[:2]]
+            padded = cv2.copyMakeBorder(image, 0, missing[0], 0, missing[1], cv2.BORDER_REFLECT)
+            top, left = (
+                int(place * (length - side + 1))
+                for place, length in zip((chosen.top, chosen.left), padded.shape[:2], strict=True)
+            )
+            crop = dataset[index, side]["crop"].numpy()
+            assert np.array_equal(
+                crop, np.moveaxis(padded[top : top + side, left : left + side], 2, 0)
+            )
     dataset.check_sizes(16)
+    assert dataset.smaller == []
     with pytest.raises(ValueError, match="at least 1 pixel, got 0"):
         dataset[0, 0]
 

@@ -574,6 +574,37 @@ def test_runs_inherit():
     assert [run.strict_load_g for run in found.values()] == [False, False, True]
 
 
+def test_a_test_takes_the_weights_that_validations_used(place, folders):
+    """Averaged weights where a training averaged; what was asked for instead is said."""
+    plain, average = build(**TINY), build(**TINY)
+    with torch.no_grad():
+        average.output.weight.mul_(-1)
+    states = {"params": plain.state_dict(), "params_ema": average.state_dict()}
+    torch.save(states, place / "both.pth")
+    torch.save({"params": plain.state_dict()}, place / "one.pth")
+
+    def made(file, **path):
+        options = {
+            "name": "x",
+            "num_gpu": 0,
+            "datasets": {"val": {"dataroot_gt": str(folders["first"]), "sigma_test": 25}},
+            "network_g": TINY,
+            "path": {"pretrain_network_g": str(place / file), **path},
+            "val": {"metrics": ["psnr"]},
+        }
+        found = benchmark.prepare(validate(options), CPU, "x")
+        return found.runs["x"], found.notes
+
+    for run, notes, network, key, said in [
+        (*made("both.pth"), average, "params_ema", "which validations use too"),
+        (*made("both.pth", param_key_g="params"), plain, "params", "are `params_ema`"),
+        (*made("one.pth"), plain, "params", None),
+    ]:
+        assert run.identity["key"] == key
+        assert torch.equal(run.network.output.weight, network.output.weight)
+        assert notes == [] if said is None else said in notes[0] and notes[0].startswith("x: ")
+
+
 def test_evaluate_is_one_run(folders):
     class Shrinks(nn.Module):
         def forward(self, x):

@@ -46,6 +46,27 @@ def test_spellings_with_a_dash(name, mask_file, pair):
     torch.testing.assert_close(metrics["e_mae"](*pair), 100 * loss(*pair))
 
 
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("psnry", {"type": "psnr", "test_y_channel": True}),
+        ("ssimc", {"type": "ssim"}),
+        ("lpips-vgg", {"type": "lpips", "net": "vgg"}),
+    ],
+)
+def test_names_of_pyiqa(name, own, pair):
+    try:
+        (own_metric,) = build_metrics([own]).values()
+    except MetricUnavailable as error:
+        pytest.skip(str(error))
+    (metric,) = build_metrics([name]).values()
+    assert metric.name == name.replace("-", "_") and metric.scale == own_metric.scale
+    pair = [image.repeat_interleave(2, -1).repeat_interleave(2, -2) for image in pair]
+    torch.testing.assert_close(metric(*pair), own_metric(*pair))
+    (cropped,) = build_metrics([{"type": "psnry", "crop_border": 4}]).values()
+    assert cropped.scale == "dB on Y, data range 1, crop 4"
+
+
 def test_module_equals_function_and_order_of_names(pair):
     metrics = build_metrics(["ssim", {"type": "psnr", "crop_border": 4}, "mae"])
     assert list(metrics) == ["ssim", "psnr", "mae"]

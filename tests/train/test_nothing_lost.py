@@ -344,7 +344,7 @@ def test_a_step_is_saved_before_it_is_measured(make, images, tmp_path, monkeypat
     options = make(datasets=sets, val={"val_freq": 3})
     go(options, tmp_path / "whole")
 
-    def killed(run):
+    def killed(run, *tell):
         raise SystemExit  # as by a signal that nobody can handle: nothing else is written
 
     with monkeypatch.context() as patch:

@@ -110,11 +110,11 @@ def test_a_validation_that_was_interrupted_is_made_up_for(validated, tmp_path, m
     run(options, tmp_path / "whole")
     calls = []
 
-    def stopping(one):
+    def stopping(one, *tell):
         calls.append(one)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return validation.validate(one)
+        return validation.validate(one, *tell)
 
     with monkeypatch.context() as patch:
         patch.setattr(training, "validate", stopping)
@@ -139,7 +139,7 @@ def test_without_a_validation_there_is_no_file(make_options, tmp_path):
 
 def test_the_best_step_is_recorded_and_logged(validated, tmp_path, monkeypatch):
     found = made_up(20.0, 30.0, 25.0)
-    monkeypatch.setattr(training, "validate", lambda run: next(found))
+    monkeypatch.setattr(training, "validate", lambda run, *tell: next(found))
     run(validated({"val": [25]}), tmp_path / "run")
     last = state(tmp_path / "run", 6)
     assert (last["best"], last["best_step"], last["validated"]) == (30.0, 4, 6)
