@@ -88,9 +88,10 @@ def _set_aside(folder: Path, step: int) -> None:
 
 
 def foresee(run: Run) -> list[str]:
-    """Lines that say what the steps that are left will take; none where the network is compiled."""
+    """Lines that say what the steps that are left will take; none where something is compiled."""
     images, recipe, start = run.options.datasets.train, run.recipe, run.start.step
-    if images is None or recipe.compile or start >= recipe.total_iter:
+    compiled = recipe.compile or any(term.compile for term in recipe.losses)
+    if images is None or compiled or start >= recipe.total_iter:
         return []
     channels = (images.in_ch + images.noise_map, images.in_ch)
     found = estimate(
