@@ -202,7 +202,7 @@ class MaskBank(VisualMasks):
         pair = [reference, distorted]
         if self.order == "distorted_first":
             pair.reverse()
-        finder = self.get_submodule(f"mask_finder_{k + 1}")
+        finder = getattr(self, f"mask_finder_{k + 1}")  # get_submodule compiles from torch 2.8 on
         assert isinstance(finder, _MaskNetwork)
         return finder.of_pair(*pair)
 

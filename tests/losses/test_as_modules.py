@@ -4,6 +4,7 @@ import warnings
 
 import pytest
 import torch
+from newer import needs_torch
 
 import losses
 
@@ -17,6 +18,7 @@ TERMS = {
     "VGG": EMBEDDED,
     "E-VGG": EMBEDDED,
 }
+PADDED = needs_torch("2.6", "gradients of repeated edges in torch.func")
 
 
 @pytest.fixture
@@ -40,7 +42,9 @@ def test_inference_mode_leaves_a_term_that_trains(name, pair):
     assert gradient(term, prediction, target).isfinite().all()
 
 
-@pytest.mark.parametrize("name", TERMS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(one, marks=PADDED if "FLIP" in one else ()) for one in TERMS]
+)
 def test_func_grad_equals_backward(name, pair):
     """In a process of its own this was a crash of the interpreter."""
     term, (prediction, target) = losses.build_term(name, **TERMS[name]), pair
@@ -58,6 +62,7 @@ def test_nan_is_never_a_perfect_image(name, pair):
     assert values.isnan().tolist() == [False, True]
 
 
+@needs_torch("2.6", "exporting what switches autocast off")
 @pytest.mark.parametrize("name", ["FLIP", "SSIM", "E-MAE", "VGG"])
 def test_compiles_as_one_graph_and_exports(name, pair):
     term, (prediction, target) = losses.build_term(name, **TERMS[name]), pair
