@@ -128,7 +128,7 @@ class GaussianDenoisingDataset(Dataset[dict[str, Any]]):
         self.visits: dict[int, int] = {}
 
     def __len__(self) -> int:
-        """Pictures."""
+        """Number of images."""
         return len(self.source)
 
     def __getitem__(self, index: int) -> dict[str, Any]:

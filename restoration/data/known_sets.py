@@ -36,7 +36,7 @@ class DataSet:
         files: (width x height, `pixel_digest`) by file name; empty where it is not recorded.
         parts: names of the sets that it is made of; none for a set of its own.
         url: address of the folder that its files can be fetched from, one by one; None where its
-            pictures are not for everybody to download.
+            images are not for everybody to download.
     """
 
     name: str

@@ -63,7 +63,7 @@ def ablate(
         plan: from `load_ablation`, or the path of its file.
         folder: of the ablation; default: `experiments/<name>`.
         device: where masks are trained and measured.
-        resume: go on with an interrupted ablation in the folder.
+        resume: continue with an interrupted ablation in the folder.
         progress: shows how far the work is.
 
     Raises:

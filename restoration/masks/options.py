@@ -85,7 +85,7 @@ class MaskData(Strict):
     teachers: str | list[str] | None = Field(
         None,
         description="Of pseudo: metrics that score, or `held-out`; the ensemble if absent. Of "
-        "calibrated: how a picture differs from its kind and level; `mae` if absent.",
+        "calibrated: how an image differs from its kind and level; `mae` if absent.",
     )
     held_out_every: int = Field(
         8, ge=0, description="Every n-th photograph is measured on and not trained on; 0: none."
@@ -183,7 +183,7 @@ class Variant(Strict):
 class FigurePair(Strict):
     """The pair whose error maps are drawn."""
 
-    image: str = Field("skimage:coffee", description="A source; its first picture is the one.")
+    image: str = Field("skimage:coffee", description="A source; its first image is the one.")
     distortion: str = Field("white_noise_color", description="Kind of distortion.")
     level: float = Field(3.0, ge=1, le=5, description="Its level.")
 

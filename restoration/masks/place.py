@@ -2,7 +2,7 @@
 
 "dissimilarity" compares gradients, chroma and luminance; it also says how much is seen, and fades
 out, so that the scores have the last word. "masking" says how the same error is seen in different
-places of one picture, less where the reference has contrast of its own, and stays.
+places of one image, less where the reference has contrast of its own, and stays.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ GRADIENT_FLOOR, CHROMA_FLOOR, LUMINANCE_FLOOR = 0.0026, 0.00846, 0.0001  # for a
 OPPONENT = ((0.299, 0.587, 0.114), (0.3, 0.04, -0.35), (0.34, -0.6, 0.17))  # luma, MDSI's chromas
 NO_CONTRAST, ELEVATION = 0.02, 0.6  # contrast that masks nothing; exponent of what masks
 WINDOW = 16  # pixels whose contrast masks an error
-SEEN = 0.1  # share of a picture's mean error from which on a block counts
+SEEN = 0.1  # share of an image's mean error from which on a block counts
 SMALLEST = 1e-8
 SQUARED = ("e-mse", "e-psnr")  # metrics whose error grows with the square of the difference
 
@@ -124,7 +124,7 @@ def block_distance(place: str, kind: str, errors: Tensor, target: Tensor) -> Ten
 
 
 def _relative(map_: Tensor, seen: Tensor) -> Tensor:
-    """Logarithm relative to its mean over the blocks of a picture in which there is an error."""
+    """Logarithm relative to its mean over the blocks of an image in which there is an error."""
     logarithm = torch.log(map_ + SMALLEST)
     count = seen.sum((2, 3), keepdim=True).clamp_min(1)
     return logarithm - (seen * logarithm).sum((2, 3), keepdim=True) / count

@@ -55,7 +55,7 @@ def train(
             archived under another name, unless that run is resumed.
         tb_folder: of TensorBoard's events; default: `tb_logger/<name>`.
         device: where the masks are trained and measured; ratings are made on the CPU.
-        resume: go on from the newest training state in the folder, if there is one.
+        resume: continue from the newest training state in the folder, if there is one.
         test: ratings that the masks will be measured on: none of their references is trained on.
         progress: shows how far the work is.
         **overrides: top-level keys of the options, as in `train={"total_iter": 1000}`.
@@ -116,7 +116,7 @@ def build_metric(options: MaskOptions) -> EnhancedMetric:
 
 
 def check_unchanged(options: MaskOptions, folder: Path) -> None:
-    """Raise ValueError if a run would go on with other options than it began with."""
+    """Raise ValueError if a run would continue with other options than it began with."""
     before = _comparable(load_options(folder / OPTIONS_FILE, model=MaskOptions))
     now = _comparable(options)
     for section in ("manual_seed", "metric", "data", "train"):
@@ -152,7 +152,7 @@ def _fit(
     tb_folder: Path | None,
     progress: Progress,
 ) -> None:
-    """Take all steps that are left, with log, curves, and a state to go on from."""
+    """Take all steps that are left, with log, curves, and a state to continue from."""
     settings, state = settings_of(options), latest_state(folder / STATES)
     start = 0 if state is None else int(state.stem)
     monitor = MaskMonitor(folder, tb_folder, start, settings, options.logger.print_freq)
@@ -174,7 +174,7 @@ def _fit(
     except KeyboardInterrupt:
         kept = latest_state(folder / STATES)
         if kept is not None:
-            logger.info("interrupted: state saved as %s; go on with --auto_resume", kept)
+            logger.info("interrupted: state saved as %s; continue with --auto_resume", kept)
         raise
 
 

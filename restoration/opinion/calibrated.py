@@ -1,7 +1,7 @@
 """Ratings of photographs distorted here, calibrated by what people said of each kind and level.
 
 Metrics order the levels of one kind well, and fail between kinds: is this noise worse than that
-blur? People's mean opinion of each of KADID-10k's 25 kinds at its 5 levels says so
+blur? People's mean rating (MOS) of each of KADID-10k's 25 kinds at its 5 levels says so
 (`kadid10k_means.csv`), and explains nine tenths of the variance of all its scores. A rating is
 that mean at the level, and between levels its interpolation. What the error of this photograph
 says beside it moves the level: towards the one at which a photograph has that error on average.
@@ -46,14 +46,14 @@ def mae(x: Tensor, y: Tensor) -> Tensor:
 
 @cache
 def people_means() -> dict[str, np.ndarray]:
-    """People's mean opinion by kind, (5,) for the levels, from 1 (worst) to 5 (best)."""
+    """People's mean rating (MOS) by kind, (5,) for the levels, from 1 (worst) to 5 (best)."""
     with MEANS.open(newline="", encoding="utf-8") as file:
         _, *rows = csv.reader(file)
     return {kind: np.array(values, float) for kind, *values in rows}
 
 
 def opinion(kind: str, levels: np.ndarray | float) -> np.ndarray:
-    """People's mean opinion of a kind at levels from 1 to 5, mapped to [0, 1], higher is better."""
+    """Mean rating (MOS) of a kind at levels from 1 to 5, mapped to [0, 1], higher is better."""
     mean = np.interp(levels, LEVELS, people_means()[kind])
     return (mean - WORST) / (BEST - WORST)
 

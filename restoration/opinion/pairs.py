@@ -72,7 +72,7 @@ def draw_versions(
     """Draw references and distorted versions of each.
 
     Every second reference gets versions of one single kind at different levels, the others of
-    different kinds, so that both levels and kinds are to be told apart.
+    different kinds, so that both levels and kinds are to be distinguished.
 
     Args:
         images: sources, RGB uint8.

@@ -102,12 +102,12 @@ class Runs(BaseModel):
 
 
 class Wandb(Strict):
-    """Weights & Biases (package `wandb`): values, pictures and options of a training."""
+    """Weights & Biases (package `wandb`): values, images and options of a training."""
 
     project: str | None = Field(None, description="Its project; if absent, nothing is sent.")
     entity: str | None = Field(None, description="User or team; your own if absent.")
     resume_id: str | None = Field(
-        None, description="Run to go on with; a training that goes on knows its own."
+        None, description="Run to continue with; a training that goes on knows its own."
     )
     mode: Literal["online", "offline", "disabled"] | None = Field(
         None,

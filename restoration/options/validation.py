@@ -27,7 +27,7 @@ class Validation(Strict):
     tile_overlap: int = Field(32, ge=0, description="Overlap of the tiles in pixels.")
     tile_report: bool = Field(
         False,
-        description="A test also restores one picture without tiles, and reports the difference.",
+        description="A test also restores one image without tiles, and reports the difference.",
     )
     window_size: PositiveInt | None = Field(
         None,

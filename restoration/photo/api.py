@@ -38,12 +38,12 @@ def denoise(
         strength: share of the network's change that is made, in [0, 1].
         detail: share of the detail that is given back, in [0, 1], see
             `restoration.photo.detail.returned_detail`.
-        tile: side of the tiles that large pictures are denoised in; default: by the free memory.
+        tile: side of the tiles that large images are denoised in; default: by the free memory.
         network: options of the network, where the checkpoint does not say.
         device: where to compute, such as "cuda:1"; default: a GPU where there is one.
 
     Returns:
-        The denoised picture, upright, (H, W, 3) or (H, W), in the same kind of numbers; of a path
+        The denoised image, upright, (H, W, 3) or (H, W), in the same kind of numbers; of a path
         without its alpha channel.
 
     Raises:

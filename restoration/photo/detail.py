@@ -1,6 +1,6 @@
 """Detail that a denoiser took beyond the noise, found in what it took.
 
-Noise is all that is left of most of the difference between a picture and its denoised version.
+Noise is all that is left of most of the difference between an image and its denoised version.
 Texture that went with it is smoother than noise and stands out of it. So the luma of the difference
 is smoothed, which leaves little of the noise, and only what exceeds one and a half robust standard
 deviations of the rest is kept, less that threshold (soft thresholding, Donoho 1995).

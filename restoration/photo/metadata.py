@@ -1,4 +1,4 @@
-"""EXIF and XMP of a picture that was turned upright, changed in place.
+"""EXIF and XMP of an image that was turned upright, changed in place.
 
 Nothing is written anew: makers' notes hold places within the block, which would no longer be right.
 """
@@ -15,11 +15,11 @@ TURNED = (5, 6, 7, 8)  # orientations that exchange height and width
 
 
 def upright_exif(exif: bytes, orientation: int) -> bytes:
-    """Say that a picture is upright, which its pixels are by now.
+    """Say that an image is upright, which its pixels are by now.
 
     Args:
         exif: block of EXIF data, with or without the prefix that JPEG has.
-        orientation: what the picture was turned by. If it was, its thumbnail, which was not, is
+        orientation: what the image was turned by. If it was, its thumbnail, which was not, is
             unlinked; if height and width were exchanged, so are those that the block states.
 
     Returns:

@@ -1,4 +1,4 @@
-"""TIFF: every depth, floating point, inks, alpha, and the tags that tell of the picture.
+"""TIFF: every depth, floating point, inks, alpha, and the tags that tell of the image.
 
 tifffile reads what it can by itself, Pillow the rest up to 8 bits. Tags are read as Pillow's
 directories; those of EXIF and GPS are directories of their own, behind the pixels.
@@ -112,7 +112,7 @@ def _by_pillow(data: bytes, photometric: str) -> Photograph:
 
 
 def add_tags(photograph: Photograph, data: bytes) -> None:
-    """Take what the tags of a TIFF, or of a raw file that is one, tell of a picture."""
+    """Take what the tags of a TIFF, or of a raw file that is one, tell of an image."""
     main = _directory(data)
     photograph.icc = main.get(ICC) or photograph.icc
     kept = {tag: main[tag] for tag in KEPT if tag in main}

@@ -1,4 +1,4 @@
-"""Large pictures in tiles, a row of tiles at a time: only a strip of them is floating point.
+"""Large images in tiles, a row of tiles at a time: only a strip of them is floating point.
 
 Tiles overlap and are blended linearly. They are spread evenly, so that none of them repeats more of
 its neighbour than it must.
@@ -25,7 +25,7 @@ OnTile = Callable[[int, int], None]  # called with the tiles that are done, and 
 
 @dataclass(frozen=True)
 class Denoiser:
-    """A network, and how its work is laid over a picture.
+    """A network, and how its work is laid over an image.
 
     Args:
         network: on the device, maps images to images of the same size.
@@ -52,7 +52,7 @@ class Denoiser:
 def denoise_pixels(
     denoiser: Denoiser, pixels: np.ndarray, on_tile: OnTile | None = None
 ) -> np.ndarray:
-    """Denoise a picture of any size.
+    """Denoise an image of any size.
 
     Args:
         denoiser: what to do.
@@ -62,14 +62,14 @@ def denoise_pixels(
         on_tile: told how far the work is.
 
     Returns:
-        The denoised picture, of the same shape and kind of numbers.
+        The denoised image, of the same shape and kind of numbers.
 
     Raises:
-        ValueError: the picture is empty or has another number of channels.
+        ValueError: the image is empty or has another number of channels.
     """
     height, width, channels = pixels.shape
     if 0 in pixels.shape or channels not in (1, 3, 4):
-        raise ValueError(f"expected a picture of 1, 3 or 4 channels, got {pixels.shape}")
+        raise ValueError(f"expected an image of 1, 3 or 4 channels, got {pixels.shape}")
     multiple = size_multiple(denoiser.network)
     rows = _Side.of(height, denoiser.tile, multiple)
     columns = _Side.of(width, denoiser.tile, multiple)
@@ -96,7 +96,7 @@ def denoise_pixels(
 
 @dataclass(frozen=True)
 class _Side:
-    """Tiles along one side of a picture: their length, where they begin, their weights."""
+    """Tiles along one side of an image: their length, where they begin, their weights."""
 
     tile: int
     starts: list[int]

@@ -17,11 +17,11 @@ from restoration.options.schema import Options
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-RUN_ID = "wandb_id.txt"  # in the folder of a training: the run of W&B that it goes on with
+RUN_ID = "wandb_id.txt"  # in the folder of a training: the run of W&B that it continues with
 
 
 class Trackers:
-    """Hands values and pictures on to what follows a training.
+    """Hands values and images on to what follows a training.
 
     Args:
         tb: TensorBoard's writer, or None.
@@ -43,7 +43,7 @@ class Trackers:
             self.wandb.log(dict(values), step=step)
 
     def pictures(self, step: int, pictures: Mapping[str, Tensor]) -> None:
-        """Hand on (3, H, W) pictures in [0, 1] by tag."""
+        """Hand on (3, H, W) images in [0, 1] by tag."""
         if self.tb is not None:
             for tag, picture in pictures.items():
                 self.tb.add_image(tag, picture, step)
@@ -82,12 +82,12 @@ def check_wandb(options: Options) -> None:
 
 
 def open_wandb(options: Options, folder: Path, goes_on: bool) -> Any:
-    """Begin a run of W&B, or go on with that of the folder; None where no project is given.
+    """Begin a run of W&B, or continue with that of the folder; None where no project is given.
 
     Args:
         options: of the training; all of them become the run's config.
         folder: of the training; what W&B keeps on this machine lies in its `wandb/`.
-        goes_on: whether the training goes on from a state.
+        goes_on: whether the training continues from a state.
 
     Raises:
         ValueError: W&B refuses, as where nobody is logged in.
