@@ -55,12 +55,14 @@ def _is_plain(data: bytes) -> bool:
     """Whether a file is no larger than Pillow takes for honest, and holds nothing but pixels."""
     width, height = struct.unpack_from(">II", data, 16)
     limit, last = Image.MAX_IMAGE_PIXELS, 0
-    if (limit is not None and width * height > limit) or any(mark in data for mark in METADATA):
+    if limit is not None and width * height > limit:
         return False
     for name, start, end in chunks(data):
         if name in WITHOUT_EFFECT:
-            (stored,) = struct.unpack(">I", data[end - 4 : end].rjust(4, b"\0"))
-            if zlib.crc32(data[start + 4 : end - 4]) != stored:
+            content, check = data[start + 4 : end - 4], data[end - 4 : end]
+            if zlib.crc32(content).to_bytes(4, "big") != check:
+                return False
+            if any(mark in content for mark in METADATA):
                 return False
         elif name not in PIXELS:
             return False

@@ -239,6 +239,7 @@ def test_plain_png_files_are_left_to_the_other_decoder(asked, rgb):
     "change",
     [
         lambda data: with_chunk(data, b"eXIf", b"II*\0\x08\0\0\0\0\0\0\0\0\0"),
+        lambda data: with_chunk(data, b"tEXt", b"Raw profile type exif\0x"),
         lambda data: with_chunk(data, b"tRNS", b"\0\1\0\2\0\3"),
         lambda data: with_chunk(data, b"iCCP", b"a\0\0" + zlib.compress(b"no profile")),
         lambda data: data + b"more",
