@@ -120,12 +120,12 @@ def speed_rows(runs: dict[str, list[dict[str, Any]]]) -> list[harness.Row]:
 
 
 def time_rows(runs: dict[str, dict[str, Any]], to: float) -> list[harness.Row]:
-    """When each contender first reached a PSNR, None where it did not; seconds of the whole command."""
+    """Seconds of the whole command until a PSNR was reached; None where it was not."""
     rows = []
     for arm, run in runs.items():
         step, seconds, psnr = run["validations"][-1]
-        reached = psnr >= to
-        rows.append({"contender": arm, "seconds": seconds if reached else None, "step": step, "db": psnr})
+        seconds = seconds if psnr >= to else None
+        rows.append({"contender": arm, "seconds": seconds, "step": step, "db": psnr})
     return rows
 
 

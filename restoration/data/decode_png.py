@@ -78,4 +78,5 @@ def _decoder() -> Callable[[bytes], np.ndarray] | None:
     except ImportError:
         return None
     logging.getLogger("imagecodecs").addHandler(logging.NullHandler())
-    return png_decode  # type: ignore[no-any-return]
+    decoder: Callable[[bytes], np.ndarray] = png_decode
+    return decoder
