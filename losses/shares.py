@@ -6,12 +6,15 @@ the sum of that of all terms, where norm is the L2 norm of d term / d prediction
 a batch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import cast
 
 import torch
 from torch import Tensor
 
+from losses.base import Loss
 from losses.criterion import Criterion
+from losses.features.backbones import Backbone
 
 
 def gradient_norms(criterion: Criterion, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
@@ -26,13 +29,16 @@ def gradient_norms(criterion: Criterion, prediction: Tensor, target: Tensor) -> 
         The L2 norm of d term / d prediction by name, detached scalars.
     """
     prediction = prediction.detach().float().requires_grad_()  # in fp16 gradients vanish
-    with torch.enable_grad():
-        values = list(criterion.each(prediction, target))
+    of_target: dict[Backbone | None, list[Tensor]] = {}
     norms = {}
-    for name, value in values:
+    for name, term in zip(criterion.names, cast(Iterable[Loss], criterion.terms), strict=True):
+        with torch.enable_grad():  # a graph for each term: one that was compiled can be used once
+            features = term.features(prediction, target, of_target.get(term.backbone))
+            value = term(prediction, target, features)
+        of_target[term.backbone] = features[1]
         norms[name] = torch.zeros((), device=prediction.device)
-        if value.requires_grad:  # terms may share the features of one backbone, so keep its graph
-            (gradient,) = torch.autograd.grad(value, prediction, retain_graph=True)
+        if value.requires_grad:
+            (gradient,) = torch.autograd.grad(value, prediction)
             rows = torch.linalg.vector_norm(gradient, dim=-1)  # a single long sum loses digits
             norms[name] = torch.linalg.vector_norm(rows)
     return norms

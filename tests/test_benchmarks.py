@@ -187,9 +187,9 @@ def test_sections_of_network(tmp_path):
 
 @pytest.mark.slow
 def test_training(tmp_path):
-    arms = ["basicsr", "ours", "ours, decoded files"]
+    arms = ["basicsr", "ours, decoded files"]
     result, text = run("training.py", tmp_path / "x.json", "--dry", "--to", 5, "--arms", *arms)
-    assert [row["arm"] for row in result["speed"]] == arms
+    assert [row["contender"] for row in result["speed"]] == arms
     for row in result["speed"]:
         assert row["steps_per_second"] > 0 and row["peak_mb"] > 100
         assert 0 <= row["data_wait_percent"] < 100

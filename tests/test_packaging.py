@@ -54,11 +54,15 @@ def names_of(requirements):
     return {re.split(r"[\s<>=;\[]", one)[0] for one in requirements}
 
 
+NO_WEIGHTS = str(ROOT / "tests")
+
+
 def without_extras(code, **environment):
     return subprocess.run(  # noqa: S603
         [sys.executable, "-c", WITHOUT_EXTRAS + code],
         cwd=ROOT,
-        env={**os.environ, **environment},
+        env={**os.environ, "RESTORATION_WEIGHTS": NO_WEIGHTS, "TORCH_HOME": NO_WEIGHTS}
+        | environment,
         capture_output=True,
         text=True,
         check=False,
@@ -127,6 +131,16 @@ def test_losses_run_without_extras(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "weights fetch vgg16" in done.stdout
+
+
+def test_vgg_from_a_file_runs_without_extras():
+    done = without_extras(
+        "import torch, losses\n"
+        "term = losses.build([{'type': 'VGG', 'weights': 'random', 'taps': ['relu1_2']}])\n"
+        "total, _ = term(torch.rand(1, 3, 16, 16), torch.rand(1, 3, 16, 16))\n"
+        "print(total > 0)\n"
+    )
+    assert (done.returncode, done.stdout) == (0, "tensor(True)\n"), done.stderr
 
 
 def test_commands_name_the_extra():

@@ -86,7 +86,7 @@ def ceiling(given: argparse.Namespace) -> float:
 
 
 def step_rows(given: argparse.Namespace, side: int, peak: float) -> list[harness.Row]:
-    """A step of every arm: first call, times, ratios to upstream, memory, share of the ceiling."""
+    """A step of every contender: first call, times, ratios, memory, share of the ceiling."""
     x = network_arms.image(given.batch, side, given.device)
     names = [name for name in network_arms.ARMS if "checkpointed" not in name]
     names = [name for name in names if not (given.dry and "compiled" in name)]

@@ -6,7 +6,7 @@ The same network, the same photographs as PNG files, MAE + VGG with the same tap
 (BasicSR's PerceptualLoss on one side), two workers, logging and one validation. BasicSR gets
 network and data set from our plug-in. Every training is a process of its own; all take turns. Then
 our options, one by one. --to 28 measures too when a validation first reaches so many dB; --dry is
-a small network, small pictures and a few steps. VGG-16 is what `restoration weights fetch vgg16`
+a small network, small images and a few steps. VGG-16 is what `restoration weights fetch vgg16`
 has fetched, or --vgg FILE.
 """
 
@@ -30,7 +30,7 @@ HERE = Path(__file__).parent
 WANTED = {"ours": ">= 2", "ours, bf16 and compiled": ">= 3"}
 BF16 = {"amp": "bf16"}
 THEIRS = "basicsr"
-ARMS: dict[str, dict[str, Any]] = {  # what an arm has beside our default
+ARMS: dict[str, dict[str, Any]] = {  # what a contender has beside our default
     THEIRS: {},
     "ours": {},
     "ours, bf16": BF16,
@@ -94,7 +94,7 @@ def train(
 
 
 def speed_rows(runs: dict[str, list[dict[str, Any]]]) -> list[harness.Row]:
-    """A row per arm: medians, and ratios to the first arm within a round."""
+    """A row per contender: medians, and ratios to the first contender within a round."""
     first = runs[next(iter(runs))]
     rows = []
     for arm, own in runs.items():
@@ -105,11 +105,11 @@ def speed_rows(runs: dict[str, list[dict[str, Any]]]) -> list[harness.Row]:
         memory = median(a["peak_mb"] / b["peak_mb"] if b["peak_mb"] else 0 for a, b in pairs)
         rows.append(
             {
-                "arm": arm,
+                "contender": arm,
                 "steps_per_second": round(middle["steps_per_second"], 3),
                 "faster": round(faster, 3),
                 "less_cpu": round(cpu, 3),
-                "wanted": WANTED.get(arm),
+                "target": WANTED.get(arm),
                 "data_wait_percent": round(100 * middle["data_wait"], 2),
                 "first_step_s": round(middle["first_step_s"], 1),
                 "peak_mb": round(middle["peak_mb"]),
@@ -120,12 +120,12 @@ def speed_rows(runs: dict[str, list[dict[str, Any]]]) -> list[harness.Row]:
 
 
 def time_rows(runs: dict[str, dict[str, Any]], to: float) -> list[harness.Row]:
-    """When each arm first reached a PSNR, None where it did not; seconds of the whole command."""
+    """Seconds of the whole command until a PSNR was reached; None where it was not."""
     rows = []
     for arm, run in runs.items():
         step, seconds, psnr = run["validations"][-1]
-        reached = psnr >= to
-        rows.append({"arm": arm, "seconds": seconds if reached else None, "step": step, "db": psnr})
+        seconds = seconds if psnr >= to else None
+        rows.append({"contender": arm, "seconds": seconds, "step": step, "db": psnr})
     return rows
 
 
@@ -143,7 +143,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=100, help="of a timed training (%(default)s)")
     parser.add_argument("--warm-up", type=int, default=10, help="steps not timed (%(default)s)")
     parser.add_argument("--print-freq", type=int, default=10)
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), metavar="ARM")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), metavar="CONTENDER")
     parser.add_argument("--to", type=float, metavar="DB", help="also the time to this PSNR")
     parser.add_argument("--every", type=int, default=50, help="steps between its validations")
     parser.add_argument("--most-steps", type=int, default=5000, help="that it may take")
@@ -182,7 +182,7 @@ def main() -> None:
         notes=[
             f"{WORKERS} workers, {given.steps} steps with one validation in the time; "
             f"the first {given.warm_up} steps do not count",
-            "faster, less_cpu, memory: against the first arm, medians of the ratios within a "
+            "faster, less_cpu, memory: against the first contender, medians of the ratios within a "
             "round; less_cpu is of the main process",
             "memory of all processes of a training, what they share counted once",
         ],

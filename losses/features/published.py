@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
+from losses.extras import import_named
 from losses.weights import resolve
 
 HUB_FILE = "model.safetensors"
@@ -56,9 +57,10 @@ def timm_file(name: str) -> Path:
 
     Raises:
         OSError: they cannot be had.
+        MissingExtra: timm, which knows where they are, is not installed.
     """
+    timm = import_named("timm", name)
     import huggingface_hub
-    import timm
 
     source = timm.get_pretrained_cfg(name)
     if source is None or source.hf_hub_id is None:

@@ -9,6 +9,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from restoration.data import decode_png
 from restoration.data.decode import decode, turn
 from restoration.data.images import image_size
 
@@ -200,3 +201,106 @@ def test_damaged_checks_name_the_file(tmp_path):
 def test_pixels_are_ones_own(mode, rgb):
     pixels = decode(encoded(Image.fromarray(rgb).convert(mode), "PNG"), "a.png")
     assert pixels.flags.writeable and pixels.flags.c_contiguous
+
+
+# ------------------------------------------------------------- plain PNG files by imagecodecs
+
+
+def with_chunk(data: bytes, name: bytes, content: bytes) -> bytes:
+    """A PNG file with one more chunk behind its header."""
+    return data[:33] + chunk(name, content) + data[33:]
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Files that the other decoder was asked for; it answers zeros."""
+    seen = []
+
+    def decoder(data):
+        seen.append(data)
+        return np.zeros((20, 30, 3), np.uint8)
+
+    monkeypatch.setattr(decode_png, "_decoder", lambda: decoder)
+    return seen
+
+
+def test_plain_png_files_are_left_to_the_other_decoder(asked, rgb):
+    data = encoded(Image.fromarray(rgb), "PNG")
+    for plain in (
+        data,
+        with_chunk(data, b"tEXt", b"Software\0x"),
+        with_chunk(data, b"gAMA", b"1234"),
+    ):
+        assert decode(plain, "a.png").max() == 0
+    assert asked == [data] * 3, "what it gets are the pixels alone"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: with_chunk(data, b"eXIf", b"II*\0\x08\0\0\0\0\0\0\0\0\0"),
+        lambda data: with_chunk(data, b"tEXt", b"Raw profile type exif\0x"),
+        lambda data: with_chunk(data, b"tRNS", b"\0\1\0\2\0\3"),
+        lambda data: with_chunk(data, b"iCCP", b"a\0\0" + zlib.compress(b"no profile")),
+        lambda data: data + b"more",
+    ],
+)
+def test_other_png_files_are_not(asked, rgb, change):
+    data = change(encoded(Image.fromarray(rgb), "PNG"))
+    np.testing.assert_array_equal(decode(data, "a.png"), rgb)
+    assert asked == []
+
+
+def test_what_is_no_rgb_png_of_8_bits_is_not(asked, rgb):
+    for data in (
+        *(encoded(Image.fromarray(rgb).convert(m), "PNG") for m in ("L", "RGBA", "P", "1")),
+        encoded(Image.fromarray(rgb), "BMP"),
+        png16(rgb.astype(np.uint16) * 257),
+    ):
+        decode(data, "a")
+    assert asked == []
+
+
+def test_a_damaged_check_of_metadata_is_not(asked, rgb):
+    data = bytearray(with_chunk(encoded(Image.fromarray(rgb), "PNG"), b"tEXt", b"Software\0x"))
+    data[33 + 12] ^= 1
+    with pytest.raises(ValueError, match="cannot be decoded"):
+        decode(bytes(data), "a.png")
+    assert asked == []
+
+
+def test_more_pixels_than_pillow_takes_are_refused_as_before(asked, rgb, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(ValueError, match="decompression bomb"):
+        decode(encoded(Image.fromarray(rgb), "PNG"), "a.png")
+    assert asked == []
+
+
+def test_what_the_other_decoder_refuses_pillow_reads(monkeypatch, rgb):
+    def refuses(data):
+        raise RuntimeError("not mine")
+
+    monkeypatch.setattr(decode_png, "_decoder", lambda: refuses)
+    np.testing.assert_array_equal(decode(encoded(Image.fromarray(rgb), "PNG"), "a.png"), rgb)
+
+
+def test_imagecodecs_gives_the_pixels_of_pillow(monkeypatch, rgb, capfd):
+    pytest.importorskip("imagecodecs")
+    whole = encoded(Image.fromarray(rgb), "PNG")
+    generator = np.random.default_rng(3)
+    files = [whole, whole[:-40]]
+    for place in generator.integers(33, len(whole), 100):
+        files.append(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+
+    def answer(data):
+        try:
+            return decode(data, "a.png")
+        except ValueError:
+            return None
+
+    read = [answer(data) for data in files]
+    assert decode_png.decode_plain(whole) is not None
+    monkeypatch.setattr(decode_png, "_decoder", lambda: None)
+    for mine, data in zip(read, files, strict=True):
+        np.testing.assert_array_equal(mine, answer(data))
+    assert capfd.readouterr() == ("", "")

@@ -28,6 +28,27 @@ def test_gradient_norms_of_terms_on_one_backbone_are_those_of_each_alone():
         assert float(norms[term["type"]]) == pytest.approx(float(alone), rel=1e-5)
 
 
+def test_every_graph_is_used_once(monkeypatch):
+    """A compiled backbone refuses a backward pass that keeps its graph."""
+    asked, grad = [], torch.autograd.grad
+    monkeypatch.setattr(torch.autograd, "grad", lambda *a, **n: asked.append(n) or grad(*a, **n))
+    terms = [{"type": kind, "backbone": "embedded"} for kind in ("VGG", "E-VGG")]
+    gradient_norms(losses.build(terms), PREDICTION, TARGET)
+    assert asked == [{}, {}]
+
+
+@pytest.mark.slow
+def test_gradient_norms_of_compiled_terms():
+    kinds = [{"type": kind, "backbone": "embedded"} for kind in ("VGG", "E-VGG")]
+    eager, compiled = (
+        gradient_norms(losses.build([k | {"compile": c} for k in kinds]), PREDICTION, TARGET)
+        for c in (False, True)
+    )
+    assert {k: float(v) for k, v in compiled.items()} == pytest.approx(
+        {k: float(v) for k, v in eager.items()}, rel=1e-3
+    )
+
+
 def test_gradient_norms_leave_everything_as_it_is():
     criterion = losses.build([{"type": "MAE"}, {"type": "PSNR"}])
     network = torch.nn.Conv2d(3, 3, 1)
