@@ -91,7 +91,7 @@ def test_weights_and_order(pair, masks, capsys):
 
 
 def test_scalers(pair, masks, bare_masks, tmp_path, capsys):
-    """Two scaler networks draw opinions; where one of them is missing, the maps are errors."""
+    """Two scaler networks draw ratings; where one of them is missing, the maps are errors."""
     drawn = {}
     for name, extra in {
         "both": ["--weights", f"e-mae={masks}", "--weights", f"mae={masks}"],

@@ -50,13 +50,13 @@ def test_psnr_from_its_maps(pair):
         assert -10 * np.log10(np.mean(map_**2)) == pytest.approx(value.item(), rel=1e-4)
 
 
-def test_scalers_draw_opinions(pair):
+def test_scalers_draw_ratings(pair):
     torch.manual_seed(0)
     scaler, other = losses.ScalerNetwork(), losses.ScalerNetwork()
     term = losses.EnhancedMAE()
     raw = pixel_maps("mae", *pair, term)
     scaled = pixel_maps("mae", *pair, term, (scaler, other))
-    assert scaled.unit.startswith("opinion")
+    assert scaled.unit.startswith("quality rating")
     zero = torch.zeros(1, 1, 1, 1)
     for network, before, after in (
         (scaler, raw.plain, scaled.plain),
@@ -76,7 +76,7 @@ def test_no_error_is_drawn_as_none(shape):
     clean = torch.rand(shape, generator=torch.Generator().manual_seed(0))
     scaler = losses.load_scaler(losses.EnhancedMAE.shipped)
     found = pixel_maps("mae", clean, clean, losses.EnhancedMAE(), (scaler, scaler))
-    assert found.unit.startswith("opinion")
+    assert found.unit.startswith("quality rating")
     assert not found.plain.any() and not found.enhanced.any()
 
 
@@ -90,7 +90,7 @@ def test_a_plain_error_is_not_drawn_with_the_scaler_of_masked_errors(pair):
     np.testing.assert_array_equal(found.plain, expected.plain)
     np.testing.assert_array_equal(found.enhanced, expected.enhanced)
     (found,) = error_maps(terms, *pair, {"e-mae": scaler, "mae": losses.ScalerNetwork()})
-    assert found.unit.startswith("opinion")
+    assert found.unit.startswith("quality rating")
 
 
 def test_rows(pair):
