@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torch.nn.utils.prune
-from newer import skip_where_fakes_need_a_gpu
+from newer import without_a_gpu
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import functional_call, grad, jvp, vmap
 
@@ -298,8 +298,7 @@ def test_tracing_keeps_no_python(tmp_path):
 
 def test_stays_on_the_gpu():
     """On tensors that only say where they are: another device raises, and a value that is read."""
-    skip_where_fakes_need_a_gpu()
-    with FakeTensorMode(), torch.device("cuda:0"), torch.no_grad():
+    with without_a_gpu(), FakeTensorMode(), torch.device("cuda:0"), torch.no_grad():
         network, image = Restormer(**TINY), torch.rand(1, 3, 16, 16)
         assert str(network(image).device) == "cuda:0"
         with torch.enable_grad():

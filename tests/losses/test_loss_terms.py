@@ -7,7 +7,7 @@ import pytest
 import torch
 from cases import CASES, FROZEN, MASKED, pair_for
 from loss_inputs import make_pair
-from newer import skip_where_fakes_need_a_gpu
+from newer import without_a_gpu
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import losses
@@ -188,11 +188,10 @@ def on_gpu(tensor):
 @every_term
 def test_stays_on_the_gpu_without_waiting_for_it(make, name, monkeypatch):
     """On tensors that only say where they are: a value that is read, or another device, raises."""
-    skip_where_fakes_need_a_gpu()
     term, pair = copy.deepcopy(make(name)), pair_for(name)
     term(*pair)  # what is made once
     monkeypatch.setattr(torch.nn.Module, "to", lambda module, *_, **__: module)  # refuses fakes
-    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+    with without_a_gpu(), FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
         for module in term.modules():
             for own in (module._parameters, module._buffers):
                 for key, value in own.items():
