@@ -207,7 +207,7 @@ def test_both_sides_of_a_training_are_the_same(harness, tmp_path):
     given = argparse.Namespace(
         dry=True, images=None, val=None, val_images=1, vgg=None, patch=16, batch=1
     )
-    vars(given).update(rate=1e-3, print_freq=1, network="restormer_xs")
+    vars(given).update(rate=1e-3, print_freq=1, network="restormer_xs", upstream=None)
     inputs = options.Inputs(tmp_path, given)
     theirs = options.their_options(inputs, given, 4, 4)
     ours = validate(options.our_options(inputs, given, 4, 4, {"amp": "bf16", "decoded": True}))
@@ -215,6 +215,13 @@ def test_both_sides_of_a_training_are_the_same(harness, tmp_path):
     assert ours.train.terms()[1]["taps"] == list(theirs["train"]["perceptual_opt"]["layer_weights"])
     assert theirs["train"]["perceptual_opt"]["layer_weights"]["relu2_2"] == 128 / 192
     assert ours.network_g == theirs["network_g"]
+    vars(given).update(dry=False, upstream=tmp_path)
+    assert options.their_network(given) == {
+        "type": "UpstreamRestormer",
+        "dim": 16,
+        "num_blocks": [1, 1, 1, 1],
+        "num_refinement_blocks": 0,
+    }
     run = {"cpu_s_per_step": 1.0, "data_wait": 0.1, "first_step_s": 2.0, "validations": []}
     slow = [run | {"steps_per_second": 1.0 * n, "peak_mb": 200.0} for n in (1, 2)]
     fast = [run | {"steps_per_second": 3.0 * n, "peak_mb": 100.0} for n in (1, 2)]

@@ -4,10 +4,11 @@
 
 The same network, the same photographs as PNG files, MAE + VGG with the same taps and weights
 (BasicSR's PerceptualLoss on one side), two workers, logging and one validation. BasicSR gets
-network and data set from our plug-in. Every training is a process of its own; all take turns. Then
-our options, one by one. --to 28 measures too when a validation first reaches so many dB; --dry is
-a small network, small images and a few steps. VGG-16 is what `restoration weights fetch vgg16`
-has fetched, or --vgg FILE.
+network and data set from our plug-in, so that what is faster in our network is faster there too;
+with --upstream DIR, a checkout of swz30/Restormer, it trains the network of the authors' file.
+Every training is a process of its own; all take turns. Then our options, one by one. --to 28
+measures too when a validation first reaches so many dB; --dry is a small network, small images and
+a few steps. VGG-16 is what `restoration weights fetch vgg16` has fetched, or --vgg FILE.
 """
 
 import argparse
@@ -74,6 +75,7 @@ def train(
         command += [str(folder / name) for name in ("options.yml", "report.json")]
         command += [str(inputs.vgg), "--warm-up", str(given.warm_up)]
         command += [] if until is None else ["--until", str(until)]
+        command += [] if given.upstream is None else ["--upstream", str(given.upstream.resolve())]
         threads = {"OMP_NUM_THREADS": str(given.threads)}
         with (folder / "said.txt").open("w") as said:
             process = subprocess.Popen(  # noqa: S603
@@ -136,6 +138,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--val", type=Path, help="validation images; default: the first of those")
     parser.add_argument("--val-images", type=int, default=4, help="how many (%(default)s)")
     parser.add_argument("--vgg", type=Path, help="VGG-16's weights; default: the fetched ones")
+    parser.add_argument("--upstream", type=Path, help="checkout of swz30/Restormer, for BasicSR")
     parser.add_argument("--network", default="restormer_xs", help="(%(default)s); or Restormer")
     parser.add_argument("--patch", type=int, default=64)
     parser.add_argument("--batch", type=int, default=4)
@@ -184,6 +187,8 @@ def main() -> None:
             f"the first {given.warm_up} steps do not count",
             "faster, less_cpu, memory: against the first contender, medians of the ratios within a "
             "round; less_cpu is of the main process",
+            "BasicSR trains "
+            + ("our network" if given.upstream is None else "the network of the authors' file"),
             "memory of all processes of a training, what they share counted once",
         ],
     )

@@ -10,12 +10,14 @@ from stream import make_pictures
 from losses.features.published import published_file
 from losses.features.vgg import TAPS
 from losses.weights import load_state_dict
+from restoration.archs import ARCHS
 from restoration.data.cutting import Cutting, cut_folders
 from restoration.data.sources import find_pictures
 
 WORKERS, VGG_WEIGHT = 2, 0.1
 CHANNELS = dict(zip(TAPS["vgg16"], (64, 128, 256, 512, 512), strict=True))
 NEVER = 10**9
+UPSTREAM_NETWORK = "UpstreamRestormer"  # as the worker registers it
 TINY = {
     "dim": 4,
     "num_blocks": [1, 1, 1, 1],
@@ -59,6 +61,15 @@ def network_of(given: argparse.Namespace) -> dict[str, Any]:
     return {"type": "Restormer", **TINY} if given.dry else {"type": given.network}
 
 
+def their_network(given: argparse.Namespace) -> dict[str, Any]:
+    """The same from the authors' checkout, where that is given."""
+    if given.upstream is None:
+        return network_of(given)
+    settings = TINY if given.dry else getattr(ARCHS[given.network], "keywords", {})
+    lists = {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()}
+    return {"type": UPSTREAM_NETWORK, **lists}
+
+
 def logger_of(given: argparse.Namespace) -> dict[str, Any]:
     """The log of both sides."""
     return {
@@ -92,7 +103,7 @@ def their_options(inputs: Inputs, given: argparse.Namespace, steps: int, every: 
             },
             "val": {**kind, "name": "val", "dataroot_gt": str(inputs.val), "sigma_test": 25},
         },
-        "network_g": network_of(given),
+        "network_g": their_network(given),
         "path": {"pretrain_network_g": None, "resume_state": None},
         "train": {
             "optim_g": {"type": "Adam", "lr": given.rate, "betas": [0.9, 0.99]},

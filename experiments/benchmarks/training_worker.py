@@ -123,12 +123,22 @@ def train_ours(options: Path, watch: Watch) -> None:
         raise SystemExit("the training failed")
 
 
-def train_basicsr(options: Path, vgg: Path, watch: Watch) -> None:
-    """Run BasicSR's `train_pipeline` with the networks and data sets of our plug-in."""
+def train_basicsr(options: Path, vgg: Path, watch: Watch, upstream: Path | None) -> None:
+    """Run BasicSR's `train_pipeline` with the networks and data sets of our plug-in.
+
+    Args:
+        options: its option file.
+        vgg: weights of VGG-16.
+        watch: what is told.
+        upstream: a checkout of swz30/Restormer, whose network gets a name there too.
+    """
     import restoration.basicsr_plugin as plugin
     from restoration.common.basicsr import import_basicsr
 
     import_basicsr("archs.vgg_arch").vgg = SimpleNamespace(vgg16=lambda pretrained: _vgg16(vgg))
+    if upstream is not None:
+        registry = import_basicsr("utils.registry").ARCH_REGISTRY
+        registry.register(_upstream_network(upstream))
     model: Any = plugin.DenoisingModel
     validate = model.nondist_validation
 
@@ -142,6 +152,18 @@ def train_basicsr(options: Path, vgg: Path, watch: Watch) -> None:
     prefetcher.next = watch.around_wait(prefetcher.next)
     sys.argv = ["train.py", "-opt", str(options)]
     import_basicsr("train").train_pipeline(str(options.parent))
+
+
+def _upstream_network(folder: Path) -> Callable[..., Any]:
+    """What builds the authors' network, by the name that option files use."""
+    from network_arms import build_upstream
+    from training_options import UPSTREAM_NETWORK
+
+    def build(**settings: Any) -> Any:
+        return build_upstream(folder, settings)
+
+    build.__name__ = UPSTREAM_NETWORK
+    return build
 
 
 def _vgg16(weights: Path) -> SimpleNamespace:
@@ -165,13 +187,14 @@ def main() -> None:
     parser.add_argument("vgg", type=Path, help="weights of VGG-16, for BasicSR's loss")
     parser.add_argument("--warm-up", type=int, default=5)
     parser.add_argument("--until", type=float)
+    parser.add_argument("--upstream", type=Path)
     given = parser.parse_args()
     watch = Watch(given.warm_up, given.until)
     try:
         if given.side == "ours":
             train_ours(given.options, watch)
         else:
-            train_basicsr(given.options, given.vgg, watch)
+            train_basicsr(given.options, given.vgg, watch, given.upstream)
     except Reached:
         pass
     given.report.write_text(json.dumps(watch.report()), encoding="utf-8")
