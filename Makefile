@@ -52,7 +52,7 @@ bench: $(VENV)/installed
 	done
 
 torture: $(VENV)/installed
-	$(BIN)/python experiments/torture/torture.py --out experiments/results/torture/torture $(TORTURE)
+	$(BIN)/python experiments/torture/torture.py --out experiments/results/torture $(TORTURE)
 
 wheel:
 	.ci/wheel $(PYTHON)

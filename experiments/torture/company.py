@@ -47,13 +47,16 @@ def leak(place: Path, pictures: Path, steps: int) -> dict[str, Any]:
     options = workload.write_options(place / "long", pictures, total_iter=steps)
     sparse = ["logger:save_checkpoint_freq=500", "val:val_freq=500", "logger:keep_last=2"]
     child = workload.train(options, "--force_yml", *sparse)
-    page, early, late = os.sysconf("SC_PAGE_SIZE"), 0, 0
+    page, early, late, said = os.sysconf("SC_PAGE_SIZE"), 0, 0, 0
     curves = place / "long/run/curves.csv"
     while child.lives():
         late = int(Path(f"/proc/{child.number}/statm").read_text().split()[1]) * page or late
         done = curves.read_text().count("\n") * 4 if curves.exists() else 0
         if not early and done > steps // 5:
             early = late
+        if done >= said + steps // 10:
+            said = done
+            workload.say(f"step {done} of {steps}, {late / 1e6:.0f} MB")
         time.sleep(0.1)
     code = child.wait()
     return {"steps": steps, "code": code, "early_mb": early / 1e6, "late_mb": late / 1e6}

@@ -73,6 +73,7 @@ def torture(place: Path, pictures: Path, whole: Path) -> list[dict[str, str]]:
             damage(folder / "run" / name)
             child = workload.train(options)
             rows.append({"file": file, "damage": kind, "outcome": _outcome(child, folder, whole)})
+            workload.say(f"{file}, {kind}: {rows[-1]['outcome'][:100]}")
     return rows
 
 

@@ -40,9 +40,11 @@ def torture(place: Path, pictures: Path, whole: Path, kills: int, seed: int) -> 
         code = child.wait()
         if code in (-number, 128 + number):
             hit[signal.Signals(number).name] += 1
+            workload.say(f"kill {sum(hit.values())} of {kills}; {finished} runs finished")
             continue
         finished += 1
         found = [f"exit code {code}: {child.said()[-300:]}"] if code else []
         wrong += found or workload.differences(whole, folder / "run")
+        workload.say(f"run {finished} finished; {len(wrong)} wrong so far")
         shutil.rmtree(folder / "run")
     return {"kills": hit, "finished": finished, "wrong": wrong}

@@ -53,6 +53,7 @@ def torture(place: Path, pictures: Path, whole: Path, cuts: int, seed: int) -> d
                 os.kill(child.number, signal.SIGSTOP)
                 if list((disk / "power/run").glob("training_states/*.state")):
                     images.append(Path(shutil.copy(image, place / f"cut_{len(images)}.img")))
+                    workload.say(f"image {len(images)} of {cuts} taken")
                 os.kill(child.number, signal.SIGCONT)
             os.kill(child.number, signal.SIGKILL)
             child.wait()
@@ -61,6 +62,7 @@ def torture(place: Path, pictures: Path, whole: Path, cuts: int, seed: int) -> d
         with mounted(copy, place / "disk") as disk:
             found = _go_on(disk, pictures, whole)
         wrong += [f"{copy.name}: {text}" for text in found]
+        workload.say(f"{copy.name}: {'; '.join(found) or 'went on to the same end'}")
         copy.unlink()
     return {"cuts": len(images), "wrong": wrong}
 

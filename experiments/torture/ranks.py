@@ -49,6 +49,7 @@ def torture(place: Path, pictures: Path, stops: int, seed: int) -> list[str]:
         if process.poll() is not None:
             break
         ranks = _ranks(process.pid)
+        workload.say(f"stop {number + 1} of {stops}, of two ranks")
         process.send_signal((signal.SIGTERM, signal.SIGKILL)[number % 2])
         process.wait()
         deadline = time.monotonic() + workload.PATIENCE

@@ -31,6 +31,15 @@ LONGEST_MESSAGE = 500
 PATIENCE = 120.0  # seconds after which a process counts as hanging
 
 
+BEGAN = time.monotonic()
+
+
+def say(text: str) -> None:
+    """Print how far the torture is."""
+    minutes, seconds = divmod(int(time.monotonic() - BEGAN), 60)
+    print(f"{minutes:3d}:{seconds:02d} {text}", flush=True)
+
+
 def make_pictures(folder: Path) -> Path:
     """Write a few smooth random pictures."""
     generator = np.random.default_rng(0)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,12 +27,28 @@ def log_file(path: Path) -> Iterator[None]:
     if path.exists() and not path.is_file():
         raise ValueError(f"expected a file for the log, or none, got {path}, which is no file")
     end_last_line(path)
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _LogFile(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     with attached(handler):
         if logger.getEffectiveLevel() > logging.INFO:
             logger.setLevel(logging.INFO)
         yield
+
+
+class _LogFile(logging.FileHandler):
+    """A log that may have gaps where the disk was full, which the files of the run will say."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Print no trace for a line that could not be written."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        """Close the file; what could not be written until now is lost."""
+        try:
+            super().close()
+        except OSError:
+            super().close()  # the file is gone, and the rest can be closed
 
 
 def end_last_line(path: Path) -> None:

@@ -18,3 +18,12 @@ def test_the_file_is_complete_and_the_logger_left_as_it_was(tmp_path):
     said = (tmp_path / "run.log").read_text()
     assert "in the file" in said and "in both" in said and "in none" not in said
     assert "in the file" not in (tmp_path / "inner.log").read_text()
+
+
+def test_a_full_disk_prints_no_traces(tmp_path, capsys):
+    with log_file(tmp_path / "train.log"):
+        handler = next(h for h in logger.handlers if isinstance(h, logging.FileHandler))
+        handler.stream.close()
+        handler.stream = open("/dev/full", "w", encoding="utf-8")  # noqa: SIM115
+        logger.warning("a line")
+    assert "Traceback" not in capsys.readouterr().err
