@@ -278,6 +278,8 @@ def build(
         options = dict(given)
         weight = _check_weight(options.pop("weight", 1.0), options["type"])
         name = options.pop("name", options["type"])
+        if not isinstance(name, str):
+            raise ValueError(f"expected the name of a loss term as text, got {name!r}")
         if name in built:
             raise ValueError(f"two loss terms are named {name!r}: give one of them another `name`")
         ours = options["type"] in TERMS or is_import_path(options["type"])

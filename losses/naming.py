@@ -15,6 +15,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     Returns:
         "; did you mean 'x'?", or "" where no name is near.
     """
+    word = str(word)  # an option file may hold anything
     by_lower = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower(), by_lower, n=1)
     return f"; did you mean {by_lower[near[0]]!r}?" if near else ""

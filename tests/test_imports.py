@@ -32,7 +32,7 @@ EDGE = {
         "restoration/cli",
         "restoration/options/schema.py",
         "restoration/options/load.py",
-        "restoration/options/text.py",
+        "restoration/options/parse.py",
     ),
     "argparse": ("restoration/cli", "restoration/masks/distill.py"),
 }

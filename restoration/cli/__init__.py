@@ -5,6 +5,7 @@ RESTORATION_TRACEBACK=1 to see where from.
 """
 
 import argparse
+import io
 import os
 import select
 import sys
@@ -16,9 +17,11 @@ from restoration.cli.parser import add_commands
 from restoration.common.errors import ListedError
 from restoration.common.installation import check_losses
 from restoration.common.memory import keep_freed
+from restoration.common.messages import shorten
 from restoration.common.signals import exit_code
 from restoration.common.threads import spin_briefly
 
+LONGEST_MESSAGE = 460  # characters, which with what stands before them are fewer than 500
 READER_GONE = 141  # 128 + SIGPIPE, as a shell reports it
 
 COMMANDS = {
@@ -55,8 +58,8 @@ def _message(error: BaseException) -> str:
     if "DataLoader worker" in text:  # torch puts the worker's traceback in front
         text = text.splitlines()[-1].partition(": ")[2] or text
     if isinstance(error, ListedError):
-        return text
-    return " ".join(text.split()) or type(error).__name__
+        return "\n".join(shorten(line, LONGEST_MESSAGE) for line in text.splitlines())
+    return shorten(" ".join(text.split()), LONGEST_MESSAGE) or type(error).__name__
 
 
 def _is_reader_gone() -> bool:
@@ -105,6 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         after SIGTERM and so on, 75 at the end of `train.max_hours`, 141 when nobody reads the
         output.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no UTF-8
     spin_briefly()  # before anything imports torch
     try:
         check_losses()

@@ -40,6 +40,8 @@ class Registry(dict[str, Item], Generic[Item]):
         Raises:
             ValueError: there is none, with the nearest name.
         """
+        if not isinstance(type, str):
+            raise ValueError(f"expected the name of {self.kind}, got {type!r}")
         if is_import_path(type):
             found: Any = import_object(type)
             return found

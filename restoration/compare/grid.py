@@ -63,7 +63,10 @@ def name_of(recipe: str, settings: Sequence[Setting]) -> str:
 
 def terms_in(mapping: Mappings) -> list[str]:
     """Names in the log of the loss terms of a recipe's options."""
-    terms = (mapping.get("train") or {}).get("losses") or []
+    train = mapping.get("train")
+    terms = train.get("losses") if isinstance(train, dict) else None
+    if not isinstance(terms, list):
+        return []  # what is wrong is said when the options are checked
     return [str(term.get("name") or term.get("type")) for term in terms if isinstance(term, dict)]
 
 

@@ -2,10 +2,19 @@
 
 import difflib
 import re
+import typing
 from collections.abc import Sequence
+from functools import cache
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
 
 def ignored(default: Any, why: str) -> Any:
@@ -33,12 +42,40 @@ def check_name(name: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(check_name)]
+MOST = 1_000_000_000  # of steps: what is larger was not meant
 
 
-class Strict(BaseModel):
+class Section(BaseModel):
+    """A section of an option file: numbers are finite, and `true` is no number."""
+
+    model_config = ConfigDict(protected_namespaces=(), allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Python would take `true` for 1."""
+        found = value if isinstance(value, list) else [value]
+        if any(isinstance(one, bool) for one in found) and not _takes_truth(cls, info.field_name):
+            raise ValueError(f"expected no true or false here, got {str(value).lower()}")
+        return value
+
+
+@cache
+def _takes_truth(section: type[BaseModel], name: str | None) -> bool:
+    """Whether true and false are values of an option."""
+    field = section.model_fields.get(name or "")
+    return field is None or not {bool, Any}.isdisjoint(_kinds_in(field.annotation))
+
+
+def _kinds_in(annotation: Any) -> set[Any]:
+    parts = typing.get_args(annotation)
+    return set().union(*map(_kinds_in, parts)) if parts else {annotation}
+
+
+class Strict(Section):
     """A section whose unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", protected_namespaces=(), validate_default=True)
+    model_config = ConfigDict(extra="forbid", validate_default=True)
 
 
 def unknown_option(path: str, key: str, known: Sequence[str]) -> str:

@@ -1,16 +1,17 @@
 """Options of the image sets: training samples and test sets."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
+from pydantic import ConfigDict, Field, PositiveInt, field_validator, model_validator
 
 from losses.naming import is_import_path, nearest
 from restoration.common.names import DATASETS
-from restoration.options.base import Strict, check_name, ignored
+from restoration.options.base import Section, Strict, check_name, ignored
 
 SIGMA_LIMIT = 255.0
 
 
+MAX_PIXELS = 178_956_970  # which is what Pillow takes for honest
 AVERAGE_NAME = "average"
 
 
@@ -20,6 +21,7 @@ class IoBackend(Strict):
     type: Literal["disk", "lmdb"] = Field("disk", description="`disk` (a folder) or `lmdb`.")
 
 
+Batch = Annotated[int, Field(ge=1, le=65_536)]
 Degradations = dict[str, Any] | list[dict[str, Any]]
 
 NOTHING = (None, "", "none", "None")  # what option files write where there is no folder
@@ -65,6 +67,14 @@ class ImageSet(Strict):
     )
     in_ch: Literal[1, 3] = Field(3, description="Channels of the images.")
     io_backend: IoBackend = Field(IoBackend(), description="How the images are stored.")
+    max_pixels: PositiveInt = Field(
+        MAX_PIXELS, description="An image of more pixels is taken for a mistake, or an attack."
+    )
+    on_error: Literal["raise", "skip"] = Field(
+        "raise",
+        description="An image that cannot be read ends the run, or is left out and counted; for "
+        "`skip` every image is decoded once before the run starts.",
+    )
     arguments: dict[str, Any] = Field(
         {}, description="Further arguments of a data set of your own (`type: package.module:Name`)."
     )
@@ -103,6 +113,8 @@ class ImageSet(Strict):
                 f"dataroot_lq has no effect on type {self.type}, which degrades clean images by "
                 "itself: for pairs of images give `type: PairedImage`"
             )
+        if self.custom and "max_pixels" in self.model_fields_set:
+            raise ValueError(f"max_pixels has no effect on type {self.type}")
         if not self.pairs and self.filename_tmpl != "{}":
             raise ValueError(f"filename_tmpl has no effect on type {self.type}")
         without = ("degradation", "noise_map", "sigma_range", "sigma_test", "sigma_type")
@@ -127,8 +139,8 @@ class TrainSet(ImageSet):
     name: str = Field("train", description="Name in the log.")
     sigma_type: Literal["random", "constant", "choice"] | None = Field(
         None,
-        description="`random` (if absent): uniform in sigma_range (blind); `constant`: its one "
-        "value; `choice`: one of its values.",
+        description="`random`: uniform in sigma_range (blind); `constant`: its one value; "
+        "`choice`: one of its values. If absent `random`, or `constant` where there is one.",
     )
     sigma_range: list[float] | float | None = Field(
         None,
@@ -139,10 +151,12 @@ class TrainSet(ImageSet):
     use_hflip: bool | None = Field(None, description="BasicSR's half of geometric_augs.")
     use_flip: bool | None = Field(None, description="NAFNet's name of use_hflip.")
     use_rot: bool | None = Field(None, description="BasicSR's other half of geometric_augs.")
-    num_worker_per_gpu: int = Field(2, ge=0, description="Loader processes per rank.")
-    batch_size_per_gpu: PositiveInt = Field(8, description="Samples per rank and step.")
-    gt_size: PositiveInt = Field(128, description="Side of the training patch in pixels.")
-    mini_batch_sizes: list[PositiveInt] | None = Field(
+    num_worker_per_gpu: int = Field(2, ge=0, le=1024, description="Loader processes per rank.")
+    batch_size_per_gpu: PositiveInt = Field(8, le=65_536, description="Samples per rank and step.")
+    gt_size: PositiveInt = Field(
+        128, le=65_536, description="Side of the training patch in pixels."
+    )
+    mini_batch_sizes: list[Batch] | None = Field(
         None, description="Progressive training: samples per rank and step in each stage."
     )
     iters: list[PositiveInt] | None = Field(
@@ -152,7 +166,7 @@ class TrainSet(ImageSet):
         None, description="Progressive training: patch side of each stage."
     )
     cache_gb: float = Field(
-        1.0, ge=0, description="Memory per loader process for decoded images, in GB."
+        1.0, ge=0, le=1e6, description="Memory per loader process for decoded images, in GB."
     )
     use_shuffle: bool = ignored(True, "every epoch is a fresh permutation")
     dataset_enlarge_ratio: float = ignored(1, "the sample stream has no epochs to enlarge")
@@ -169,12 +183,13 @@ class TrainSet(ImageSet):
             return self
         if self.sigma_range is None:
             self.__dict__["sigma_range"] = self.sigmas
-        self.__dict__["sigma_type"] = self.sigma_type or "random"
         levels, count = self.sigmas, len(self.sigmas)
+        self.__dict__["sigma_type"] = self.sigma_type or ("constant" if count == 1 else "random")
         if self.sigma_type == "constant" and count != 1:
             raise ValueError(f"sigma_range needs one number for `constant`, got {levels}")
-        if self.sigma_type == "random" and count not in (1, 2):
-            raise ValueError(f"sigma_range needs one or two numbers, got {levels}")
+        if self.sigma_type == "random" and count != 2:
+            more = ", and `constant` where it is one" if count == 1 else ""
+            raise ValueError(f"sigma_range needs one or two numbers{more}, got {levels}")
         if not levels or not 0 <= min(levels) <= max(levels) <= SIGMA_LIMIT:
             raise ValueError(f"sigma_range must lie in [0, 255], got {self.sigma_range}")
         if self.sigma_type == "random" and levels[0] > levels[-1]:
@@ -252,7 +267,7 @@ class TestSet(ImageSet):
         return self.degradation or {"type": "gaussian", "sigma": self.sigma_test}
 
 
-class Datasets(BaseModel):
+class Datasets(Section):
     """`train`, and any number of test sets under names of your choice (`val`, `kodak24`, ...)."""
 
     model_config = ConfigDict(extra="allow")

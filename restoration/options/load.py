@@ -1,4 +1,4 @@
-"""Reading option files: safe YAML, `base:` inheritance, overrides, and errors that name the key."""
+"""Reading option files: `base:` inheritance, overrides, and errors that name the key."""
 
 import types
 import typing
@@ -12,13 +12,17 @@ from pydantic_core import ErrorDetails
 
 from restoration.common import plugins
 from restoration.common.errors import ListedError, in_file
+from restoration.common.messages import shorten
 from restoration.options.base import unknown_option
+from restoration.options.parse import DEEPEST, parse_yaml
 from restoration.options.schema import Options
 from restoration.options.shipped import find_option_file
-from restoration.options.text import parse_options, parse_yaml
+from restoration.options.text import parse_options
 from restoration.options.unsupported import unsupported
 
 Checked = TypeVar("Checked", bound=BaseModel)
+MOST_MISTAKES = 3  # that one message names
+LONGEST_VALUE = 80  # characters of a value in a message
 
 
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -77,11 +81,12 @@ def override(options: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
         ValueError: an assignment without `=`.
     """
     for assignment in assignments:
-        keys, equals, value = assignment.partition("=")
-        if not equals:
+        path, equals, value = assignment.partition("=")
+        keys = path.split(":")
+        if not equals or len(keys) > DEEPEST:
             raise ValueError(f"expected KEY:KEY=VALUE, got {assignment!r}")
         nested: Any = parse_yaml(value)
-        for key in reversed(keys.split(":")):
+        for key in reversed(keys):
             nested = {key: nested}
         options = merge(options, nested)
     return options
@@ -140,7 +145,7 @@ def _explain(
     messages = dict.fromkeys(error["msg"].removeprefix("Value error, ") for error in errors)
     message = ", or: ".join(messages)
     if kind != "value_error" and not isinstance(errors[0]["input"], dict):
-        message += f", got {errors[0]['input']!r}"
+        message += f", got {shorten(repr(errors[0]['input']), LONGEST_VALUE)}"
     return f"option `{path}`: {message}" if path else message
 
 
@@ -156,8 +161,8 @@ def validate(mapping: dict[str, Any], model: type[BaseModel] = Options) -> BaseM
         model: what the file holds.
 
     Raises:
-        ValueError: every mistake in one line, each with the path of its key; of a file that asks
-            for what is not done here, that alone, a line for each subject.
+        ValueError: the first mistakes in one line, each with the path of its key; of a file that
+            asks for what is not done here, that alone, a line for each subject.
     """
     mapping = _with_imports(mapping)
     subjects = unsupported(mapping) if issubclass(model, Options) else []
@@ -170,6 +175,8 @@ def validate(mapping: dict[str, Any], model: type[BaseModel] = Options) -> BaseM
         for mistake in error.errors():
             by_key.setdefault(_own_part(mistake["loc"], model), []).append(mistake)
         mistakes = [_explain(location, errors, model) for location, errors in by_key.items()]
+        more = len(mistakes) - MOST_MISTAKES
+        mistakes[MOST_MISTAKES:] = [f"and {more} more mistakes"] if more > 0 else []
         raise ValueError("; ".join(mistakes)) from None
 
 

@@ -23,7 +23,7 @@ from restoration.options.load import (
     ignored_keys,
     plain,
 )
-from restoration.options.text import parse_yaml
+from restoration.options.parse import parse_yaml
 
 logger = logging.getLogger("restoration")
 ENVIRONMENT_FILE = "environment.json"

@@ -6,11 +6,11 @@ and listed when a run starts.
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
+from pydantic import ConfigDict, Field, PositiveInt, field_validator, model_validator
 
-from restoration.options.base import Name, Strict, check_name, ignored
+from restoration.options.base import Name, Section, Strict, check_name, ignored
 from restoration.options.datasets import Datasets
 from restoration.options.training import Train
 from restoration.options.validation import Validation
@@ -82,7 +82,7 @@ class TestRun(Strict):
         return given
 
 
-class Runs(BaseModel):
+class Runs(Section):
     """Any number of checkpoints to test together, under names of your choice."""
 
     model_config = ConfigDict(extra="allow")
@@ -142,6 +142,13 @@ class DistParams(Strict):
     backend: Literal["nccl", "gloo"] | None = Field(
         None, description="Collective backend; None for nccl on GPUs and gloo on CPUs."
     )
+    timeout_minutes: float = Field(
+        30.0,
+        gt=0,
+        le=10_000,
+        description="A process that others wait for longer was stopped, or has ended: they end "
+        "too, with the last whole step saved.",
+    )
     port: int = ignored(29500, "torchrun decides")
 
 
@@ -159,17 +166,20 @@ class Options(Strict):
     ] = Field(
         "ImageCleanModel",
         description="One network, trained against clean images: what all of these names of "
-        "BasicSR's family mean here.",
+        "BasicSR's family mean here. SRModel and SwinIRModel, as in BasicSR, clip no gradient "
+        "unless told.",
     )
     scale: Literal[1] = Field(1, description="Restoration keeps the size.")
-    num_gpu: int | Literal["auto"] = Field(
+    num_gpu: Annotated[int, Field(ge=0, le=65_536)] | Literal["auto"] = Field(
         "auto", description="0 for the CPU, else a GPU if there is one."
     )
     find_unused_parameters: bool = Field(
         False,
         description="In several processes: let parameters of the network go without a gradient.",
     )
-    manual_seed: int = Field(0, ge=0, description="Seed of weights and of the sample stream.")
+    manual_seed: int = Field(
+        0, ge=0, lt=2**64, description="Seed of weights and of the sample stream."
+    )
     datasets: Datasets = Field(Datasets(), description="Training and test images.")
     network_g: dict[str, Any] | None = Field(
         None,
@@ -201,7 +211,7 @@ class Options(Strict):
     @field_validator("network_g")
     @classmethod
     def _has_type(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
-        if value is not None and "type" not in value:
+        if value is not None and not isinstance(value.get("type"), str):
             raise ValueError("needs a `type`, such as Restormer")
         return value
 
@@ -216,6 +226,9 @@ class Options(Strict):
             raise ValueError("option `network_g` is missing")
         if own and self.path.pretrain_network_g is not None:
             raise ValueError("give checkpoints under `runs` or as `path.pretrain_network_g`")
+        if self.train is not None and self.model_type in ("SRModel", "SwinIRModel"):
+            if not {"use_grad_clip", "grad_clip_norm"} & self.train.model_fields_set:
+                self.train.use_grad_clip = False
         return self
 
     def checkpoints(self, name: str) -> dict[str, TestRun]:

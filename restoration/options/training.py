@@ -1,14 +1,22 @@
 """Options of the training recipe: losses, optimiser, learning rate, mixing."""
 
+import math
 from typing import Any, Literal, TypeGuard
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from losses.naming import nearest
-from restoration.options.base import Strict
+from restoration.options.base import MOST, Section, Strict
 
 
-class Optimizer(BaseModel):
+class Optimizer(Section):
     """The optimiser; further keys are the arguments of its type."""
 
     model_config = ConfigDict(extra="allow")
@@ -49,7 +57,7 @@ SCHEDULE_KEYS = {
 }
 
 
-class Scheduler(BaseModel):
+class Scheduler(Section):
     """Learning rate as a function of the step."""
 
     model_config = ConfigDict(extra="allow")
@@ -62,14 +70,20 @@ class Scheduler(BaseModel):
         "rate as a function of the step.",
     )
     periods: list[PositiveInt] | None = Field(None, description="Cosine: steps of each cycle.")
-    restart_weights: list[float] | None = Field(None, description="Cosine: factor of each cycle.")
-    eta_mins: list[float] | None = Field(None, description="Cyclic: lowest rate of each cycle.")
-    eta_min: float | None = Field(None, description="Cosine: lowest rate of all cycles, or 0.")
+    restart_weights: list[NonNegativeFloat] | None = Field(
+        None, description="Cosine: factor of each cycle."
+    )
+    eta_mins: list[NonNegativeFloat] | None = Field(
+        None, description="Cyclic: lowest rate of each cycle."
+    )
+    eta_min: float | None = Field(
+        None, ge=0, description="Cosine: lowest rate of all cycles, or 0."
+    )
     T_max: PositiveInt | None = Field(None, description="TrueCosineAnnealingLR: steps to eta_min.")
     milestones: list[PositiveInt] | None = Field(
         None, description="MultiStepLR: steps where it drops."
     )
-    gamma: float | None = Field(None, description="MultiStepLR: factor of a drop, or 0.1.")
+    gamma: float | None = Field(None, gt=0, description="MultiStepLR: factor of a drop, or 0.1.")
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -130,7 +144,22 @@ class Share(Strict):
     )
 
 
-class LossTerm(BaseModel):
+LARGEST_WEIGHT = 1e12
+
+
+def check_weight(given: Any) -> float:
+    """Return the weight of a loss term as a number.
+
+    Raises:
+        TypeError, ValueError: it is none, or one that switches the term off or drowns the others.
+    """
+    weight = float(given)
+    if isinstance(given, bool) or not 0 < abs(weight) <= LARGEST_WEIGHT:
+        raise ValueError(f"expected a weight beside 0, of at most {LARGEST_WEIGHT:g}, got {given}")
+    return weight
+
+
+class LossTerm(Section):
     """One loss term; further keys are the arguments of its type, such as `weights` or `masks`."""
 
     model_config = ConfigDict(extra="allow")
@@ -158,30 +187,37 @@ class LossTerm(BaseModel):
     @classmethod
     def _check_weight(cls, given: Any) -> float | Share:
         try:
-            return Share.model_validate(given) if isinstance(given, dict | Share) else float(given)
+            if isinstance(given, dict | Share):
+                return Share.model_validate(given)
+            return check_weight(given)
         except (TypeError, ValueError):
             raise ValueError(
-                "expected a number, or a share between 0 and 1 such as {share: 0.3}, "
-                f"got {given!r}"
+                f"expected a number beside 0, of at most {LARGEST_WEIGHT:g}, or a share between 0 "
+                f"and 1 such as {{share: 0.3}}, got {given!r}"
             ) from None
+
+
+COLUMNS = ("step", "lr", "grad_norm", "total")  # of a run's curves, beside the terms
 
 
 class Train(Strict):
     """The training recipe."""
 
-    total_iter: PositiveInt = Field(description="Optimiser steps.")
+    total_iter: PositiveInt = Field(le=MOST, description="Optimiser steps.")
     losses: list[LossTerm] = Field([], description="The loss terms.")
     pixel_opt: dict[str, Any] | None = Field(None, description="BasicSR's way to name one term.")
     perceptual_opt: dict[str, Any] | None = Field(None, description="BasicSR's way, a second one.")
     optim_g: Optimizer = Field(Optimizer(), description="The optimiser.")
     scheduler: Scheduler = Field(Scheduler(), description="The learning rate's schedule.")
-    warmup_iter: int = Field(-1, description="Steps of linear warm-up; -1 for none.")
+    warmup_iter: int = Field(
+        -1, ge=-1, le=MOST, description="Steps of linear warm-up; -1 for none."
+    )
     use_grad_clip: bool = Field(True, description="Clip the gradient's norm.")
     grad_clip_norm: float = Field(0.01, gt=0, description="The norm it is clipped to.")
     mixing_augs: MixingAugs = Field(MixingAugs(), description="Mixing of samples.")
     ema_decay: float = Field(0.0, ge=0, lt=1, description="Weight averaging; 0 for none.")
     amp: Literal["none", "bf16", "fp16"] = Field("none", description="Autocast of the network.")
-    accumulate: PositiveInt = Field(1, description="Micro-batches per optimiser step.")
+    accumulate: PositiveInt = Field(1, le=65_536, description="Micro-batches per optimiser step.")
     max_skipped: PositiveInt = Field(
         10,
         description="A step whose gradient is not finite is skipped; so many in a row end the "
@@ -190,7 +226,6 @@ class Train(Strict):
     max_hours: float | None = Field(
         None,
         gt=0,
-        allow_inf_nan=False,
         description="After so many hours the training ends like a Ctrl-C, with a state to go on "
         "from and exit code 75.",
     )
@@ -210,6 +245,13 @@ class Train(Strict):
     def _collect_losses(self) -> "Train":
         if not self.terms():
             raise ValueError("no loss: give `losses: [{type: MAE}]` or `pixel_opt`")
+        names = [str(term.get("name", term["type"])) for term in self.terms()]
+        taken = sorted(set(names) & set(COLUMNS))
+        if taken:
+            raise ValueError(
+                f"expected names of loss terms beside {', '.join(COLUMNS)}, which are columns of "
+                f"the curves, got {taken[0]!r}"
+            )
         wanted = [term.weight.share for term in self.losses if isinstance(term.weight, Share)]
         if wanted and (len(wanted) == len(self.terms()) or sum(wanted) >= 1):
             raise ValueError(
@@ -275,14 +317,17 @@ def from_basicsr(option: dict[str, Any]) -> dict[str, Any]:
         `Charbonnier` Restormer's, sqrt(d^2 + eps^2), wherever they stand.
     """
     term = {key: value for key, value in option.items() if key != "loss_weight"}
-    if "type" not in term:
+    if not isinstance(term.get("type"), str):
         raise ValueError(f"a loss needs a `type`, got {option}")
     if "loss_weight" in option:
-        term["weight"] = option["loss_weight"]
+        term["weight"] = check_weight(option["loss_weight"])
     if term["type"] in BASICSR_LOSSES:
         term["type"] = BASICSR_LOSSES[term["type"]]
         if term.pop("reduction", "mean") != "mean":
             raise ValueError("only `reduction: mean` trains here")
         if term["type"] == "Charbonnier":
-            term["eps"] = float(term.get("eps", BASICSR_CHARBONNIER_EPS)) ** 0.5
+            eps = term.get("eps", BASICSR_CHARBONNIER_EPS)
+            if not isinstance(eps, int | float) or not 0 < eps < math.inf:
+                raise ValueError(f"expected eps > 0 of CharbonnierLoss, got {eps!r}")
+            term["eps"] = float(eps) ** 0.5
     return term

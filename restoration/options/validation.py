@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from restoration.options.base import Strict, ignored
 
@@ -21,9 +21,7 @@ class Validation(Strict):
     save_img: bool = Field(
         False, description="Write the restored images; a test does, a training does not."
     )
-    tile: PositiveInt | None = Field(
-        None, description="Side of overlapping tiles; whole if absent."
-    )
+    tile: int | None = Field(None, ge=8, description="Side of overlapping tiles; whole if absent.")
     tile_overlap: int = Field(32, ge=0, description="Overlap of the tiles in pixels.")
     tile_report: bool = Field(
         False,
@@ -31,6 +29,7 @@ class Validation(Strict):
     )
     window_size: PositiveInt | None = Field(
         None,
+        le=1024,
         description="Images are padded to a multiple of it, of networks that do not tell theirs.",
     )
     rgb2bgr: bool = ignored(True, "images are RGB everywhere")
@@ -39,6 +38,15 @@ class Validation(Strict):
     grids: bool = ignored(False, "tiles are cut by `tile`")
     pbar: bool = ignored(True, "a terminal shows the progress")
     max_minibatch: int = ignored(8, "evaluation takes one image at a time")
+
+    @field_validator("metrics")
+    @classmethod
+    def _types_are_texts(cls, metrics: Any) -> Any:
+        for one in metrics.values() if isinstance(metrics, dict) else metrics:
+            for key in ("type", "name") if isinstance(one, dict) else ():
+                if not isinstance(one.get(key, ""), str):
+                    raise ValueError(f"expected the `{key}` of a metric as text, got {one[key]!r}")
+        return metrics
 
     @model_validator(mode="after")
     def _check(self) -> "Validation":

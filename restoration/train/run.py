@@ -141,6 +141,8 @@ def build_run(options: Options, device: torch.device, tests: Tests | None = None
     check_wandb(options)
     recipe, images, patches, dataset = open_stream(options)
     sets, metrics = open_tests(options) if tests is None else tests
+    if sets and not metrics.by_name:
+        raise ValueError("val.metrics: expected a metric for the validation sets, got none")
     degrade = build_degradation_of(images, isinstance(dataset, PairedDataset))
     trainer = build_trainer(options, recipe, degrade, device)
     return Run(options, recipe, trainer, dataset, patches, sets, metrics, checkpoint.Progress())

@@ -20,9 +20,9 @@ from restoration.options.load import (
     read_mapping,
     validate,
 )
+from restoration.options.parse import parse_yaml
 from restoration.options.schema import Options
 from restoration.options.shipped import shipped_options
-from restoration.options.text import parse_yaml
 from restoration.options.training import LossTerm, from_basicsr
 
 ROOT = Path(__file__).parents[2]

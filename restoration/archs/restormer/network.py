@@ -185,11 +185,16 @@ class Restormer(nn.Module):
             )
 
 
+MOST_BLOCKS = 1000  # of a scale
+
+
 def _check_scales(dim: int, num_blocks: Sequence[int], heads: Sequence[int]) -> None:
     if dim < 2 or dim % 2:
         raise ValueError(f"expected dim to be even and at least 2, got {dim}")
-    if len(num_blocks) != 4 or min(num_blocks) < 0:
-        raise ValueError(f"expected num_blocks to be 4 numbers >= 0, got {list(num_blocks)}")
+    if len(num_blocks) != 4 or not 0 <= min(num_blocks) <= max(num_blocks) <= MOST_BLOCKS:
+        raise ValueError(
+            f"expected num_blocks to be 4 numbers in [0, {MOST_BLOCKS}], got {list(num_blocks)}"
+        )
     if len(heads) != 4 or min(heads) < 1:
         raise ValueError(f"expected heads to be 4 numbers >= 1, got {list(heads)}")
     # The decoder's full resolution has 2*dim channels and the heads of the first scale.
@@ -199,8 +204,10 @@ def _check_scales(dim: int, num_blocks: Sequence[int], heads: Sequence[int]) -> 
 
 
 def _check_settings(num_refinement_blocks: int, hidden: float, layer_norm_type: str) -> None:
-    if num_refinement_blocks < 0:
-        raise ValueError(f"expected num_refinement_blocks >= 0, got {num_refinement_blocks}")
+    if not 0 <= num_refinement_blocks <= MOST_BLOCKS:
+        raise ValueError(
+            f"expected num_refinement_blocks in [0, {MOST_BLOCKS}], got {num_refinement_blocks}"
+        )
     if hidden < 1:
         raise ValueError(f"expected ffn_expansion_factor * dim >= 1, got {hidden}")
     if layer_norm_type not in NORMS:
