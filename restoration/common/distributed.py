@@ -1,6 +1,7 @@
 """Processes and devices: torchrun's environment, one process per GPU, gloo on CPUs."""
 
 import ctypes
+import datetime
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ import torch.distributed as dist
 
 T = TypeVar("T")
 SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
+TIMEOUT = 30.0  # minutes
 FIRST_PORT, NUM_PORTS = 20000, 10000  # of slurm's jobs, by their number
 
 
@@ -45,12 +47,15 @@ def choose_device(wanted: int | str = "auto") -> torch.device:
     return device
 
 
-def start(num_gpu: int | str = "auto", backend: str | None = None) -> torch.device:
+def start(
+    num_gpu: int | str = "auto", backend: str | None = None, timeout_minutes: float = TIMEOUT
+) -> torch.device:
     """Join torchrun's process group, if this process was started by it, and choose the device.
 
     Args:
         num_gpu: see `choose_device`.
         backend: collective backend; None for nccl on GPUs and gloo on CPUs.
+        timeout_minutes: a rank that others wait for longer is taken for dead.
 
     Returns:
         The device of this rank.
@@ -71,7 +76,8 @@ def start(num_gpu: int | str = "auto", backend: str | None = None) -> torch.devi
         torch.cuda.set_device(device)
     if "WORLD_SIZE" in os.environ and not dist.is_initialized():
         usable = backend if on_gpu or backend == "gloo" else None  # nccl needs GPUs
-        dist.init_process_group(usable or ("nccl" if on_gpu else "gloo"))
+        timeout = datetime.timedelta(minutes=timeout_minutes)
+        dist.init_process_group(usable or ("nccl" if on_gpu else "gloo"), timeout=timeout)
     return device
 
 
@@ -103,16 +109,24 @@ def join_slurm() -> None:
 
 @contextmanager
 def process_group(
-    num_gpu: int | str = "auto", backend: str | None = None
+    num_gpu: int | str = "auto", backend: str | None = None, timeout_minutes: float = TIMEOUT
 ) -> Iterator[torch.device]:
     """Join torchrun's group for as long as the block lasts, and yield this rank's device.
 
     A group that was joined before is used, and not left. See `start` for the arguments.
+
+    Raises:
+        ConnectionError: another rank does not answer.
     """
     joined = dist.is_initialized()
-    device = start(num_gpu, backend)
+    device = start(num_gpu, backend, timeout_minutes)
     try:
         yield device
+    except RuntimeError as error:
+        if world_size() > 1 and (isinstance(error, dist.DistError) or "gloo" in str(error)):
+            line = str(error).strip().splitlines()[0]
+            raise ConnectionError(f"another process was stopped, or has ended: {line}") from error
+        raise
     finally:
         if not joined:
             stop()

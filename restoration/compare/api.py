@@ -114,7 +114,8 @@ def _device_of(
     plan: Plan, device: str | torch.device | None
 ) -> AbstractContextManager[torch.device]:
     asked = plan.shared.num_gpu if device is None else str(device)
-    return distributed.process_group(asked, plan.shared.dist_params.backend)
+    processes = plan.shared.dist_params
+    return distributed.process_group(asked, processes.backend, processes.timeout_minutes)
 
 
 def for_debugging(plan: Plan) -> Plan:

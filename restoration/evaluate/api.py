@@ -49,7 +49,8 @@ def test(
         resolved = for_debugging(resolved)
     folder = Path(folder or resolved.path.results_root / resolved.name)
     asked = resolved.num_gpu if device is None else str(device)
-    with distributed.process_group(asked, resolved.dist_params.backend) as used:
+    processes = resolved.dist_params
+    with distributed.process_group(asked, processes.backend, processes.timeout_minutes) as used:
         return run_test(
             resolved,
             folder,

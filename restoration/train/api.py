@@ -56,7 +56,8 @@ def train(
     folder = Path(folder or resolved.path.experiments_root / resolved.name)
     tb_folder = Path(tb_folder or resolved.path.tb_root / resolved.name)
     asked = resolved.num_gpu if device is None else str(device)
-    with distributed.process_group(asked, resolved.dist_params.backend) as used:
+    processes = resolved.dist_params
+    with distributed.process_group(asked, processes.backend, processes.timeout_minutes) as used:
         newest, passed_over = newest_whole(folder) if resume else (None, [])
         state = newest or resolved.path.resume_state
         run = prepare(resolved, used, state)

@@ -1,10 +1,18 @@
 """Choosing a device, and joining torchrun's group for the time of a block."""
 
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
 from restoration.common import distributed
 from restoration.common.distributed import choose_device
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -67,3 +75,42 @@ def test_a_group_that_was_joined_before_is_not_left(monkeypatch, tmp_path):
     finally:
         distributed.stop()
     assert not torch.distributed.is_initialized()
+
+
+WAITS = """
+import sys, time
+from restoration.common import distributed
+try:
+    with distributed.process_group(0, timeout_minutes=0.02):
+        if distributed.rank() == 1:
+            time.sleep(60)
+        distributed.gather([1])
+except ConnectionError as error:
+    print(error, flush=True)
+    import os
+    os._exit(3)
+"""
+
+
+def test_a_process_that_was_stopped_is_not_waited_for_without_end(tmp_path):
+    """The other one ends with a line; both have a store in a file of this machine."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
+    ranks = [
+        subprocess.Popen(  # noqa: S603
+            [sys.executable, "-c", WAITS],
+            env=os.environ | place | {"RANK": str(rank), "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    try:
+        said, _ = ranks[0].communicate(timeout=60)
+        assert ranks[0].returncode == 3
+        assert said.startswith("another process was stopped, or has ended: ")
+    finally:
+        ranks[1].kill()
+        ranks[1].communicate()
