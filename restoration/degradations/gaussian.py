@@ -4,7 +4,8 @@ Noise is neither clipped nor rounded. Training noise is made per sample from the
 sample, so it does not depend on the batch or the rank (kinds of devices do differ in theirs).
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -12,6 +13,9 @@ import torch
 from torch import Tensor
 
 from restoration.degradations.base import Degradation, Numbers, Range
+
+MOST_KEPT = 2**23  # numbers of 8 bytes: the noise of 2.8 megapixels
+BLOCK_ROWS = 256
 
 
 class Gaussian(Degradation):
@@ -75,8 +79,21 @@ def evaluation_noise(image: np.ndarray, sigma: float, seed: int = 0) -> np.ndarr
         raise ValueError(f"expected (H, W, C) float32, got {image.shape} {image.dtype}")
     if sigma < 0:
         raise ValueError(f"expected sigma >= 0, got {sigma}")
-    noise = _numpy_noise(image.shape, seed) * (sigma / 255)
-    return (image + noise).astype(np.float32)
+    noisy = np.empty_like(image)
+    for rows, noise in _blocks_of_noise(image.shape, seed):
+        noisy[rows] = image[rows] + noise * (sigma / 255)  # computed in float64
+    return noisy
+
+
+def _blocks_of_noise(shape: tuple[int, ...], seed: int) -> Iterator[tuple[slice, np.ndarray]]:
+    """Rows of an image, and noise of deviation 1 for them; that of large images is not kept."""
+    if math.prod(shape) <= MOST_KEPT:
+        yield slice(None), _numpy_noise(shape, seed)
+        return
+    state = np.random.RandomState(seed)
+    for top in range(0, shape[0], BLOCK_ROWS):
+        rows = slice(top, min(top + BLOCK_ROWS, shape[0]))
+        yield rows, state.standard_normal((rows.stop - top, *shape[1:]))
 
 
 @lru_cache(maxsize=2)

@@ -1,6 +1,7 @@
 """One image to look at: noisy, restored, reference, error and mask, a row per condition."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,35 @@ ERROR_LIMIT = 0.2  # absolute error that the colour scale ends at, of a range of
 LONGEST = 1500  # pixels of a side that are drawn
 TALLEST, WIDEST = 4.0, 0.25  # height / width of a row's images; beyond, they stand in white
 TITLES = ("noisy", "restored", "reference", "error", "visual mask")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A row of the picture, in pixels that are drawn: large images are averaged.
+
+    Attributes:
+        images: noisy, restored and clean, (H, W, 3) in [0, 1], or (H, W) of grey ones.
+        error: (H, W), mean over the channels.
+        mask: (H, W) in [0, 1].
+    """
+
+    images: tuple[np.ndarray, np.ndarray, np.ndarray]
+    error: np.ndarray
+    mask: np.ndarray
+
+
+def shown(noisy: Tensor, restored: Tensor, clean: Tensor, mask: Tensor) -> Shown:
+    """Make a row of images (1, C, H, W) in [0, 1] and a mask (1, 1, H, W)."""
+    error = (restored - clean).abs_().mean(1, keepdim=True)
+    images = (to_small_image(noisy), to_small_image(restored), to_small_image(clean))
+    return Shown(images, to_small_image(error), to_small_image(mask))
+
+
+def shown_with_mask(noisy: Tensor, restored: Tensor, clean: Tensor) -> Shown:
+    """Make a row with the mask of E-MAE."""
+    with torch.no_grad():
+        mask = losses.EnhancedMAE().mask(as_rgb(restored), as_rgb(clean))
+    return shown(noisy, restored, clean, mask)
 
 
 def to_image(batch: Tensor) -> np.ndarray:
@@ -47,23 +77,27 @@ def denoising_figure(
         rows: (label, noisy, restored, clean, mask) per row; images (1, 3, H, W) in [0, 1], mask
             (1, 1, H, W) in [0, 1].
     """
+    draw_rows(path, [(label, shown(*tensors)) for label, *tensors in rows])
+
+
+def draw_rows(path: Path, rows: Sequence[tuple[str, Shown]]) -> None:
+    """Draw rows under their labels into a PNG."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    height, width = rows[0][1].shape[-2:]
+    height, width = rows[0][1].mask.shape
     shape = min(max(height / width, WIDEST), TALLEST)
     size = (3.0 * len(TITLES) + 1.0, 3.0 * len(rows) * shape + 0.6)
     figure, axes = pyplot.subplots(
         len(rows), len(TITLES), figsize=size, squeeze=False, layout="constrained"
     )
-    for line, (label, noisy, restored, clean, mask) in zip(axes, rows, strict=True):
-        error = (restored - clean).abs().mean(1, keepdim=True)
-        for axis, picture in zip(line, (noisy, restored, clean), strict=False):
-            axis.imshow(to_small_image(picture), cmap="gray", vmin=0, vmax=1)
-        of_error = line[3].imshow(to_small_image(error), cmap="magma", vmin=0, vmax=ERROR_LIMIT)
-        of_mask = line[4].imshow(to_small_image(mask), cmap="magma", vmin=0, vmax=1)
+    for line, (label, row) in zip(axes, rows, strict=True):
+        for axis, picture in zip(line, row.images, strict=False):
+            axis.imshow(picture, cmap="gray", vmin=0, vmax=1)
+        of_error = line[3].imshow(row.error, cmap="magma", vmin=0, vmax=ERROR_LIMIT)
+        of_mask = line[4].imshow(row.mask, cmap="magma", vmin=0, vmax=1)
         line[0].set_ylabel(label, parse_math=False)
         for axis in line:
             axis.set(xticks=[], yticks=[])
@@ -82,7 +116,7 @@ def draw_picture(
     denoise: Denoise,
     test_set: EvaluationSet,
     device: torch.device,
-    known: Mapping[Condition, tuple[Tensor, Tensor]] | None = None,
+    known: Mapping[Condition, Shown] | None = None,
 ) -> None:
     """Draw the first image of a set under its conditions (four at most).
 
@@ -91,19 +125,15 @@ def draw_picture(
         denoise: restores an image.
         test_set: the set.
         device: where to compute.
-        known: noisy and restored image by condition, where the evaluation has them already.
+        known: rows by condition, where the evaluation has them already.
     """
-    loss = losses.EnhancedMAE()
-    clean_image = test_set.source.read_float(0)
-    clean = to_batch(clean_image, device)
-    rows: list[tuple[str, Tensor, Tensor, Tensor, Tensor]] = []
-    for condition in test_set.conditions[:PICTURE_CONDITIONS]:
-        if known is not None and condition in known:
-            noisy, restored = known[condition]
-        else:
-            noisy = to_batch(test_set.degrade(clean_image, 0, condition), device)
-            restored = denoise(noisy, condition)
-        with torch.no_grad():
-            mask = loss.mask(as_rgb(restored), as_rgb(clean))
-        rows.append((condition_text(condition), noisy, restored, clean, mask))
-    denoising_figure(path, rows)
+    rows = dict(known or {})
+    drawn = test_set.conditions[:PICTURE_CONDITIONS]
+    unknown = [condition for condition in drawn if condition not in rows]
+    clean = test_set.source.read_float(0) if unknown else None
+    for condition in unknown:
+        assert clean is not None
+        noisy = to_batch(test_set.degrade(clean, 0, condition), device)
+        restored = denoise(noisy, condition)
+        rows[condition] = shown_with_mask(noisy, restored, to_batch(clean, device))
+    draw_rows(path, [(condition_text(condition), rows[condition]) for condition in drawn])

@@ -13,10 +13,10 @@ from restoration.degradations.conditions import Condition
 from restoration.evaluate.benchmark import Benchmark, origins, prepare, run_benchmark
 from restoration.evaluate.images import image_writer
 from restoration.evaluate.measure import NOISY, OnProgress
-from restoration.evaluate.picture import PICTURE_CONDITIONS, draw_picture
+from restoration.evaluate.picture import PICTURE_CONDITIONS, Shown, draw_picture, shown_with_mask
 from restoration.evaluate.report import Report, write_report
 from restoration.evaluate.tiles import tile_differences, tile_notes
-from restoration.options.run_folder import own_folder, write_run_files
+from restoration.options.run_folder import note_ignored, own_folder, write_run_files
 from restoration.options.schema import Options
 
 logger = logging.getLogger("restoration")
@@ -54,6 +54,7 @@ def run_test(
         if not keep_folder:
             write_run_files(options, folder, device)
         with log_file(folder / "test.log"):
+            note_ignored(options)
             for note in benchmark.notes:
                 logger.warning(note)
             first = FirstImage(benchmark)
@@ -79,7 +80,10 @@ def for_debugging(options: Options) -> Options:
 
 
 class FirstImage:
-    """Keeps what the image shows, where one is drawn: the first image of the first set."""
+    """Keeps what the picture shows, where one is drawn: the first image of the first set.
+
+    What is kept has the size of the picture, not that of the image.
+    """
 
     def __init__(self, benchmark: Benchmark):
         self.set, test_set = next(iter(benchmark.sets.items()))
@@ -87,15 +91,15 @@ class FirstImage:
         drawn = is_single(benchmark.options)
         self.conditions = test_set.conditions[:PICTURE_CONDITIONS] if drawn else ()
         self.checkpoints = {name for name, run in benchmark.runs.items() if run.network is not None}
-        self.known: dict[Condition, tuple[Tensor, Tensor]] = {}
+        self.known: dict[Condition, Shown] = {}
 
     def __call__(
         self, run: str, name: str, image: str, condition: Condition, *tensors: Tensor
     ) -> None:
-        """Keep noisy and restored image of a checkpoint."""
-        shown = condition in self.conditions and (name, image) == (self.set, self.image)
-        if shown and run in self.checkpoints:
-            self.known[condition] = (tensors[0], tensors[1])
+        """Keep noisy, restored and clean image of a checkpoint."""
+        drawn = condition in self.conditions and (name, image) == (self.set, self.image)
+        if drawn and run in self.checkpoints:
+            self.known[condition] = shown_with_mask(*tensors)
 
 
 def _measure(

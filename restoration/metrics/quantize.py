@@ -1,6 +1,5 @@
 """What a restored image becomes before it is measured or written: eight bits per channel."""
 
-import torch
 from torch import Tensor
 
 
@@ -19,4 +18,4 @@ def to_uint8_range(x: Tensor) -> Tensor:
     """
     if not x.is_floating_point():
         raise ValueError(f"expected floating-point values in [0, 1], got {x.dtype}")
-    return torch.round(x.clamp(0, 1) * 255) / 255
+    return x.clamp(0, 1).mul_(255).round_().div_(255)  # images may be large: one copy

@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy import stats
 
-from restoration.degradations import BatchDegradation, Chain, evaluation_noise
+from restoration.degradations import BatchDegradation, Chain, evaluation_noise, gaussian
 
 corrupt = BatchDegradation(Chain({"type": "gaussian", "sigma": [0, 255]}))
 
@@ -152,3 +152,12 @@ def test_psnr_of_the_unclipped_input(sigma, decibels):
 def test_evaluation_noise_refuses(image, sigma, message):
     with pytest.raises(ValueError, match=message):
         evaluation_noise(image, sigma)
+
+
+def test_noise_of_large_images_is_made_by_blocks_of_rows(monkeypatch):
+    """The same numbers, without float64 copies of the whole image."""
+    image = np.random.default_rng(0).random((23, 7, 3), np.float32)
+    whole = evaluation_noise(image, 25.0)
+    monkeypatch.setattr(gaussian, "MOST_KEPT", 100)
+    monkeypatch.setattr(gaussian, "BLOCK_ROWS", 5)
+    np.testing.assert_array_equal(evaluation_noise(image, 25.0), whole)

@@ -79,12 +79,13 @@ def test_the_mask_of_a_drawn_picture_is_made_by_strips(tmp_path, monkeypatch):
     monkeypatch.setattr(
         CompactMaskNet, "of_strip", lambda *a: seen.append(a[2].shape[2]) or mask(*a)
     )
-    monkeypatch.setattr(picture, "denoising_figure", lambda path, rows: drawn.extend(rows))
+    shown = picture.shown
+    monkeypatch.setattr(picture, "shown", lambda *a: drawn.append(a) or shown(*a))
     one = EvaluationSet(SkimageSource(["camera@200"]), gaussian_noise(25.0), 1)
     denoise = denoiser_of(torch.nn.Identity())
     picture.draw_picture(tmp_path / "p.png", denoise, one, torch.device("cpu"))
     assert len(seen) == 4 and max(seen) < 100
-    _, _, restored, clean, found = drawn[0]
+    _, restored, clean, found = drawn[0]
     torch.testing.assert_close(found, losses.EnhancedMAE().mask(restored, clean))
 
 
@@ -95,3 +96,17 @@ def test_a_test_without_metrics_restores_and_has_no_table(tested):
     assert (results / "visualization/mine/0_sigma25.png").is_file()
     assert (results / "per_image.csv").read_text().splitlines()[0] == "run,set,image,sigma"
     assert not (results / "table.md").exists() and not (results / "table.tex").exists()
+
+
+def test_of_large_images_the_picture_keeps_what_it_draws():
+    """100 megapixels under four conditions would be kept as 10 GB until the end of a test."""
+    images = [torch.rand(1, 3, 1501, 900) for _ in range(3)]
+    found = picture.shown_with_mask(*images)
+    assert [image.shape for image in found.images] == [(751, 450, 3)] * 3
+    assert found.error.shape == found.mask.shape == (751, 450)
+
+
+def test_keys_without_effect_are_said(tested):
+    code, results = tested([25], val={"metrics": ["psnr"], "use_image": False})
+    assert code == 0
+    assert "accepted, without effect here: val.use_image" in (results / "test.log").read_text()
