@@ -230,6 +230,8 @@ def _channels_in(state: dict[str, Tensor]) -> tuple[int, ...]:
     """Channels of each tap that a released mask file was trained for."""
     channels: list[int] = []
     while (key := f"mask_finder_{len(channels) + 1}.conv1.0.weight") in state:
+        if state[key].dim() != 4:
+            break
         channels.append(state[key].shape[1] // 2)
     return tuple(channels)
 

@@ -1,9 +1,10 @@
 """Weights on this machine: where a file is, whether it is the right one, and what is in it."""
 
 import hashlib
-import pickle
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -144,9 +145,40 @@ def load_state_dict(name_or_path: str | Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"{path} is not a readable weights file: {error}") from error
+    except Exception as error:  # torch.load raises whatever the bytes lead it to
+        plain = isinstance(error, RuntimeError | SafetensorError | OSError)
+        reason = str(error).strip() if plain else "it was not written by torch.save, or holds code"
+        raise ValueError(f"{path} is not a readable weights file: {reason}") from error
     state = state.get("params", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise ValueError(f"{path}: expected a state dict of tensors, got {type(state).__name__}")
+    check_plain(state, path)
     return dict(state)
+
+
+def check_plain(state: Mapping[Any, Tensor], path: str | Path) -> None:
+    """Refuse tensors without values of their own: sparse, quantized, nested, on no device.
+
+    Args:
+        state: tensors by name.
+        path: of their file, for the error.
+
+    Raises:
+        ValueError: one is of such a kind, with its name.
+    """
+    for name, tensor in state.items():
+        kind = _kind_of(tensor)
+        if kind:
+            raise ValueError(f"{path}: expected plain tensors, got {name}, which is {kind}")
+
+
+def _kind_of(tensor: Tensor) -> str:
+    if tensor.is_nested:
+        return "nested"
+    if tensor.layout is not torch.strided:
+        return "sparse"
+    if tensor.is_quantized:
+        return "quantized"
+    if tensor.is_complex():
+        return "complex"
+    return "on the device meta, without values" if tensor.is_meta else ""

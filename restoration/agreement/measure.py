@@ -5,7 +5,6 @@ digest of the images of each pair, and what every metric says of a fixed probe.
 """
 
 import csv
-import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from restoration.common import durable
 from restoration.common.folders import write_json
+from restoration.common.reading import read_object, read_table
 from restoration.evaluate.measure import to_batch
 from restoration.metrics.fingerprint import Function, fingerprint
 from restoration.opinion.people import Pairs
@@ -67,12 +67,14 @@ class PairValues:
         """Columns of the folder that are still valid."""
         if not all((folder / name).is_file() for name in (VALUES_FILE, VALIDITY_FILE)):
             return {}
-        validity = json.loads((folder / VALIDITY_FILE).read_text(encoding="utf-8"))
-        with (folder / VALUES_FILE).open(newline="", encoding="utf-8") as file:
-            rows = {(row["distorted"], row["images"]): row for row in csv.DictReader(file)}
+        recorded_metrics = read_object(folder / VALIDITY_FILE).get("metrics")
+        if not isinstance(recorded_metrics, dict):
+            raise ValueError(f"expected `metrics` in {folder / VALIDITY_FILE}, got none: delete it")
+        table = read_table(folder / VALUES_FILE)
+        rows = {(row.get("distorted", ""), row.get("images", "")): row for row in table}
         kept = [rows.get(key, {}) for key in zip(self.pairs.distorted, self._images, strict=True)]
         columns = {}
-        for name, recorded in validity["metrics"].items():
+        for name, recorded in recorded_metrics.items():
             if self._validity.setdefault(name, recorded) == recorded:
                 columns[name] = np.array([float(row.get(name) or np.nan) for row in kept])
         return columns

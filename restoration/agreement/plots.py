@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
+from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
@@ -17,8 +18,10 @@ COLUMNS = (3, 4)
 LOG_SPAN = 30.0  # a metric whose values span more than this factor gets a logarithmic axis
 PLAIN_COLOR, ENHANCED_COLORS = "#9aa5b1", ("#d1495b", "#edae49", "#66a182")
 MARKERS = "osD^vP*X"
+AS_WRITTEN: dict[Any, Any] = {"text.parse_math": False}  # "$" is a letter of a name
 
 
+@rc_context(AS_WRITTEN)
 def scatter_figure(
     path: Path,
     metrics: Sequence[NamedMetric],
@@ -102,6 +105,7 @@ def _draw_curve(
     axis.grid(alpha=0.25)
 
 
+@rc_context(AS_WRITTEN)
 def bar_figure(
     path: Path, metrics: Sequence[NamedMetric], report: AgreementReport, statistic: str = "srocc"
 ) -> None:

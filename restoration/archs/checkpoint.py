@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from losses.weights.local import check_plain
 from restoration.archs import recognise
 
 logger = logging.getLogger("restoration")
@@ -48,6 +49,7 @@ def load_network(
     path = Path(path)
     content = read_content(path)
     state, used = select_state(content, key, path)
+    check_plain(state, path)
     expected = network.state_dict()
     state = {
         name if name in expected else name.removeprefix("module."): tensor
@@ -125,7 +127,7 @@ def _why(error: Exception) -> str:
             f"it holds objects of {foreign[1]}, which could run code and are not loaded; if you "
             "trust the file, save its state dict alone"
         )
-    if isinstance(error, UnpicklingError):
+    if isinstance(error, UnpicklingError | LookupError | EOFError | TypeError | ValueError):
         return "it was not written by torch.save"
     return text.splitlines()[0] if text else type(error).__name__
 

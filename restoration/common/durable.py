@@ -52,9 +52,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file as UTF-8, see `replacing`."""
+    """Write a text file as UTF-8, see `replacing`; bytes of names that are none are escaped."""
     with replacing(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def move(source: Path, target: Path) -> None:

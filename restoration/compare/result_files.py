@@ -1,12 +1,12 @@
 """The files of a finished comparison beside its report, and the curves that it reads."""
 
-import csv
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from restoration.common.digests import plain_digest
 from restoration.common.folders import write_json
+from restoration.common.reading import read_table
 from restoration.compare.differences import plain_differences
 from restoration.compare.fronts import plain_fronts
 from restoration.compare.plan import ResolvedRecipe
@@ -31,8 +31,7 @@ def read_curves(path: Path) -> list[dict[str, float]]:
     """Read curves.csv; no file gives no rows."""
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+    return [{k: float(v) for k, v in row.items() if v} for row in read_table(path)]
 
 
 def difference_rows(record: Record) -> tuple[list[str], list[list[str]]]:

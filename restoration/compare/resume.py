@@ -4,13 +4,13 @@ Whoever goes on later may have other images behind the same options. The hashes 
 to be those of what a network was really trained on, not those of today.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from restoration.common import distributed
 from restoration.common.folders import OPTIONS_FILE, write_json
+from restoration.common.reading import read_object
 from restoration.compare.absent import divergence
 from restoration.compare.fairness import check_unchanged
 from restoration.compare.plan import ResolvedRecipe
@@ -37,7 +37,10 @@ def read(folder: Path) -> Begun:
 
 
 def _read(file: Path) -> Begun:
-    return json.loads(file.read_text(encoding="utf-8"))
+    content = read_object(file)
+    if not all(isinstance(known, dict) for known in content.values()):
+        raise ValueError(f"expected what trainings began with in {file}, got something else")
+    return content
 
 
 def note(

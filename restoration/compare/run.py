@@ -42,7 +42,7 @@ from restoration.evaluate.candidates import baseline
 from restoration.evaluate.checks import check_metrics
 from restoration.evaluate.measure import NOISY, OnProgress
 from restoration.metrics import Metrics
-from restoration.options.run_folder import own_folder
+from restoration.options.run_folder import note_ignored, own_folder
 from restoration.train.run import open_tests
 
 logger = logging.getLogger("restoration")
@@ -115,6 +115,7 @@ def run_comparison(
             shown.print(heading, style="bold")
             train_candidate(candidate, folder, device, auto_resume, shown)
         with log_file(folder / LOG):
+            note_ignored(plan.shared)
             left, absent = _left(prepared)
             record = _measure(left, folder, auto_resume, on_progress)
             record.absent = absent

@@ -199,12 +199,16 @@ def _read_record(path: Path) -> tuple[dict[str, Any] | None, dict[str, dict[str,
     if not path.is_file():
         return None, {}
     lines = []
-    for text in path.read_text(encoding="utf-8").splitlines():
+    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            lines.append(json.loads(text))
-        except json.JSONDecodeError:
+            line = json.loads(text)
+        except (ValueError, RecursionError):
             continue
-    return (lines[0] if lines else None), {line["key"]: line for line in lines[1:]}
+        if isinstance(line, dict):
+            lines.append(line)
+    pictures = [line for line in lines[1:] if isinstance(line.get("key"), str)]
+    whole = [line for line in pictures if {"patches", "bytes"} <= line.keys()]
+    return (lines[0] if lines else None), {line["key"]: line for line in whole}
 
 
 def _open_record(path: Path, settings: dict[str, Any]) -> TextIO:

@@ -16,7 +16,8 @@ read by imagecodecs where that is installed: the same pixels in three quarters o
 
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -26,6 +27,8 @@ from PIL import Image
 from restoration.data import decode_png, decode_tiff
 from restoration.data.decode_tiff import Refused
 
+BOMBS = 2  # times its limit, Pillow refuses an image
+MAX_PIXELS = 178_956_970  # which is what Pillow takes for honest
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF")  # JPEG opens MPO too
 ORIENTATION = 0x0112  # the EXIF tag
 TURNED = (5, 6, 7, 8)  # orientations that exchange height and width
@@ -33,22 +36,23 @@ COLOURS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "YCbCr")
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
-def decode(data: bytes, name: str) -> np.ndarray:
+def decode(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode one image at its own depth.
 
     Args:
         data: content of a file; its format is told from the content.
         name: what to call the image in an error.
+        max_pixels: more are refused before they are decoded.
 
     Returns:
         RGB, (H, W, 3), uint8, or uint16 for a file of 16 bits per channel; upright.
 
     Raises:
         ValueError: the image cannot be decoded exactly, has a colour space or depth other than
-            those of the table above, or more pixels than Pillow takes for honest.
+            those of the table above, or too many pixels.
     """
     try:
-        image = _decode(data)
+        image = _decode(data, max_pixels)
     except Refused as error:
         raise ValueError(f"expected an image of 8 or 16 bits, got {name}: {error}") from error
     except Exception as error:  # decoders raise whatever a damaged file leads them to
@@ -58,22 +62,24 @@ def decode(data: bytes, name: str) -> np.ndarray:
     return np.require(image, requirements=["C", "W"])  # Pillow lends its own memory, read-only
 
 
-def upright_size(path: Path) -> tuple[int, int]:
+def upright_size(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Height and width of an image as `decode` returns it, without decoding it.
 
     Args:
         path: an image file.
+        max_pixels: more are refused.
 
     Raises:
         FileNotFoundError: the file is not there.
-        ValueError: the header cannot be read.
+        ValueError: the header cannot be read, or it has too many pixels.
     """
     if not path.is_file():
         raise FileNotFoundError(f"expected an image file, got {path}, which is not one")
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), pillow_allows(max_pixels):
             warnings.simplefilter("ignore")
             with Image.open(path, formats=FORMATS) as header:
+                check_pixels(header.width, header.height, max_pixels)
                 turned = orientation(header, path.read_bytes) in TURNED
                 size = (header.height, header.width)
                 return size[::-1] if turned and header.format != "TIFF" else size  # TIFF: turned
@@ -94,27 +100,50 @@ def orientation(image: Image.Image, read: Callable[[], bytes]) -> int:
     return image.getexif().get(ORIENTATION, 1)
 
 
-def _decode(data: bytes) -> np.ndarray:
-    with warnings.catch_warnings():
+def _decode(data: bytes, max_pixels: int) -> np.ndarray:
+    with warnings.catch_warnings(), pillow_allows(max_pixels):
         warnings.simplefilter("ignore")  # Pillow's: damaged metadata, and half its limit of pixels
         if data.startswith(TIFF_SIGNATURES):
-            return _tiff(data)
-        plain = decode_png.decode_plain(data)
-        return _by_pillow(data) if plain is None else plain
+            return _tiff(data, max_pixels)
+        plain = decode_png.decode_plain(data, max_pixels)
+        return _by_pillow(data, max_pixels) if plain is None else plain
 
 
-def _tiff(data: bytes) -> np.ndarray:
+@contextmanager
+def pillow_allows(pixels: int) -> Iterator[None]:
+    """Raise Pillow's own limit, which is one for all of a process, where it is lower."""
+    before = Image.MAX_IMAGE_PIXELS
+    if before is not None and pixels > max(MAX_PIXELS, BOMBS * before):
+        Image.MAX_IMAGE_PIXELS = pixels
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
+def check_pixels(width: int, height: int, most: int) -> None:
+    """Refuse an image that is too large, before memory is taken for it.
+
+    Raises:
+        Refused: it has more pixels.
+    """
+    if width * height > most:
+        raise Refused(f"{width}x{height} pixels, more than max_pixels, {most}")
+
+
+def _tiff(data: bytes, max_pixels: int) -> np.ndarray:
     """(H, W, 3) of the first page; what libtiff complains of is refused."""
     with decode_tiff.complaints() as said:
-        deep = decode_tiff.decode_deep(data)
-        pixels = _by_pillow(data) if deep is None else turn(*deep)
+        deep = decode_tiff.decode_deep(data, max_pixels)
+        pixels = _by_pillow(data, max_pixels) if deep is None else turn(*deep)
     if said:
         raise ValueError(said[0])
     return pixels
 
 
-def _by_pillow(data: bytes) -> np.ndarray:
+def _by_pillow(data: bytes, max_pixels: int) -> np.ndarray:
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        check_pixels(image.width, image.height, max_pixels)
         if image.format == "TIFF":
             return _of_8_bits(image)  # Pillow makes it upright
         if image.format != "MPO" and getattr(image, "is_animated", False):

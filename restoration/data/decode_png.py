@@ -7,6 +7,7 @@ which reads it or says what is wrong.
 
 import logging
 import struct
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -37,12 +38,12 @@ def only_pixels(data: bytes) -> bytes:
     return SIGNATURE + b"".join(kept)
 
 
-def decode_plain(data: bytes) -> np.ndarray | None:
+def decode_plain(data: bytes, max_pixels: int = sys.maxsize) -> np.ndarray | None:
     """(H, W, 3) uint8 of a plain file; None for any other, and without imagecodecs."""
     if not data.startswith(SIGNATURE) or data[24:26] != RGB_OF_8_BITS:
         return None
     decoder = _decoder()
-    if decoder is None or not _is_plain(data):
+    if decoder is None or not _is_plain(data, max_pixels):
         return None
     try:
         pixels = decoder(only_pixels(data))
@@ -51,11 +52,11 @@ def decode_plain(data: bytes) -> np.ndarray | None:
     return pixels if pixels.ndim == 3 and pixels.shape[2] == 3 else None
 
 
-def _is_plain(data: bytes) -> bool:
-    """Whether a file is no larger than Pillow takes for honest, and holds nothing but pixels."""
+def _is_plain(data: bytes, max_pixels: int) -> bool:
+    """Whether a file is no larger than is allowed, by Pillow too, and holds nothing but pixels."""
     width, height = struct.unpack_from(">II", data, 16)
     limit, last = Image.MAX_IMAGE_PIXELS, 0
-    if limit is not None and width * height > limit:
+    if width * height > (max_pixels if limit is None else min(limit, max_pixels)):
         return False
     for name, start, end in chunks(data):
         if name in WITHOUT_EFFECT:

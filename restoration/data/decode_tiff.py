@@ -51,11 +51,12 @@ class Refused(ValueError):
     """An image that is whole, and that this project does not read."""
 
 
-def decode_deep(data: bytes) -> tuple[np.ndarray, int] | None:
+def decode_deep(data: bytes, max_pixels: int) -> tuple[np.ndarray, int] | None:
     """Decode the first page of a TIFF of 16 bits per channel.
 
     Args:
         data: content of the file.
+        max_pixels: more are refused.
 
     Returns:
         RGB as stored, (H, W, 3), uint16, and its orientation, 1 to 8; None for a file of at most
@@ -76,6 +77,8 @@ def decode_deep(data: bytes) -> tuple[np.ndarray, int] | None:
             raise Refused("YCbCr of other weights than those of BT.601")
         if _bits(page) != {16}:
             return None
+        if page.imagewidth * page.imagelength > max_pixels:
+            raise Refused(f"{page.imagewidth}x{page.imagelength} pixels, more than {max_pixels}")
         if photometric not in (*GREYS, "RGB"):
             raise Refused(f"16 bits of colours of kind {photometric}")
         if page.compression in (PLAIN, ADOBE_DEFLATE, DEFLATE) and page.fillorder == 1:

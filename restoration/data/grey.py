@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from restoration.data.dataroot import open_source
+from restoration.data.decode import MAX_PIXELS
 from restoration.data.sources import Source
 
 
@@ -31,6 +32,6 @@ def in_channels(source: Source, channels: int) -> Source:
     return GreySource(source) if channels == 1 else source
 
 
-def open_images(dataroot: str, channels: int = 3) -> Source:
+def open_images(dataroot: str, channels: int = 3, max_pixels: int = MAX_PIXELS) -> Source:
     """Open a `dataroot` as colour (3 channels) or grey (1) images; see `open_source`."""
-    return in_channels(open_source(dataroot), channels)
+    return in_channels(open_source(dataroot, max_pixels), channels)

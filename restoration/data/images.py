@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from restoration.data.decode import decode, upright_size
+from restoration.data.decode import MAX_PIXELS, decode, upright_size
 
 DECODED = ".npy"
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", DECODED)
@@ -25,12 +25,15 @@ NOT_READ = (  # images of other formats: a folder that holds some says so
 )
 
 
-def read_image(source: str | PathLike[str] | bytes, name: str | None = None) -> np.ndarray:
+def read_image(
+    source: str | PathLike[str] | bytes, name: str | None = None, max_pixels: int = MAX_PIXELS
+) -> np.ndarray:
     """Decode one image at its own depth.
 
     Args:
         source: path of a file, or the encoded bytes themselves.
         name: what to call the image in an error; the path when not given.
+        max_pixels: a file that says to have more is refused, unless it is a `.npy` file.
 
     Returns:
         RGB, (H, W, 3), uint8, or uint16 for a file of 16 bits per channel. Grey becomes three
@@ -50,20 +53,27 @@ def read_image(source: str | PathLike[str] | bytes, name: str | None = None) -> 
         if path.suffix.lower() == DECODED:
             return _map_array(path)
         data, name = path.read_bytes(), name or str(path)
-    return decode(data, name)
+    return decode(data, name, max_pixels)
 
 
-def image_size(path: str | PathLike[str]) -> tuple[int, int]:
+def image_size(path: str | PathLike[str], max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Height and width of an image file, upright, from its header.
 
     Args:
         path: of a file that `read_image` reads.
+        max_pixels: see there.
 
     Raises:
         ValueError: the header cannot be read.
     """
     path = Path(path)
-    return _map_array(path).shape[:2] if path.suffix.lower() == DECODED else upright_size(path)
+    if not path.is_file():  # a pipe would never end
+        raise FileNotFoundError(f"expected an image file, got {path}, which is not one")
+    return (
+        _map_array(path).shape[:2]
+        if path.suffix.lower() == DECODED
+        else upright_size(path, max_pixels)
+    )
 
 
 def read_rgb8(source: str | PathLike[str] | bytes, name: str | None = None) -> np.ndarray:
@@ -119,7 +129,9 @@ def to_float(image: np.ndarray) -> np.ndarray:
     """
     if image.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"expected uint8 or uint16, got {image.dtype}")
-    return image.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
+    scaled = image.astype(np.float32)
+    scaled /= np.float32(np.iinfo(image.dtype).max)
+    return scaled
 
 
 def write_png(path: str | PathLike[str], image: np.ndarray) -> None:
@@ -177,8 +189,9 @@ def encode_array(image: np.ndarray) -> bytes:
 def _map_array(path: Path) -> np.ndarray:
     """An image of a `.npy` file, (H, W, 3), read-only."""
     try:
-        image = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-    except (ValueError, EOFError) as error:
+        with np.errstate(over="ignore"):
+            image = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    except Exception as error:  # numpy raises whatever a damaged header leads it to
         raise ValueError(f"expected a readable image, got {path}: {error}") from error
     _check_array(image, str(path))
     return image
@@ -186,7 +199,7 @@ def _map_array(path: Path) -> np.ndarray:
 
 def _check_array(image: np.ndarray, name: str) -> None:
     kind = (image.ndim, image.shape[-1:], image.dtype.name)
-    if kind not in ((3, (3,), "uint8"), (3, (3,), "uint16")):
+    if kind not in ((3, (3,), "uint8"), (3, (3,), "uint16")) or not image.size:
         raise ValueError(
             f"expected RGB (H, W, 3) of 8 or 16 bits, got {image.shape} {image.dtype} in {name}"
         )

@@ -9,10 +9,11 @@ from pathlib import Path
 import lmdb
 import numpy as np
 
+from restoration.data.decode import MAX_PIXELS
 from restoration.data.images import read_image
 from restoration.data.sources import WHERE, FolderSource, Source
 
-_META_LINE = re.compile(r"^(?P<name>.+) \((?P<h>\d+),(?P<w>\d+),\d+\) \d+$")
+_META_LINE = re.compile(r"^(?P<name>.+) \((?P<h>\d{1,9}),(?P<w>\d{1,9}),\d{1,9}\) \d{1,9}$")
 
 
 class LmdbSource(Source):
@@ -24,14 +25,15 @@ class LmdbSource(Source):
 
     Args:
         root: the folder, `*.lmdb`.
+        max_pixels: an image of more is refused.
 
     Raises:
         FileNotFoundError: the folder or one of its two files is missing.
         ValueError: `meta_info.txt` is empty or has a line of another form.
     """
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
-        self.root = Path(root)
+    def __init__(self, root: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> None:
+        self.root, self.max_pixels = Path(root), max_pixels
         for name in ("data.mdb", "meta_info.txt"):
             if not (self.root / name).is_file():
                 raise FileNotFoundError(
@@ -39,7 +41,7 @@ class LmdbSource(Source):
                     "`restoration data prepare --lmdb` makes an LMDB of a folder"
                 )
         self.names, self._sizes = [], []
-        text = (self.root / "meta_info.txt").read_text(encoding="utf-8")
+        text = (self.root / "meta_info.txt").read_text(encoding="utf-8", errors="replace")
         for line in filter(None, map(str.strip, text.splitlines())):
             found = _META_LINE.match(line)
             if found is None:
@@ -52,11 +54,16 @@ class LmdbSource(Source):
     def decode(self, index: int) -> np.ndarray:
         """Image `index` at its own depth, RGB (H, W, 3), uint8 or uint16."""
         name = self.names[index]
-        with _environment(str(self.root.resolve()), os.getpid()).begin() as transaction:
-            data = transaction.get(os.path.splitext(name)[0].encode())
+        try:
+            with _environment(str(self.root.resolve()), os.getpid()).begin() as transaction:
+                data = transaction.get(os.path.splitext(name)[0].encode())
+        except lmdb.Error as error:
+            raise ValueError(
+                f"expected {name} in {self.root}, got a damaged LMDB: {error}"
+            ) from error
         if data is None:
             raise ValueError(f"expected {name} in {self.root}, got no such key")
-        return read_image(data, name=f"{self.root}/{name}")
+        return read_image(data, name=f"{self.root}/{name}", max_pixels=self.max_pixels)
 
     def size(self, index: int) -> tuple[int, int]:
         """Height and width of image `index`, as `meta_info.txt` says."""
@@ -97,5 +104,14 @@ def make_lmdb(folder: str | os.PathLike[str], target: str | os.PathLike[str]) ->
 
 @cache
 def _environment(root: str, pid: int) -> lmdb.Environment:
-    """The open database; lmdb allows one opening per process, so all sources share it."""
-    return lmdb.open(root, readonly=True, lock=False, readahead=False, meminit=False)
+    """The open database; lmdb allows one opening per process, so all sources share it.
+
+    It is mapped into memory: reading beyond the end of a file that was cut off ends the process.
+    """
+    database = lmdb.open(root, readonly=True, lock=False, readahead=False, meminit=False)
+    there = (Path(root) / "data.mdb").stat().st_size
+    needed = (database.info()["last_pgno"] + 1) * database.stat()["psize"]
+    if there < needed:
+        database.close()
+        raise ValueError(f"expected {needed} bytes of {root}/data.mdb, got {there}: it was cut off")
+    return database

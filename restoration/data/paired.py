@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from restoration.data.dataroot import open_source
+from restoration.data.decode import MAX_PIXELS
 from restoration.data.sources import Source
 
 logger = logging.getLogger(__name__)
@@ -73,7 +74,9 @@ class Chosen(Source):
         return self.source.size(self.places[index])
 
 
-def open_pairs(dataroot_gt: str, dataroot_lq: str, template: str = "{}") -> tuple[Source, Source]:
+def open_pairs(
+    dataroot_gt: str, dataroot_lq: str, template: str = "{}", max_pixels: int = MAX_PIXELS
+) -> tuple[Source, Source]:
     """Open two folders (or LMDBs) of images and match them by name, extensions aside.
 
     Args:
@@ -81,6 +84,7 @@ def open_pairs(dataroot_gt: str, dataroot_lq: str, template: str = "{}") -> tupl
         dataroot_lq: the degraded ones, in the same sub-folders.
         template: name of a degraded image; "{}" stands for that of its clean partner, without
             extension, as BasicSR's `filename_tmpl`.
+        max_pixels: an image of more is refused.
 
     Returns:
         Clean and degraded images, in one order.
@@ -91,7 +95,7 @@ def open_pairs(dataroot_gt: str, dataroot_lq: str, template: str = "{}") -> tupl
     """
     if template.count("{}") != 1:
         raise ValueError(f"expected one {{}} in filename_tmpl, got {template!r}")
-    clean, degraded = open_source(dataroot_gt), open_source(dataroot_lq)
+    clean, degraded = (open_source(root, max_pixels) for root in (dataroot_gt, dataroot_lq))
     by_stem: dict[str, list[int]] = {}
     for place, name in enumerate(degraded.names):
         by_stem.setdefault(_stem(name), []).append(place)

@@ -13,7 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from restoration.data.images import EXTENSIONS, NOT_READ, image_size, read_image, to_float, to_uint8
+from restoration.common.messages import printable
+from restoration.data.decode import MAX_PIXELS
+from restoration.data.images import (
+    EXTENSIONS,
+    NOT_READ,
+    image_size,
+    read_image,
+    to_float,
+    to_uint8,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -54,14 +63,15 @@ class FileSource(Source):
     """Images that are files; `paths` runs beside `names`."""
 
     paths: list[Path]
+    max_pixels: int = MAX_PIXELS
 
     def decode(self, index: int) -> np.ndarray:
         """Image `index` at its own depth, RGB (H, W, 3), uint8 or uint16."""
-        return read_image(self.paths[index])
+        return read_image(self.paths[index], max_pixels=self.max_pixels)
 
     def size(self, index: int) -> tuple[int, int]:
         """Height and width of image `index`, from the header of the file."""
-        return image_size(self.paths[index])
+        return image_size(self.paths[index], self.max_pixels)
 
 
 def find_pictures(root: Path) -> list[Path]:
@@ -98,14 +108,15 @@ class FolderSource(FileSource):
 
     Args:
         root: the folder; searched with its subfolders.
+        max_pixels: an image of more is refused.
 
     Raises:
         FileNotFoundError: there is no such folder.
         ValueError: there is no image in it.
     """
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
-        self.root = Path(root)
+    def __init__(self, root: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> None:
+        self.root, self.max_pixels = Path(root), max_pixels
         if not self.root.is_dir():
             raise FileNotFoundError(
                 f"expected a folder of images, got {root}, which is not one; {WHERE}"
@@ -114,7 +125,7 @@ class FolderSource(FileSource):
         if not found:
             raise ValueError(f"expected images ({', '.join(EXTENSIONS)}), got none in {root}")
         self.paths = found
-        self.names = [path.relative_to(self.root).as_posix() for path in self.paths]
+        self.names = [printable(path.relative_to(self.root).as_posix()) for path in self.paths]
 
 
 class CachedSource(Source):

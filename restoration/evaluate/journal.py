@@ -6,7 +6,7 @@ is still the same: the run's weights, the protocol, the metrics, the image and i
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -78,10 +78,25 @@ def _read_all(folder: Path, resume: bool) -> dict[Unit, dict[str, Any]]:
         if not resume:
             path.unlink()
             continue
+        if not path.is_file():
+            continue
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 entry = json.loads(line)
-            except json.JSONDecodeError:
+            except (ValueError, RecursionError):
                 continue
-            entries[entry["run"], entry["set"], entry["index"]] = entry
+            if _is_entry(entry):
+                entries[entry["run"], entry["set"], entry["index"]] = entry
     return entries
+
+
+def _is_entry(entry: Any) -> bool:
+    """Whether a line has the shape of those that are written here."""
+    kinds = {"run": str, "set": str, "index": int, "key": str, "images": bool, "rows": list}
+    if not isinstance(entry, dict) or set(entry) != set(kinds):
+        return False
+    names = {field.name for field in fields(Row)}
+    return all(isinstance(entry[name], kind) for name, kind in kinds.items()) and all(
+        isinstance(row, dict) and set(row) == names and isinstance(row["values"], dict)
+        for row in entry["rows"]
+    )

@@ -1,5 +1,6 @@
 """Tables for a terminal, in Markdown and in LaTeX."""
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -41,9 +42,16 @@ def terminal(table: Table) -> "RichTable":
 
 def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
     """Lay out texts as a Markdown table with footnotes below."""
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    cells = [[markdown_text(cell) for cell in row] for row in (heads, *rows)]
+    first, *others = ["| " + " | ".join(row) + " |" for row in cells]
+    lines = [first, "|" + "---|" * len(heads), *others]
     return "\n".join([*lines, "", *[f"- {note}" for note in notes]]) + "\n"
+
+
+def markdown_text(text: str) -> str:
+    """Escape what would end a cell of a Markdown table, or be read as HTML."""
+    text = re.sub(r"&(?=#?\w+;)", "&amp;", " ".join(text.splitlines()))
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text).replace("|", "\\|")
 
 
 def markdown_tables(tables: Sequence[Table], notes: Sequence[str]) -> str:
@@ -51,7 +59,7 @@ def markdown_tables(tables: Sequence[Table], notes: Sequence[str]) -> str:
     parts = []
     for table in tables:
         rows = [[*line.head, *map(_markdown_cell, line.cells)] for line in table.lines]
-        title = f"## {table.title}\n\n" if table.title else ""
+        title = f"## {markdown_text(table.title)}\n\n" if table.title else ""
         parts.append(title + markdown(headings(table), rows, []))
     return "".join(parts) + "".join(f"- {note}\n" for note in notes)
 

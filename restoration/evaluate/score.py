@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 import losses
 from restoration.common import distributed
+from restoration.common.messages import printable
 from restoration.common.progress import Progress, no_progress
 from restoration.data import images
 from restoration.evaluate.measure import to_batch
@@ -114,7 +115,7 @@ def score_pictures(
             figure = None
             if maps_folder is not None:
                 shown = {canonical(metric): value for metric, value in values.items()}
-                files = (reference.name, path.name)
+                files = (printable(reference.name), printable(path.name))
                 figure = write_maps(maps_folder, name, image, picture, maps, shown, files)
             results.append(PictureScore(path, values, figure))
             advance()
@@ -219,7 +220,7 @@ def load_scalers(keys: Iterable[str], weights: Mapping[str, str]) -> dict[str, n
 
 def figure_names(paths: Sequence[Path]) -> list[str]:
     """A name for the figure of each image; images of one name get a number."""
-    stems = [path.stem for path in paths]
+    stems = [printable(path.stem) for path in paths]
     names: list[str] = []
     for number, stem in enumerate(stems, start=1):
         name = stem if stems.count(stem) == 1 else f"{stem}_{number}"

@@ -10,6 +10,7 @@ import numpy as np
 from restoration.data import GreySource, PairedSource, Source, open_images, open_pairs
 from restoration.data.custom import open_custom
 from restoration.data.grey import in_channels
+from restoration.data.readable import only_readable
 from restoration.degradations import Condition, FixedDegradation, conditions_of_test
 from restoration.options.datasets import TestSet
 
@@ -109,16 +110,25 @@ def open_sets(test: Mapping[str, TestSet]) -> dict[str, EvaluationSet]:
 def _open_set(options: TestSet) -> EvaluationSet:
     if options.pairs:
         assert options.dataroot_lq is not None
-        sources = open_pairs(options.dataroot_gt, options.dataroot_lq, options.filename_tmpl)
+        sources = open_pairs(
+            options.dataroot_gt, options.dataroot_lq, options.filename_tmpl, options.max_pixels
+        )
         pairs = PairedSource(*(in_channels(source, options.in_ch) for source in sources))
-        return EvaluationSet(pairs, (), options.max_images)
+        return EvaluationSet(_readable(pairs, options), (), options.max_images)
     if options.custom:
         images = open_custom(options.type, options.dataroot_gt, options.arguments, options.in_ch)
         if isinstance(images, PairedSource):
-            return EvaluationSet(images, (), options.max_images)
+            return EvaluationSet(_readable(images, options), (), options.max_images)
     else:
-        images = open_images(options.dataroot_gt, options.in_ch)
+        images = open_images(options.dataroot_gt, options.in_ch, options.max_pixels)
     degradations = tuple(conditions_of_test(options.degradations))
     if options.noise_map and any(one.condition.sigma is None for one in degradations):
         raise ValueError("noise_map needs exactly one gaussian degradation in every test set")
-    return EvaluationSet(images, degradations, options.max_images)
+    return EvaluationSet(_readable(images, options), degradations, options.max_images)
+
+
+def _readable(source: Source, options: TestSet) -> Source:
+    """Leave out what cannot be read, if so wanted."""
+    if options.on_error == "raise":
+        return source
+    return only_readable(source, options.dataroot_gt, options.max_images)

@@ -4,7 +4,6 @@ As in arXiv:2305.19858: which distortions, levels and references the masks learn
 does to their agreement with quality ratings.
 """
 
-import json
 import logging
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +16,7 @@ import losses
 from restoration.common import distributed, durable
 from restoration.common.folders import OPTIONS_FILE
 from restoration.common.progress import Progress, no_progress
+from restoration.common.reading import read_object
 from restoration.data import open_source
 from restoration.degradations.distortions import distort
 from restoration.masks import run
@@ -163,8 +163,8 @@ def _measure(
             key = options.metric.model_dump_json()
             if key not in plain:
                 plain[key] = row(metric, False, _plain_name(metric), "-")
-            scores = json.loads((variant_folder / run.SCORES).read_text(encoding="utf-8"))
-            enhanced.append(row(metric, True, name, scores["training"]))
+            scores = read_object(variant_folder / run.SCORES)
+            enhanced.append(row(metric, True, name, str(scores.get("training"))))
     return [*plain.values(), *enhanced]
 
 

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from losses import extras
 from losses.naming import nearest
 from restoration.data import open_source
-from restoration.data.images import read_rgb8
+from restoration.data.images import image_size, read_rgb8
 from restoration.degradations.distortions import DISTORTIONS, known_distortions
 from restoration.metrics.fingerprint import Function, fingerprint
 from restoration.opinion import calibrated
@@ -253,13 +252,12 @@ def _files(data: OpinionData, shapes: Sequence[tuple[int, int]]) -> ImageFiles:
     paths, unusable = [data.root / name for name in data.distorted], []
     for path, (height, width) in zip(paths, shapes, strict=True):
         try:
-            with Image.open(path) as image:
-                size = image.size
-        except OSError:
+            size = image_size(path)
+        except (OSError, ValueError):
             unusable.append(f"{path.name} (unreadable)")
             continue
-        if size != (width, height):
-            unusable.append(f"{path.name} ({size[0]}x{size[1]}, its reference {width}x{height})")
+        if size != (height, width):
+            unusable.append(f"{path.name} ({size[1]}x{size[0]}, its reference {width}x{height})")
     if unusable:
         raise ValueError(f"{data.name}: {len(unusable)} images are of no use: {listed(unusable)}")
     return ImageFiles(paths, shapes)

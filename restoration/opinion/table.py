@@ -6,6 +6,8 @@ References keep their own sizes; the images of people's sets are read from their
 
 import hashlib
 import json
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,11 @@ import numpy as np
 from restoration.common import durable
 from restoration.data.images import read_rgb8
 from restoration.opinion.people.table import listed
+
+BROKEN = (  # what numpy raises for files of other kinds, and for halves
+    *(ValueError, LookupError, TypeError, AttributeError, EOFError, ArithmeticError),
+    *(zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, MemoryError),
+)
 
 
 class ImageFiles:
@@ -171,7 +178,7 @@ class OpinionTable:
                 columns = dict(content)
             made_with = json.loads(str(columns.pop("about")))
             table = cls(**columns)
-        except (ValueError, KeyError, TypeError, EOFError) as error:
+        except BROKEN as error:
             raise ValueError(f"{path}: expected a table of scored pairs: {error}") from error
         if about is not None and made_with != about:
             keys = sorted(k for k in {*made_with, *about} if made_with.get(k) != about.get(k))

@@ -21,7 +21,7 @@ def read_rows(path: Path, last: int) -> list[dict[str, str]]:
     if not path.is_file():
         return []
     text = path.read_text(encoding="utf-8", errors="replace").replace("\0", "")
-    names, *lines = list(csv.reader(text.splitlines())) or [[]]
+    names, *lines = [_cells(line) for line in text.splitlines()] or [[]]
     if not names or names[0] != "step":
         logger.warning("%s is damaged: what it held is lost", path)
         return []
@@ -30,6 +30,14 @@ def read_rows(path: Path, last: int) -> list[dict[str, str]]:
         logger.warning("%s: %d damaged lines are left out", path, len(lines) - len(good))
     rows = [dict(zip(names, line, strict=True)) for line in good]
     return [row for row in rows if int(row["step"]) <= last]
+
+
+def _cells(line: str) -> list[str]:
+    """Cells of a line; none where it is no CSV."""
+    try:
+        return next(csv.reader([line]), [])
+    except csv.Error:
+        return []
 
 
 def _is_row(names: Sequence[str], cells: Sequence[str]) -> bool:

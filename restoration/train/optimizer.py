@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from losses.naming import is_import_path, nearest
+from losses.weights.local import check_plain
 from restoration.common.names import Registry
 from restoration.options.training import Optimizer
 
@@ -119,7 +120,11 @@ def check_moments(optimizer: torch.optim.Optimizer, saved: dict[str, Any], path:
             raise ValueError(f"{path}: parameter {number} has other moments than the first")
         for name in MOMENTS:
             moment = moments.get(name)
-            if moment is not None and (not isinstance(moment, Tensor) or moment.shape != shape):
+            if moment is None:
+                continue
+            if isinstance(moment, Tensor):
+                check_plain({name: moment}, path)
+            if not isinstance(moment, Tensor) or moment.shape != shape:
                 found = tuple(moment.shape) if isinstance(moment, Tensor) else moment
                 raise ValueError(
                     f"{path}: expected {name} of shape {tuple(shape)} for parameter {number}, "

@@ -1,7 +1,5 @@
 """curves.png: losses and validations of one run or several, from curves.csv and val.csv."""
 
-import csv
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from restoration.common.reading import read_object, read_table
 from restoration.degradations.conditions import GAUSSIAN, Condition
 from restoration.evaluate.rows import condition_text
 from restoration.train.step_files import CURVES, VALIDATIONS
@@ -23,6 +22,7 @@ PLACE = ("step", "set", "sigma", "degradation", "level")  # columns of val.csv b
 UNDRAWN = ("step", "lr")
 COLUMNS, PANEL = 3, (4.4, 3.0)  # panels in a row; inches of a panel
 STYLE: dict[Any, Any] = {
+    "text.parse_math": False,  # "$" is a letter of a name
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.formatter.useoffset": False,
@@ -84,14 +84,13 @@ def read_run(folder: Path, name: str) -> RunCurves:
     for (metric, _), line in lines.items():
         validations.setdefault(metric, []).append(line)
     best = folder / BEST_FILE
-    step = json.loads(best.read_text("utf-8"))["step"] if best.is_file() else None
+    step = read_object(best).get("step") if best.is_file() else None
     return RunCurves(name, losses, validations, step)
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:
     if path.is_file():
-        with path.open(newline="", encoding="utf-8") as file:
-            yield from csv.DictReader(file)
+        yield from read_table(path)
 
 
 def _points(

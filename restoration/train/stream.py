@@ -1,5 +1,7 @@
 """From typed options to the sample stream of a training."""
 
+from typing import TypeVar, cast
+
 from restoration.data import (
     CachedSource,
     CropDataset,
@@ -14,12 +16,14 @@ from restoration.data import (
 )
 from restoration.data.custom import open_custom
 from restoration.data.grey import in_channels
+from restoration.data.readable import only_readable
 from restoration.degradations import BatchDegradation, Chain
 from restoration.options.datasets import TrainSet
 from restoration.options.schema import Options
 from restoration.options.training import MixingAugs, Train
 
 GIGABYTE = 1024**3
+AnySource = TypeVar("AnySource", bound=Source)
 
 
 def mixing_of(options: MixingAugs) -> Mixing | None:
@@ -28,6 +32,13 @@ def mixing_of(options: MixingAugs) -> Mixing | None:
         return None
     ways = {"mixup": options.mixup, "cutmix": options.cutmix, "cutblur": options.cutblur}
     return Mixing(**ways, beta=options.mixup_beta, identity=options.use_identity)
+
+
+def _readable(source: AnySource, options: TrainSet) -> AnySource:
+    """Leave out what cannot be read, if so wanted."""
+    if options.on_error == "raise":
+        return source
+    return cast(AnySource, only_readable(source, options.dataroot_gt))
 
 
 def _cached(source: Source, gigabytes: float) -> Source:
@@ -44,16 +55,25 @@ def build_dataset(options: TrainSet, recipe: Train, seed: int) -> CropDataset:
     turn, mixing = options.geometric_augs, mixing_of(recipe.mixing_augs)
     if options.pairs:
         assert options.dataroot_lq is not None
-        sources = open_pairs(options.dataroot_gt, options.dataroot_lq, options.filename_tmpl)
-        share = options.cache_gb / 2
+        pairs = PairedSource(
+            *open_pairs(
+                options.dataroot_gt,
+                options.dataroot_lq,
+                options.filename_tmpl,
+                options.max_pixels,
+            )
+        )
+        pairs = _readable(pairs, options)
+        sources, share = (pairs.clean, pairs.degraded), options.cache_gb / 2
         clean, degraded = (_cached(in_channels(s, options.in_ch), share) for s in sources)
         return PairedDataset(PairedSource(clean, degraded), seed, turn, mixing)
     if options.custom:
         source = open_custom(options.type, options.dataroot_gt, options.arguments, options.in_ch)
         if isinstance(source, PairedSource):
-            return PairedDataset(source, seed, turn, mixing)
+            return PairedDataset(_readable(source, options), seed, turn, mixing)
     else:
-        source = open_images(options.dataroot_gt, options.in_ch)
+        source = open_images(options.dataroot_gt, options.in_ch, options.max_pixels)
+    source = _readable(source, options)
     source = _cached(source, options.cache_gb)
     return DenoisingDataset(source, seed, Chain(options.degradations), turn, mixing)
 

@@ -29,6 +29,7 @@ TEXT = 12.5  # points, shown as at least as many CSS pixels
 LETTER, LEGEND_GAP = 0.6, 7  # width of a letter in its height; letters beside a name of a legend
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
+    "text.parse_math": False,  # "$" is a letter of a name
     "pdf.fonttype": 42,  # TrueType: journals refuse Type 3
     "font.size": TEXT,
     "text.color": INK,

@@ -22,7 +22,11 @@ def find_entry(root: Path, names: Sequence[str], what: str) -> Path:
     """
     if not root.is_dir():
         raise FileNotFoundError(f"expected the folder of {what}, got {root}, which is not one")
-    present = {path.name.lower(): path for path in sorted(root.iterdir(), reverse=True)}
+    present = {
+        path.name.lower(): path
+        for path in sorted(root.iterdir(), reverse=True)
+        if path.is_file() or path.is_dir()  # a pipe would never end
+    }
     for name in names:
         if name.lower() in present:
             return present[name.lower()]
@@ -43,7 +47,8 @@ class Files:
         self._paths: dict[str, Path] = {}
         for folder in folders:
             for path in sorted(folder.rglob("*")):
-                self._paths.setdefault(path.name.lower(), path)
+                if path.is_file():
+                    self._paths.setdefault(path.name.lower(), path)
 
     def find(self, name: str) -> Path | None:
         """The path of the file of this name, or None."""

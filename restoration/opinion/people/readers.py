@@ -206,15 +206,20 @@ def _csv_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dict[
         raise FileNotFoundError(f"expected a CSV file, got {path}, which is not one")
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
-        heads = [head.strip() for head in reader.fieldnames or ()]
-        reader.fieldnames = heads
-        if lacking := [column for column in columns if column not in heads]:
-            raise ValueError(f"{path}: expected columns {', '.join(columns)}, got no {lacking[0]}")
-        for row in reader:
-            where = f"{path.name} line {reader.line_num}"
-            if any(row[column] is None for column in columns):
-                raise ValueError(f"{where}: expected {len(heads)} values, got fewer")
-            yield where, {column: row[column].strip() for column in columns}
+        try:
+            heads = [head.strip() for head in reader.fieldnames or ()]
+            reader.fieldnames = heads
+            if lacking := [column for column in columns if column not in heads]:
+                raise ValueError(
+                    f"{path}: expected columns {', '.join(columns)}, got no {lacking[0]}"
+                )
+            for row in reader:
+                where = f"{path.name} line {reader.line_num}"
+                if any(row[column] is None for column in columns):
+                    raise ValueError(f"{where}: expected {len(heads)} values, got fewer")
+                yield where, {column: row[column].strip() for column in columns}
+        except csv.Error as error:
+            raise ValueError(f"{path.name} line {reader.line_num}: no CSV: {error}") from error
 
 
 def _kind_of(name: str, categories: tuple[str, ...], where: str) -> str:
@@ -226,6 +231,13 @@ def _kind_of(name: str, categories: tuple[str, ...], where: str) -> str:
         f"{where}: expected a name such as I01_01_1 with a middle number of 1 to "
         f"{len(categories)}, got {name!r}"
     )
+
+
+def _whole(text: object, where: str) -> int:
+    value = number(text, where)
+    if not value.is_integer():  # infinity is none either
+        raise ValueError(f"{where}: expected a whole number, got {text!r}")
+    return int(value)
 
 
 CsiqRow = tuple[str, str, str, int, float]
@@ -254,11 +266,18 @@ def _csiq_sheet(path: Path) -> Iterator[CsiqRow]:
         raise ValueError(
             f"{path.name} needs openpyxl: pip install openpyxl, or export it as csiq.txt"
         ) from error
-    book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+    try:
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+    except Exception as error:  # openpyxl raises whatever a damaged file leads it to
+        raise ValueError(f"{path.name}: expected an Excel sheet: {error}") from error
     try:
         if "all_by_image" not in book.sheetnames:
             raise ValueError(f"{path.name}: expected a sheet all_by_image, got {book.sheetnames}")
         lines = list(book["all_by_image"].iter_rows(values_only=True))
+    except ValueError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{path.name}: expected a whole Excel sheet: {error}") from error
     finally:
         book.close()
     heads = ("image", "dst_type", "dst_lev", "dmos")
@@ -267,8 +286,10 @@ def _csiq_sheet(path: Path) -> Iterator[CsiqRow]:
         raise ValueError(f"{path.name}: expected headings {', '.join(heads)}, got none")
     places = [lines[start].index(head) for head in heads]
     for count, line in enumerate(lines[start + 1 :], start=start + 2):
+        if len(line) <= max(places):
+            raise ValueError(f"{path.name} line {count}: expected {len(lines[start])} cells")
         image, kind, level, score = (line[place] for place in places)
         where = f"{path.name} line {count}"
         if image is not None:  # a name such as 1600 is a number in the sheet
             stem = str(int(image)) if isinstance(image, float) else str(image)
-            yield where, stem, str(kind), int(number(level, where)), number(score, where)
+            yield where, stem, str(kind), _whole(level, where), number(score, where)
