@@ -33,7 +33,7 @@ COMMANDS = {
     "score": "compare images with a reference",
     "masks": "train visual masks, and measure how well metrics agree with quality ratings",
     "data": "list, verify and prepare image sets",
-    "weights": "list, fetch, verify and find the weights of backbones, metrics, masks and denoisers",
+    "weights": "list, fetch, verify and find weights of backbones, metrics, masks and denoisers",
     "doctor": "say what this installation has, what is wrong with it, and what mends it",
     "options": "print the reference of all option keys; list and copy the option files that ship",
 }

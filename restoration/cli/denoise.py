@@ -98,7 +98,8 @@ def run(arguments: argparse.Namespace) -> int:
     found = plan(arguments.inputs, arguments.out, arguments.force)
     device = choose_device(arguments.device)
     network = load_denoiser(arguments.model, arguments.network, device)
-    network = with_engine(network, arguments.engine, device)
+    with session.show_log(console):
+        network = with_engine(network, arguments.engine, device)
     tile = tile_side(network, device) if arguments.tile == "auto" else _tile(arguments.tile)
     denoiser = Denoiser(network, device, tile, arguments.strength, arguments.detail)
     failed = _work(console, denoiser, found.jobs)

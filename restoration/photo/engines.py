@@ -1,8 +1,9 @@
 """What runs a denoiser: torch, or onnxruntime or openvino on a CPU, where they are installed.
 
-On two busy cores, restormer_xs on tiles of 512x512 pixels took 5.0 CPU-seconds per megapixel with
-torch, 3.3 with onnxruntime and 3.6 with openvino: onnxruntime runs what it can. Both read an ONNX
-file, which is exported once and kept in the cache of weights. Answers differ by less than 1e-3.
+On a busy machine, in turns on the same tile of 256x256 pixels, restormer_xs took 3.8 CPU-seconds
+per megapixel with torch, 2.7 with onnxruntime and 3.6 with openvino: onnxruntime runs what it can.
+Both read an ONNX file, which is exported once and kept in the cache of weights. Answers differ by
+less than 1e-3. `experiments/benchmarks/engines.py` measures all three.
 """
 
 import logging
@@ -100,6 +101,7 @@ def _exported(network: nn.Module, engine: str) -> Exported:
         raise ValueError(f"the engine {engine} needs {', '.join(missing)}: pip install them")
     path = _file(network)
     if not path.is_file():
+        logger.info("exporting the network for %s, once: it is kept in %s", engine, path)
         with durable.replacing(path) as part:
             run = write_onnx(network, None, part, False)
             largest = max(difference.largest for difference in compare(network, run))

