@@ -83,7 +83,7 @@ def resolve(name_or_path: str | Path) -> Path:
             f"list` shows all){nearest(str(name_or_path), MANIFEST)}"
         )
     found = _find(str(name_or_path), entry)
-    if found.parent in (cache_dir(), PRETRAINED):
+    if found.parent in (cache_dir(), PRETRAINED, entry.folder):
         stat = found.stat()
         try:
             _check_once(found, stat.st_size, stat.st_mtime_ns, *entry.checksums(found))
@@ -119,6 +119,8 @@ def _how_to_get(name: str, entry: Weights) -> str:
 
 def verify(name: str) -> bool:
     """Return whether the local file of a manifest entry has the recorded checksum.
+
+    True where none is recorded, see `Weights.has_checksum`.
 
     Raises:
         ValueError: unknown name.

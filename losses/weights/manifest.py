@@ -76,6 +76,7 @@ class Weights:
         size: bytes of the file.
         used_by: what needs it.
         package: the installed package that brings the file.
+        folder: where the file lies that ships, if not in `losses/pretrained`.
     """
 
     file: str
@@ -87,6 +88,7 @@ class Weights:
     size: int = 0
     used_by: str = ""
     package: str | None = None
+    folder: Path | None = None
 
     @property
     def ships(self) -> bool:
@@ -97,7 +99,7 @@ class Weights:
     def path(self) -> Path:
         """Where the file lives on this machine, whether it is there or not."""
         if self.package is None:
-            return (cache_dir() if self.sources else PRETRAINED) / self.file
+            return (cache_dir() if self.sources else self.folder or PRETRAINED) / self.file
         found = find_spec(self.package)
         return Path(found.origin if found and found.origin else self.package).parent / self.file
 
@@ -113,6 +115,11 @@ class Weights:
     def files_by_hand(self) -> list[str]:
         """Names of the files that may be put into the cache by hand, for use or for `fetch`."""
         return list(dict.fromkeys([*(source.file for source in self.sources), self.file]))
+
+    @property
+    def has_checksum(self) -> bool:
+        """Whether it is recorded which file this is; of some, nobody has published it."""
+        return bool(self.git_blob or self.sha256)
 
     def checksums(self, path: Path) -> tuple[str | None, str]:
         """Git id and SHA-256 that a file which `find` has found should have, where known."""

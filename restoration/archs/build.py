@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from losses.naming import is_import_path, nearest
+from restoration.archs.ffdnet import FFDNet
 from restoration.archs.protocol import offer_arguments
 from restoration.archs.restormer.network import Restormer, restormer_s, restormer_xs
 from restoration.common.names import Registry
@@ -19,7 +20,12 @@ ArchFactory = Callable[..., nn.Module]
 
 ARCHS: Registry[ArchFactory] = Registry(
     "an architecture",
-    {"Restormer": Restormer, "restormer_s": restormer_s, "restormer_xs": restormer_xs},
+    {
+        "FFDNet": FFDNet,
+        "Restormer": Restormer,
+        "restormer_s": restormer_s,
+        "restormer_xs": restormer_xs,
+    },
 )
 
 

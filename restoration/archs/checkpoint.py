@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from losses.weights.local import check_plain
 from restoration.archs import recognise
+from restoration.archs.denoisers import find_file
 
 logger = logging.getLogger("restoration")
 SHOWN = 3  # names in an error message
@@ -34,7 +35,8 @@ def load_network(
     Args:
         network: what receives the weights, on any device.
         path: a `.safetensors` file, or a file of `torch.save` that holds a state dict, bare or
-            under a key. Prefixes `module.` of data-parallel training are removed.
+            under a key; or the name of a denoiser, see `restoration.archs.denoisers`. Prefixes
+            `module.` of data-parallel training are removed.
         key: where the file holds its state dict: "params", "params_ema"...
         strict: whether names and sizes must match exactly. If not, at least one tensor must fit;
             what does not is left as it is, and listed in a warning in the log.
@@ -46,7 +48,7 @@ def load_network(
         FileNotFoundError: there is no such file.
         ValueError: the file is no checkpoint, lacks the key or does not fit the network.
     """
-    path = Path(path)
+    path = find_file(path)
     content = read_content(path)
     state, used = select_state(content, key, path)
     check_plain(state, path)
@@ -78,7 +80,7 @@ def tested_key(path: Path) -> str:
     """Where a checkpoint holds the weights that tests use: the averaged ones if it has them.
 
     Args:
-        path: see `read_content`.
+        path: of the checkpoint, or the name of a denoiser.
 
     Returns:
         "params_ema" or "params".
@@ -91,8 +93,8 @@ def tested_key(path: Path) -> str:
 
 
 def weight_keys(path: Path) -> list[str]:
-    """Where a checkpoint holds weights, such as "params" and "params_ema"; see `read_content`."""
-    content = read_content(path)
+    """Where a checkpoint, or a denoiser by name, holds weights: "params", "params_ema", ..."""
+    content = read_content(find_file(path))
     if not isinstance(content, Mapping):
         return []
     return [str(key) for key, part in content.items() if _is_state_dict(part)]

@@ -32,11 +32,11 @@ COMMANDS = {
     "compare": "train recipes that differ in their loss, and report which is better",
     "denoise": "denoise photographs, and keep all else that their files hold",
     "demo": "train and evaluate a small denoiser in a few minutes, offline",
-    "export": "export a denoiser as safetensors, ONNX or TorchScript, and check it",
+    "export": "export a denoiser as safetensors, ONNX, TorchScript or for darktable",
     "score": "compare images with a reference",
     "masks": "train visual masks, and measure how well metrics agree with quality ratings",
     "data": "list, verify and prepare image sets",
-    "weights": "list, fetch, verify and find the weights of backbones, metrics and masks",
+    "weights": "list, fetch, verify and find weights of backbones, metrics, masks and denoisers",
     "doctor": "say what this installation has, what is wrong with it, and what mends it",
     "options": "print the reference of all option keys; list and copy the option files that ship",
 }

@@ -1,4 +1,4 @@
-"""`restoration demo`: train as options/demo.yml describes, then test what was trained."""
+"""`restoration demo`: train as options/demo.yml describes, or take a denoiser, and test it."""
 
 import argparse
 import time
@@ -20,6 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, default=Path("experiments/demo"), metavar="DIR", help="result folder"
     )
     parser.add_argument("--iters", type=int, metavar="N", help="training steps")
+    parser.add_argument(
+        "--model",
+        metavar="NAME|FILE",
+        help="test this denoiser on the demo's photographs, such as denoise_color_xs, and train "
+        "nothing",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -36,8 +42,13 @@ def run(arguments: argparse.Namespace) -> None:
     console = session.make_console()
     work = Work(console, "evaluating")
     with session.show_log(console), work:
-        last = train(options, folder=out, tb_folder=out / "tb_logger", console=console)
-        options.path.pretrain_network_g = last
-        report = test(options, folder=out, keep_folder=True, on_progress=work.update)
+        if arguments.model is None:
+            last = train(options, folder=out, tb_folder=out / "tb_logger", console=console)
+            options.path.pretrain_network_g = last
+        else:
+            options.path.pretrain_network_g, options.network_g = Path(arguments.model), None
+            options.name = Path(arguments.model).stem
+        keep = arguments.model is None
+        report = test(options, folder=out, keep_folder=keep, on_progress=work.update)
     print_report(report, console)
     console.print(f"Done in {time.perf_counter() - began:.0f} s. Look at {out / 'picture.png'}.")

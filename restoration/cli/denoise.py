@@ -9,6 +9,7 @@ from rich.console import Console
 from restoration.cli import session
 from restoration.cli.progress import Work
 from restoration.common.distributed import choose_device
+from restoration.photo.engines import AUTO, ENGINES, TORCH, engine_of, with_engine
 from restoration.photo.files import Job, Plan, plan
 from restoration.photo.memory import tile_side
 from restoration.photo.model import load_denoiser
@@ -80,6 +81,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--force", action="store_true", help="replace results that are there")
     parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default=AUTO,
+        help="what runs the network; auto: onnxruntime on a CPU where it is installed (pip install "
+        "onnx onnxscript onnxruntime), for which a model is exported once; else torch",
+    )
+    parser.add_argument(
         "--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1, mps, or auto"
     )
 
@@ -90,10 +98,12 @@ def run(arguments: argparse.Namespace) -> int:
     found = plan(arguments.inputs, arguments.out, arguments.force)
     device = choose_device(arguments.device)
     network = load_denoiser(arguments.model, arguments.network, device)
+    with session.show_log(console):
+        network = with_engine(network, arguments.engine, device)
     tile = tile_side(network, device) if arguments.tile == "auto" else _tile(arguments.tile)
     denoiser = Denoiser(network, device, tile, arguments.strength, arguments.detail)
     failed = _work(console, denoiser, found.jobs)
-    _summarise(console, found, failed, arguments.out)
+    _summarise(console, found, failed, arguments.out, engine_of(network))
     return 1 if failed else 0
 
 
@@ -129,9 +139,13 @@ def _line(outcome: Outcome) -> str:
     return "; ".join([text, *outcome.notes])
 
 
-def _summarise(console: Console, found: Plan, failed: Sequence[Outcome], out: Path) -> None:
+def _summarise(
+    console: Console, found: Plan, failed: Sequence[Outcome], out: Path, engine: str
+) -> None:
     done = len(found.jobs) - len(failed)
     parts = [f"{done} of {len(found.jobs)} denoised, in {out}"]
+    if engine != TORCH:
+        parts.append(f"{engine} ran the network")
     if failed:
         parts.append(f"{len(failed)} not:")
     console.print("; ".join(parts), soft_wrap=True)

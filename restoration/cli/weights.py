@@ -5,6 +5,7 @@ import argparse
 from rich.console import Console
 from rich.table import Table
 
+import restoration.archs.denoisers  # noqa: F401  # enters them in the manifest
 from losses import weights
 from losses.weights import MANIFEST, Weights
 from restoration.cli import session
@@ -51,7 +52,7 @@ def _list(console: Console, names: list[str]) -> None:
         return
     table = Table("name", "here", "size", "used by", "licence", show_edge=False)
     for name, entry in MANIFEST.items():
-        licence = "none stated" if entry.licence == weights.NO_LICENCE else entry.licence
+        licence, _, _ = entry.licence.partition(":")
         here = ("ships" if entry.ships else "yes") if entry.find() else "no"
         table.add_row(name, here, weights.megabytes(entry.size), entry.used_by, licence)
     console.print(table)
@@ -79,7 +80,9 @@ def _verify(console: Console, names: list[str]) -> None:
     """Check all before an altered one is an error."""
     altered = []
     for name in names:
-        if weights.verify(name):
+        if not weights.find_entry(name).has_checksum:
+            console.print(f"{name}: not verified, for no checksum of it was published")
+        elif weights.verify(name):
             console.print(f"{name}: verified")
         else:
             altered.append(f"{name}: {weights.find_entry(name).find()}")

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from restoration.archs.denoisers import find_file
 from restoration.common import distributed
 from restoration.common.digests import digest_tensors, file_digest, plain_digest
 from restoration.compare.plan import Plan, ResolvedRecipe
@@ -36,7 +37,7 @@ def conditions(options: Options) -> dict[str, Any]:
     return {
         "manual_seed": every["manual_seed"],
         "datasets": {"train": {k: v for k, v in images.items() if k not in SPEED_KEYS}},
-        "network_g": every["network_g"],
+        "network_g": every.get("network_g"),
         "path": start if "pretrain_network_g" in start else {},
         "train": train,
     }
@@ -97,8 +98,13 @@ def hash_test_sets(sets: Mapping[str, EvaluationSet]) -> tuple[str, dict[str, li
 
 def start_of(options: Options) -> dict[str, Any]:
     """Hash of the checkpoint that a training branches from; nothing without one on this machine."""
-    path = options.path.pretrain_network_g
-    return {} if path is None or not path.is_file() else {"start": file_digest(path)}
+    start = options.path.pretrain_network_g
+    if start is None:
+        return {}
+    try:
+        return {"start": file_digest(find_file(start))}
+    except FileNotFoundError:
+        return {}
 
 
 def identify(run: Run) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from restoration.archs.checkpoint import tested_key
+from restoration.archs.described import with_network
 from restoration.compare.grid import (
     Setting,
     expand,
@@ -161,8 +162,19 @@ def _branch(mapping: dict[str, Any], start: Path) -> dict[str, Any]:
     path = mapping.get("path") or {}
     if path.get("pretrain_network_g") is not None:
         raise ValueError("expected `start` or `path.pretrain_network_g`, got both")
-    key = tested_key(start) if start.is_file() else "params"  # a missing one is found by training
+    try:
+        key = tested_key(start)
+    except FileNotFoundError:
+        key = "params"  # a missing one is found by training
     return mapping | {"path": path | {"pretrain_network_g": start, "param_key_g": key}}
+
+
+def _described(options: Options) -> Options:
+    """Fill in a network that the checkpoint says; a missing checkpoint is found by training."""
+    try:
+        return with_network(options)
+    except FileNotFoundError:
+        return options
 
 
 def _resolve(
@@ -176,7 +188,7 @@ def _resolve(
             mapping = _branch(mapping, settings.start)
         for chosen, one in expand(mapping, {key: grid[key] for key in keys}):
             name = check_name(name_of(recipe.name, chosen))
-            options: Options = validate(one | {"name": name})
+            options: Options = _described(validate(one | {"name": name}))
             if options.path.resume_state is not None:
                 raise ValueError("path.resume_state: use --auto_resume instead")
             yield ResolvedRecipe(name, options, trained, family=recipe.name, settings=chosen)

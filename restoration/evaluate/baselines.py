@@ -1,4 +1,4 @@
-"""What a benchmark measures beside networks: the noisy input, and OpenCV's non-local means.
+"""What a benchmark measures beside networks: the noisy input, non-local means, and FFDNet.
 
 Non-local means: Buades, Coll and Morel 2005 (doi:10.1109/CVPR.2005.38), in OpenCV's version for
 colour, which works in CIELAB.
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from restoration.degradations.conditions import GAUSSIAN, Condition
+from restoration.evaluate.ffdnet import FFDNET, FFDNET_PROTOCOL, ffdnet
 from restoration.evaluate.measure import NOISY, Denoise, as_given
 
 NLM = "nlm"
@@ -62,4 +63,5 @@ def _non_local_means(noisy: Tensor, condition: Condition) -> Tensor:
     return non_local_means(noisy, condition.level)
 
 
-BASELINES: dict[str, Denoise] = {NOISY: as_given, NLM: _non_local_means}
+BASELINES: dict[str, Denoise] = {NOISY: as_given, NLM: _non_local_means, FFDNET: ffdnet}
+PROTOCOLS = {NLM: NLM_PROTOCOL, FFDNET: FFDNET_PROTOCOL}

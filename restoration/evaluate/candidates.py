@@ -9,12 +9,16 @@ import cv2
 import torch
 from torch import nn
 
+from losses import weights
 from restoration.archs import build_network, load_network
 from restoration.archs.checkpoint import AVERAGED, weight_keys
+from restoration.archs.denoisers import FFDNET_COLOR, find_file
+from restoration.archs.described import describe
 from restoration.archs.probe import PROBE_SIDE, check_network
 from restoration.archs.protocol import offer
 from restoration.common.digests import file_digest, weights_digest
-from restoration.evaluate.baselines import BASELINES, NLM, NLM_PROTOCOL
+from restoration.evaluate.baselines import BASELINES, NLM, PROTOCOLS
+from restoration.evaluate.ffdnet import FFDNET
 from restoration.evaluate.measure import PROTOCOL, Denoise, denoiser_of
 from restoration.metrics import Metric
 from restoration.options.schema import Options, TestRun, checkpoint_of
@@ -51,6 +55,9 @@ def load_runs(options: Options, device: torch.device, run_name: str) -> dict[str
         FileNotFoundError: a checkpoint is missing.
         ValueError: a checkpoint does not fit its network, or a network not the images.
     """
+    channels = sorted({test_set.in_ch for test_set in options.datasets.test.values()})
+    if FFDNET in options.baselines and channels != [3]:
+        raise ValueError(f"the baseline {FFDNET} is for colour, and a test set has one channel")
     runs: dict[str, TestedRun] = {name: baseline(name) for name in options.baselines}
     for name, checkpoint in options.checkpoints(run_name).items():
         if name in runs:
@@ -76,22 +83,24 @@ def load_run(checkpoint: TestRun, options: Options, device: torch.device) -> Tes
         FileNotFoundError: there is no such checkpoint.
         ValueError: the checkpoint does not fit the network, or the network not the images.
     """
-    path = checkpoint.pretrain_network_g
+    name = checkpoint.pretrain_network_g
+    path, network_g = find_file(name), checkpoint.network_g or {}
     key, note = choose_weights(path, checkpoint.param_key_g)
     assert checkpoint.strict_load_g is not None
-    network_g = checkpoint.network_g
-    if network_g is not None and path == checkpoint_of(network_g) and key == AVERAGED:
+    if "type" not in network_g:
+        network_g = describe(name) | network_g
+    if name == checkpoint_of(network_g) and key == AVERAGED:
         network_g = {"key": key, **network_g}
     network = build_network(network_g)
     if options.val.window_size is not None:
         offer(network, window_size=options.val.window_size)
-    if path != checkpoint_of(network_g):  # else it brings its weights
+    if name != checkpoint_of(network_g):  # else it brings its weights
         load_network(network, path, key, checkpoint.strict_load_g)
     network.to(device)
     for channels in sorted({test_set.in_ch for test_set in options.datasets.test.values()}):
         check_network(network, channels, PROBE_SIDE, device, True, options.datasets.noise_map)
     identity = {
-        "file": str(path),
+        "file": str(name),
         "sha256": file_digest(path),
         "key": key,
         "network": network_g,
@@ -126,10 +135,16 @@ def choose_weights(path: Path, asked: str | None) -> tuple[str, str]:
 
 
 def baseline(name: str) -> TestedRun:
-    """What is measured beside networks, by its name in `BASELINES`."""
+    """What is measured beside networks, by its name in `BASELINES`.
+
+    Raises:
+        FileNotFoundError: its weights are not here.
+    """
     identity = {"baseline": name}
     if name == NLM:
         identity["opencv"] = cv2.__version__
+    if name == FFDNET:
+        identity["sha256"] = file_digest(weights.resolve(FFDNET_COLOR))
     return TestedRun(BASELINES[name], identity)
 
 
@@ -148,8 +163,7 @@ def describe_metrics(metrics: Mapping[str, Metric]) -> dict[str, dict[str, Any]]
 def protocol_of(options: Options, names: Iterable[str]) -> str:
     """The protocol in words, of the runs that take part."""
     parts = [PROTOCOL]
-    if NLM in names:
-        parts.append(NLM_PROTOCOL)
+    parts += [text for baseline, text in PROTOCOLS.items() if baseline in names]
     if options.val.tile is not None:
         tile = options.val.tile
         parts.append(f"networks see tiles of {tile} pixels, overlap {options.val.tile_overlap}")

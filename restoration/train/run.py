@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
 from restoration.archs import build_network, load_network
+from restoration.archs.described import with_network
 from restoration.archs.probe import PROBE_SIDE, answers_finite, check_network
 from restoration.archs.protocol import offer
 from restoration.archs.speed import arrange
@@ -139,6 +140,7 @@ def build_run(options: Options, device: torch.device, tests: Tests | None = None
         FileNotFoundError: images or weights are missing.
     """
     check_wandb(options)
+    options = with_network(options)
     recipe, images, patches, dataset = open_stream(options)
     sets, metrics = open_tests(options) if tests is None else tests
     if sets and not metrics.by_name:
@@ -172,6 +174,7 @@ def prepare(
     if resume_from is not None:
         options = adopt_weights(options, resume_from.resolve().parents[1])
     run = build_run(options, device, tests)
+    options = run.options
     trainer, images = run.trainer, options.datasets.train
     assert images is not None  # `build_run` has seen to it
     check_fit(trainer, images)

@@ -50,7 +50,7 @@ class TakesAny(torch.nn.Module):
 
 
 def test_known_names():
-    assert set(ARCHS) == {"Restormer", "restormer_s", "restormer_xs"}
+    assert set(ARCHS) == {"FFDNet", "Restormer", "restormer_s", "restormer_xs"}
 
 
 @pytest.mark.parametrize("name", ["Restormer", "restormer_s", "restormer_xs"])

@@ -481,7 +481,6 @@ def test_two_ranks_equal_one(place, bench):
         ({"runs": {"a": {"pretrain_network_g": "gone.pth"}}}, "a: .*gone.pth"),
         ({"path": {"pretrain_network_g": "x.pth"}}, "under `runs` or as `path.pretrain_network_g`"),
         ({"baselines": ["bm3d"]}, "noisy.*nlm"),
-        ({"network_g": None}, "option `network_g` is missing"),
         ({"val": {"tile_report": True}}, "tile_report needs tile"),
         ({"val": {"metrics": ["psnr", {"type": "psnr", "crop_border": 4}]}}, "two named 'psnr'"),
         ({"val": {"metrics": ["ms_ssim"]}}, "first/0.png: expected at least 176x176 pixels"),

@@ -15,7 +15,7 @@ from torch import nn
 import restoration
 from restoration.archs import build_network, restore
 from restoration.cli import main
-from restoration.photo import memory, model
+from restoration.photo import memory
 from restoration.photo.detail import returned_detail
 from restoration.photo.files import plan
 from restoration.photo.model import load_denoiser
@@ -251,19 +251,10 @@ def test_networks_for_other_images(tmp_path):
 def test_missing_models(tmp_path):
     with pytest.raises(FileNotFoundError, match="got no file at gone.pth"):
         load_denoiser("gone.pth")
-    if model.DEFAULT is None:
-        with pytest.raises(ValueError, match="no denoiser ships with this version"):
-            load_denoiser()
-
-
-def test_a_shipped_denoiser_is_one_entry(tmp_path, network, monkeypatch):
-    path = tmp_path / "a.safetensors"
-    save_file(network.state_dict(), path, {"network_g": json.dumps(TINY)})
-    monkeypatch.setitem(model.SHIPPED, "small", str(path))
-    monkeypatch.setattr(model, "DEFAULT", "small")
-    assert same(load_denoiser("small"), network) and same(load_denoiser(), network)
-    with pytest.raises(FileNotFoundError, match="did you mean 'small'"):
-        load_denoiser("smal")
+    with pytest.raises(FileNotFoundError, match="did you mean 'denoise_color_xs'"):
+        load_denoiser("denoise_color_x")
+    with pytest.raises(FileNotFoundError, match="weights fetch restormer_real.*Licence: academic"):
+        load_denoiser("restormer_real")
 
 
 # ---------------------------------------------------------------------------------------- in Python
@@ -387,12 +378,6 @@ def test_mistakes(place, arguments, message, capsys):
     assert command(*arguments) == 2
     assert message in capsys.readouterr().err
     assert not (place / "denoised").exists()
-
-
-def test_no_model(place, capsys):
-    if model.DEFAULT is None:
-        assert main(["denoise", "in"]) == 2
-        assert "--model experiments/" in capsys.readouterr().err
 
 
 def test_a_training_writes_what_the_command_needs(place, pictures):
