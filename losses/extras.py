@@ -11,6 +11,7 @@ OTHERS = {  # what [train] leaves out, by the name that is imported
     "onnxruntime": "fast",
     "onnxscript": "fast",
     "openpyxl": "masks",
+    "openvino": "openvino",
     "pillow_heif": "photo",
     "piq": "masks",
     "rawpy": "photo",
