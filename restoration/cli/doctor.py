@@ -7,6 +7,7 @@ import argparse
 import platform
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from losses import weights
@@ -56,6 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def weight_lines() -> Iterator[str]:
     """Say which weights are here."""
+    with suppress(ModuleNotFoundError):  # a core install has no networks
+        import restoration.archs.denoisers  # noqa: F401  # enters them in the manifest
     here = [name for name, entry in weights.MANIFEST.items() if entry.find()]
     ship = [name for name in here if weights.MANIFEST[name].ships]
     yield f"{len(ship)} that ship: {', '.join(ship)}"
