@@ -2,7 +2,8 @@
 
 "dissimilarity" compares gradients, chroma and luminance; it also says how much is seen, and fades
 out, so that the scores have the last word. "masking" says how the same error is seen in different
-places of one image, less where the reference has contrast of its own, and stays.
+places of one image, less where the reference has contrast of its own, and stays. So does "cvvdp",
+with the maps of a calibrated model of vision (see `visibility`).
 """
 
 from collections.abc import Callable
@@ -82,19 +83,29 @@ def visible_error(reference: Tensor, distorted: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Place:
-    """What tells where an error shows: a map of a pair, and whether its term fades out."""
+    """What tells where an error shows: a map of a pair, and whether its term fades out.
 
-    map_of: Callable[[Tensor, Tensor], Tensor]
+    Without a function the table of ratings has the map.
+    """
+
+    map_of: Callable[[Tensor, Tensor], Tensor] | None
     fades: bool
 
 
 PLACES = {
     "dissimilarity": Place(dissimilarity, fades=True),
     "masking": Place(visible_error, fades=False),
+    "cvvdp": Place(None, fades=False),
 }
 
 
-def place_target(place: str, reference: Tensor, distorted: Tensor, size: tuple[int, int]) -> Tensor:
+def place_target(
+    place: str,
+    reference: Tensor,
+    distorted: Tensor,
+    size: tuple[int, int],
+    visible: Tensor | None = None,
+) -> Tensor:
     """What the blocks' errors are to follow, (B, 1, *size).
 
     Args:
@@ -102,8 +113,17 @@ def place_target(place: str, reference: Tensor, distorted: Tensor, size: tuple[i
         reference: (B, 3, H, W) in [0, 1].
         distorted: (B, 3, H, W) in [0, 1].
         size: rows and columns of blocks.
+        visible: (B, 1, *size), what the table has; for "cvvdp".
+
+    Raises:
+        ValueError: there is no such map.
     """
-    return F.adaptive_avg_pool2d(PLACES[place].map_of(reference, distorted), size)
+    map_of = PLACES[place].map_of
+    if map_of is not None:
+        return F.adaptive_avg_pool2d(map_of(reference, distorted), size)
+    if visible is None or visible.shape[-2:] != size:
+        raise ValueError(f"expected a table with what is seen in {size} blocks for {place!r}")
+    return visible
 
 
 def block_distance(place: str, kind: str, errors: Tensor, target: Tensor) -> Tensor:
