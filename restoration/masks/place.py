@@ -162,7 +162,7 @@ def block_distance(place: str, kind: str, errors: Tensor, target: Tensor) -> Ten
         return F.smooth_l1_loss(torch.log(errors + FLOOR), torch.log(target + FLOOR))
     power = 2 if kind in SQUARED else 1
     if place == "contrast":
-        return _slope_distance(errors, *target.split(1, dim=1), power)
+        return _slope_distance(errors, target[:, :1], target[:, 1:], power)
     seen = _seen(target)
     gap = _relative(errors, seen) - power * _relative(target, seen)
     return (seen * F.smooth_l1_loss(gap, torch.zeros_like(gap), reduction="none")).mean()

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from losses import extras
 from restoration.common import durable
 from restoration.opinion.table import OpinionTable
 
@@ -30,9 +31,7 @@ def _model() -> Any:
     try:
         from pycvvdp import cvvdp
     except ImportError as error:
-        raise ValueError(
-            "maps of visibility need cvvdp: pip install 'perceptual-restoration[masks]'"
-        ) from error
+        raise extras.missing("pycvvdp", "A map of visibility") from error
     return cvvdp(display_name=DISPLAY, heatmap="raw", device=torch.device("cpu"), quiet=True)
 
 

@@ -107,7 +107,7 @@ def test_agreement_of_blocks():
 def test_without_the_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "pycvvdp", None)
     visibility._model.cache_clear()
-    with pytest.raises(ValueError, match="need cvvdp"):
+    with pytest.raises(ValueError, match="needs pycvvdp"):
         visibility.visibility(np.zeros((16, 16, 3), np.uint8), np.zeros((16, 16, 3), np.uint8))
 
 
