@@ -14,6 +14,7 @@ OTHERS = {  # what [train] leaves out, by the name that is imported
     "openvino": "openvino",
     "pillow_heif": "photo",
     "piq": "masks",
+    "pycvvdp": "masks",
     "rawpy": "photo",
     "spandrel": "archs",
     "wandb": "wandb",

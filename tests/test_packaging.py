@@ -22,6 +22,7 @@ NAMES = {  # on the index, where it is not the name that is imported
     "cv2": "opencv-python-headless",
     "huggingface_hub": "timm",  # which requires it
     "pillow_heif": "pillow-heif",
+    "pycvvdp": "cvvdp",
     "pydantic_core": "pydantic",
     "skimage": "scikit-image",
     "yaml": "pyyaml",

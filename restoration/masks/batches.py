@@ -4,6 +4,7 @@ Every batch is a pure function of (seed, step), so that a resumed training sees 
 one that was never interrupted.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,18 +64,65 @@ def draw_batch(
     Returns:
         References and distorted versions, (B, 3, crop, crop) in [0, 1] each, and scores, (B,).
     """
-    rng = np.random.default_rng((settings.seed, step))
-    rows = rng.choice(len(table.references), settings.batch_references, replace=False)
     references, versions, scores = [], [], []
-    for row in rows:
-        reference, side = table.references[row], settings.crop
-        turn = int(rng.integers(8))
-        free = np.array(reference.shape[:2]) - side
-        top, left = rng.integers(0, free // BLOCK + 1) * BLOCK
-        place = (slice(top, top + side), slice(left, left + side))
-        for pair in rng.permutation(table.pairs_of(row))[: settings.batch_versions]:
-            references.append(symmetry(reference[place], turn))
-            versions.append(symmetry(table.versions[pair][place], turn))
+    for cut in _draw_cuts(table, settings, step):
+        place, reference = cut.of_pixels, table.references[cut.row]
+        for pair in cut.pairs:
+            references.append(symmetry(reference[place], cut.turn))
+            versions.append(symmetry(table.versions[pair][place], cut.turn))
             scores.append(table.scores[pair])
     targets = torch.tensor(scores, dtype=torch.float32)
     return to_tensor(references).to(device), to_tensor(versions).to(device), targets.to(device)
+
+
+def draw_visible(
+    table: OpinionTable, settings: MaskSettings, step: int, device: torch.device | str = "cpu"
+) -> Tensor | None:
+    """What is seen in the blocks of the pairs that `draw_batch` draws.
+
+    Returns:
+        (B, 1, crop / 8, crop / 8), not negative; None where the table does not know.
+    """
+    if table.visible is None:
+        return None
+    blocks = [
+        symmetry(table.visible[pair][cut.of_blocks], cut.turn)
+        for cut in _draw_cuts(table, settings, step)
+        for pair in cut.pairs
+    ]
+    return torch.from_numpy(np.stack(blocks))[:, None].float().to(device)
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """One place of one reference and the versions of it that are taken there."""
+
+    row: int
+    pairs: np.ndarray
+    top: int  # in blocks, as all that follows
+    left: int
+    side: int
+    turn: int  # number of the symmetry
+
+    @property
+    def of_blocks(self) -> tuple[slice, slice]:
+        return self._slices(1)
+
+    @property
+    def of_pixels(self) -> tuple[slice, slice]:
+        return self._slices(BLOCK)
+
+    def _slices(self, size: int) -> tuple[slice, slice]:
+        starts = (self.top, self.left)
+        rows, columns = (slice(size * n, size * (n + self.side)) for n in starts)
+        return rows, columns
+
+
+def _draw_cuts(table: OpinionTable, settings: MaskSettings, step: int) -> Iterator[_Cut]:
+    rng = np.random.default_rng((settings.seed, step))
+    for row in rng.choice(len(table.references), settings.batch_references, replace=False):
+        turn = int(rng.integers(8))
+        free = np.array(table.references[row].shape[:2]) - settings.crop
+        top, left = rng.integers(0, free // BLOCK + 1).tolist()
+        pairs = rng.permutation(table.pairs_of(row))[: settings.batch_versions]
+        yield _Cut(row, pairs, top, left, settings.crop // BLOCK, turn)

@@ -1,10 +1,12 @@
-"""Contrast masking: how much less a visual mask shows noise in texture than in smooth areas."""
+"""Where masks show an error: less in texture than in smooth areas, and as people would see it."""
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.stats import spearmanr
 from torch import Tensor
 
+from losses import Loss
 from losses.pixel import EnhancedLoss
 from restoration.opinion.pairs import to_tensor
 
@@ -44,3 +46,23 @@ def _contrast(image: Tensor) -> Tensor:
     grey = image.mean(1, keepdim=True)
     squares = F.avg_pool2d(grey.square(), BLOCK)
     return (squares - F.avg_pool2d(grey, BLOCK).square()).flatten()
+
+
+@torch.no_grad()
+def block_agreement(
+    term: Loss, reference: np.ndarray, distorted: np.ndarray, visible: np.ndarray
+) -> float:
+    """Spearman of a metric's errors in 32x32 blocks with what is seen in them.
+
+    Args:
+        term: a pixel metric, plain or enhanced.
+        reference: photograph, RGB (H, W, 3) uint8, sides multiples of 32.
+        distorted: RGB (H, W, 3) uint8.
+        visible: (H / 32, W / 32) mean of what a model of vision says of each block.
+
+    Returns:
+        From -1 to 1, higher is better.
+    """
+    ((error, _),) = term.error_map(to_tensor([distorted]), to_tensor([reference]))
+    blocks = F.adaptive_avg_pool2d(error, visible.shape)
+    return float(spearmanr(blocks.flatten().numpy(), visible.ravel())[0])

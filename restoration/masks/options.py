@@ -137,10 +137,12 @@ class MaskTrain(Strict):
     )
     warmup_iter: int = Field(0, ge=0, description="Steps in which the learning rate rises.")
     rank_weight: float = Field(1.0, ge=0, description="Of the order of pairs by their scores.")
-    place: Literal["dissimilarity", "masking"] = Field(
+    place: Literal["dissimilarity", "masking", "contrast", "cvvdp"] = Field(
         "dissimilarity",
         description="What tells where an error shows, block by block: `dissimilarity` of the two "
-        "images, which fades out, or contrast `masking` by the reference.",
+        "images, which fades out, contrast `masking` by the reference, the slope alone with which "
+        "an error falls with `contrast`, or ColorVideoVDP (`cvvdp`), whose maps are kept beside "
+        "`data.table`.",
     )
     place_weight: float = Field(0.5, ge=0, description="Of where an error shows.")
     tap_weight: float = Field(0.5, ge=0, description="Of each tap's own prediction of the score.")

@@ -2,7 +2,9 @@
 
 "dissimilarity" compares gradients, chroma and luminance; it also says how much is seen, and fades
 out, so that the scores have the last word. "masking" says how the same error is seen in different
-places of one image, less where the reference has contrast of its own, and stays.
+places of one image, less where the reference has contrast of its own, and stays. So does "cvvdp",
+with the maps of a calibrated model of vision (see `visibility`). "contrast" asks for no map: what
+is left of an error shall fall as the reference's contrast does, and the rest of the mask is free.
 """
 
 from collections.abc import Callable
@@ -71,30 +73,62 @@ def visible_error(reference: Tensor, distorted: Tensor) -> Tensor:
 
     Source: the power law of contrast masking (Legge and Foley 1980).
     """
+    return _block_error(reference, distorted) / _threshold(reference) ** ELEVATION
+
+
+def error_and_threshold(reference: Tensor, distorted: Tensor) -> Tensor:
+    """Mean absolute error of 8x8 blocks, and what contrast makes of the threshold there.
+
+    Args:
+        reference: (B, 3, H, W) in [0, 1], H and W multiples of 8.
+        distorted: (B, 3, H, W) in [0, 1].
+
+    Returns:
+        (B, 2, H / 8, W / 8), not negative.
+    """
+    return torch.cat([_block_error(reference, distorted), _threshold(reference)], 1)
+
+
+def _block_error(reference: Tensor, distorted: Tensor) -> Tensor:
+    return F.avg_pool2d((reference - distorted).abs().mean(1, keepdim=True), BLOCK)
+
+
+def _threshold(reference: Tensor) -> Tensor:
+    """Contrast around every block, and a little where there is none."""
     mix = reference.new_tensor(OPPONENT[0]).view(1, 3, 1, 1)
     edge = (WINDOW - BLOCK) // 2
     luma = F.pad(F.conv2d(reference, mix), (edge, edge, edge, edge), mode="reflect")
     mean = F.avg_pool2d(luma, WINDOW, BLOCK)
     variance = (F.avg_pool2d(luma.square(), WINDOW, BLOCK) - mean.square()).clamp_min(0)
-    error = F.avg_pool2d((reference - distorted).abs().mean(1, keepdim=True), BLOCK)
-    return error / (NO_CONTRAST + variance.sqrt()) ** ELEVATION
+    return NO_CONTRAST + variance.sqrt()
 
 
 @dataclass(frozen=True)
 class Place:
-    """What tells where an error shows: a map of a pair, and whether its term fades out."""
+    """What tells where an error shows: a map of a pair, and whether its term fades out.
 
-    map_of: Callable[[Tensor, Tensor], Tensor]
+    Without a function the table of ratings has the map.
+    """
+
+    map_of: Callable[[Tensor, Tensor], Tensor] | None
     fades: bool
 
 
 PLACES = {
     "dissimilarity": Place(dissimilarity, fades=True),
     "masking": Place(visible_error, fades=False),
+    "contrast": Place(error_and_threshold, fades=False),
+    "cvvdp": Place(None, fades=False),
 }
 
 
-def place_target(place: str, reference: Tensor, distorted: Tensor, size: tuple[int, int]) -> Tensor:
+def place_target(
+    place: str,
+    reference: Tensor,
+    distorted: Tensor,
+    size: tuple[int, int],
+    visible: Tensor | None = None,
+) -> Tensor:
     """What the blocks' errors are to follow, (B, 1, *size).
 
     Args:
@@ -102,8 +136,17 @@ def place_target(place: str, reference: Tensor, distorted: Tensor, size: tuple[i
         reference: (B, 3, H, W) in [0, 1].
         distorted: (B, 3, H, W) in [0, 1].
         size: rows and columns of blocks.
+        visible: (B, 1, *size), what the table has; for "cvvdp".
+
+    Raises:
+        ValueError: there is no such map.
     """
-    return F.adaptive_avg_pool2d(PLACES[place].map_of(reference, distorted), size)
+    map_of = PLACES[place].map_of
+    if map_of is not None:
+        return F.adaptive_avg_pool2d(map_of(reference, distorted), size)
+    if visible is None or visible.shape[-2:] != size:
+        raise ValueError(f"expected a table with what is seen in {size} blocks for {place!r}")
+    return visible
 
 
 def block_distance(place: str, kind: str, errors: Tensor, target: Tensor) -> Tensor:
@@ -117,10 +160,31 @@ def block_distance(place: str, kind: str, errors: Tensor, target: Tensor) -> Ten
     """
     if place == "dissimilarity":
         return F.smooth_l1_loss(torch.log(errors + FLOOR), torch.log(target + FLOOR))
-    seen = (target > SEEN * target.mean((2, 3), keepdim=True)).float()
     power = 2 if kind in SQUARED else 1
+    if place == "contrast":
+        return _slope_distance(errors, target[:, :1], target[:, 1:], power)
+    seen = _seen(target)
     gap = _relative(errors, seen) - power * _relative(target, seen)
     return (seen * F.smooth_l1_loss(gap, torch.zeros_like(gap), reduction="none")).mean()
+
+
+def _slope_distance(errors: Tensor, plain: Tensor, threshold: Tensor, power: int) -> Tensor:
+    """How far the slope of what is left of an error is from -1, on a scale of logarithms.
+
+    Half the mean square of the gap to `plain / threshold` that a line over the threshold explains;
+    all else that a mask does in a picture is free.
+    """
+    seen = _seen(plain)
+    contrast = _relative(threshold, seen) * seen
+    gap = _relative(errors, seen) - power * (_relative(plain, seen) - contrast)
+    count = seen.sum((2, 3)).clamp_min(1)
+    shared, own = ((contrast * map_).sum((2, 3)) / count for map_ in (gap, contrast))
+    return (0.5 * shared.square() / (own + SMALLEST)).mean()
+
+
+def _seen(map_: Tensor) -> Tensor:
+    """Blocks that count, 1 or 0: those with an error."""
+    return (map_ > SEEN * map_.mean((2, 3), keepdim=True)).float()
 
 
 def _relative(map_: Tensor, seen: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from restoration.masks.outcome import measure, plain_and_enhanced, trained_weigh
 from restoration.masks.state import latest_state
 from restoration.masks.trainable import EnhancedMetric
 from restoration.masks.trainer import MaskTrainer, train_masks
+from restoration.masks.visibility import with_visibility
 from restoration.opinion.table import OpinionTable, check_apart
 from restoration.options.given import resolve
 from restoration.options.load import load_options
@@ -136,6 +137,10 @@ def _split(
 ) -> tuple[OpinionTable, OpinionTable | None]:
     """Open the ratings and hold some out; nothing that stands in `test` is trained on."""
     table = open_table(options.data, options.manual_seed, progress)
+    if options.train.place == "cvvdp":
+        kept = options.data.table and options.data.table.with_suffix(".cvvdp.npz")
+        with progress("predicting visibility", len(table.references)) as advance:
+            table = with_visibility(table, kept, advance)
     every = options.data.held_out_every
     training, held_out = table.split(every) if every else (table, None)
     if test is not None:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 import losses
 from restoration.common.signals import interrupts_deferred
-from restoration.masks.batches import BLOCK, MaskSettings, check_table, draw_batch
+from restoration.masks.batches import BLOCK, MaskSettings, check_table, draw_batch, draw_visible
 from restoration.masks.place import PLACES, block_distance, dissimilarity, place_target
 from restoration.masks.state import latest_state, load_progress, replace_state
 from restoration.masks.trainable import EnhancedMetric
@@ -116,11 +116,13 @@ class MaskTrainer(nn.Module):
         per_tap = [F.adaptive_avg_pool2d(error, size) for error in maps]
         return [self.metric.weigh(per_tap), *(per_tap if len(per_tap) > 1 else [])]
 
-    def forward(self, reference: Tensor, distorted: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    def forward(
+        self, reference: Tensor, distorted: Tensor, visible: Tensor | None = None
+    ) -> tuple[list[Tensor], list[Tensor]]:
         """Scores (B,) in [0, 1] and how far the blocks are from their target: whole, taps."""
         errors = self.blocks(reference, distorted)
         size = (errors[0].shape[-2], errors[0].shape[-1])
-        target = place_target(self.place, reference, distorted, size)
+        target = place_target(self.place, reference, distorted, size, visible)
         scores, places = [], []
         for blocks, mapping, scale in zip(errors, self.mappings, self.log_scales, strict=True):
             scores.append(mapping(blocks.mean((1, 2, 3))))
@@ -142,10 +144,11 @@ def loss_terms(
     settings: MaskSettings,
     batch: tuple[Tensor, Tensor, Tensor],
     fade: float = 1.0,
+    visible: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Weighted terms of one batch by name; `fade` is a further factor of the place term."""
     reference, distorted, target = batch
-    scores, places = trainer(reference, distorted)
+    scores, places = trainer(reference, distorted, visible)
     regressions = [F.smooth_l1_loss(score, target, beta=0.1) for score in scores]
     rankings = [rank_loss(score, target) for score in scores]
 
@@ -214,8 +217,10 @@ def train_step(
     """One step of the optimiser; returns the terms of the loss and the norm of the gradient."""
     for group in optimizer.param_groups:
         group["lr"] = group["scale"] * learning_rate(settings, step)
-    batch = draw_batch(table, settings, step, trainer.log_scales.device)
-    terms = loss_terms(trainer, settings, batch, place_fade(settings, step))
+    device = trainer.log_scales.device
+    batch = draw_batch(table, settings, step, device)
+    visible = draw_visible(table, settings, step, device)
+    terms = loss_terms(trainer, settings, batch, place_fade(settings, step), visible)
     optimizer.zero_grad()
     total_loss(terms).backward()
     norm = nn.utils.clip_grad_norm_(trainer.parameters(), 1.0)

@@ -9,7 +9,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,7 @@ class OpinionTable:
         scores: (P,) in [0, 1], higher is better.
         photographs: (N,) name or number of the photograph that a reference was cut from; splits
             never part what has the same.
+        visible: (P, h, w) how visible the difference is in each block of a pair, or None.
 
     Raises:
         ValueError: columns of different lengths, a reference that is none, a score outside [0, 1].
@@ -97,6 +98,7 @@ class OpinionTable:
     kinds: np.ndarray
     scores: np.ndarray
     photographs: np.ndarray
+    visible: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         lengths = {len(c) for c in (self.versions, self.row, self.kinds, self.scores)}
@@ -137,7 +139,12 @@ class OpinionTable:
             self.kinds[pairs],
             self.scores[pairs],
             self.photographs[references],
+            None if self.visible is None else self.visible[pairs],
         )
+
+    def with_visible(self, visible: np.ndarray) -> "OpinionTable":
+        """The same pairs, and how visible the difference is in the blocks of each."""
+        return replace(self, visible=visible)
 
     def split(self, every: int) -> tuple["OpinionTable", "OpinionTable"]:
         """Split by photograph, so that none stands on both sides: every n-th on the second.
@@ -157,8 +164,10 @@ class OpinionTable:
         return parts
 
     def save(self, path: Path, about: dict[str, Any] | None = None) -> None:
-        """Write a table whose images have one size as .npz, with what made it."""
-        columns: dict[str, Any] = {name: np.asarray(value) for name, value in vars(self).items()}
+        """Write a table whose images have one size as .npz, with what made it; not `visible`."""
+        columns: dict[str, Any] = {
+            name: np.asarray(value) for name, value in vars(self).items() if name != "visible"
+        }
         with durable.replacing(path) as part, part.open("wb") as file:
             np.savez(file, about=json.dumps(about or {}), **columns)
 

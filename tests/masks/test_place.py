@@ -44,5 +44,24 @@ def test_blocks_without_an_error_say_nothing():
     assert block_distance("masking", "e-mae", torch.zeros_like(target), 0 * target) == 0
 
 
+def test_the_slope_alone_is_asked_for():
+    reference, distorted = pair()
+    distorted[..., :, ::8] += 0.01  # an error that is not even
+    target = place_target("contrast", reference, distorted, (4, 8))
+    plain, threshold = target.split(1, dim=1)
+    assert threshold.min() == pytest.approx(0.02)
+    masked = plain / threshold
+    free = torch.tensor([1.0, 3.0] * 2)[:, None] * masked  # the rows have equal contrasts
+    for errors in (0.3 * masked, free):
+        assert block_distance("contrast", "e-mae", errors, target) < 1e-4
+        assert block_distance("contrast", "e-psnr", errors.square(), target) < 1e-4
+    even = block_distance("contrast", "e-mae", plain, target)
+    half = block_distance("contrast", "e-mae", plain / threshold.sqrt(), target)
+    assert even > 0.3 and half == pytest.approx(even.item() / 4, rel=0.02)
+    flat = torch.full_like(reference, 0.5)
+    target = place_target("contrast", flat, flat + 0.1, (4, 8))
+    assert block_distance("contrast", "e-mae", target[:, :1], target) < 1e-12
+
+
 def test_only_the_hand_made_dissimilarity_fades():
     assert PLACES["dissimilarity"].fades and not PLACES["masking"].fades
