@@ -260,7 +260,7 @@ MANIFEST: dict[str, Weights] = {
     ),
     "pixel_mask_e_psnr": _ours(
         "pixel_mask_e_psnr",
-        "a599c4330d57ad8c6d5f51d5b9d88756b410ec0f",
+        "9e201085e63995aa399641168a900bda1a99cf98",
         26_128,
         "E-PSNR",
         CALIBRATED,

@@ -41,7 +41,7 @@ DENOISERS: dict[str, Weights] = {
         f"{DEFAULT}.safetensors",
         "Apache-2.0",
         "BSDS500 train and test",
-        git_blob="78bc5a4097f0282b4a1b2b8539f665e655d0c32e",
+        git_blob="3c3cd41ae2e1fd456fc89533231add00add7f207",
         size=1_578_952,
         used_by=USED_BY,
         folder=PRETRAINED,
