@@ -95,7 +95,7 @@ def _tile(image: np.ndarray) -> Image.Image:
 
 def _texts(record: Record, crop: Crop, runs: Sequence[str]) -> list[str]:
     values = captions(record, crop.condition)
-    where = f"{crop.image}, {condition_text(crop.condition, 'σ {:g}')}"
+    where = f"{crop.image}, {condition_text(crop.condition)}"
     of_runs = [values.get((run, crop.set, crop.image), "") for run in runs[1:]]
     return [where, *of_runs, ""]
 
