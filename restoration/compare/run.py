@@ -30,6 +30,7 @@ from restoration.compare.judges import add_judges, standings
 from restoration.compare.measure import name_rows
 from restoration.compare.plan import Plan
 from restoration.compare.report import fronts, page
+from restoration.compare.report.crops import dark_smooth
 from restoration.compare.report.montage import write_montages
 from restoration.compare.report.pictures import draw_crops
 from restoration.compare.report.restorer import Restorer
@@ -234,8 +235,9 @@ def _write(record: Record, prepared: Preparation, folder: Path) -> None:
     tested = {candidate.run.name: candidate.tested for candidate in reversed(prepared.candidates)}
     denoisers = {name: run.denoise for name, run in tested.items() if run is not None}
     restorer = Restorer(record, denoisers, prepared.sets, prepared.device)
-    crops = draw_crops(record, restorer, prepared.sets)
-    write_montages(record, restorer, prepared.sets, folder / "figures")
+    dark = dark_smooth(prepared.sets, restorer.condition)
+    crops = draw_crops(record, restorer, dark)
+    write_montages(record, restorer, dark, folder / "figures")
     fronts.write_figures(record, folder / "figures")
     page.write(folder, record, crops)
     files = "report.html, figures/, results.json, per_image.csv, table.md, table.tex"

@@ -9,6 +9,7 @@ from tiny import tiny_comparison
 
 from restoration.compare.plan import load_comparison
 from restoration.compare.report import montage
+from restoration.compare.report.crops import dark_smooth
 from restoration.compare.report.restorer import Parts
 from restoration.degradations import gaussian_noise
 from restoration.evaluate import EvaluationSet, Row
@@ -81,7 +82,9 @@ def test_tiles_stand_in_the_order_of_the_headings(record, tmp_path):
     condition = made.plan.picture_condition
     sets = {"val": EvaluationSet(Pictures(), gaussian_noise(condition.level))}
     levels = {"noisy": 0.0, "vgg weight=0.1": 0.2, "evgg weight=0.1": 0.4, "evgg weight=1": 0.6}
-    files = montage.write_montages(made, Grey(condition, levels), sets, tmp_path / "figures")
+    files = montage.write_montages(
+        made, Grey(condition, levels), dark_smooth(sets, condition), tmp_path / "figures"
+    )
     assert [file.name for file in files] == ["crops.png", "crops_matched_lpips.png"]
     for file, third in zip(files, (0.4, 0.6), strict=True):
         image = np.asarray(Image.open(file))

@@ -14,7 +14,7 @@ SIDE = 112  # pixels of a crop, shown three times as large
 STRIDE = 16  # between windows whose brightness is looked at
 DARK_SHARE = 0.2  # "dark" is this share of all windows
 BLACK = 0.02  # mean luma below which a window shows nothing
-NUM_DARK = 2
+NUM_DARK = 3
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 # (recipe, set, image, windows as (top, left), side) -> a value per window
 Measure = Callable[[str, str, str, Sequence[tuple[int, int]], int], np.ndarray]
@@ -55,18 +55,15 @@ def window_sums(values: np.ndarray, side: int) -> tuple[np.ndarray, list[int], l
     return sums, tops, lefts
 
 
-def dark_smooth(
-    sets: Mapping[str, EvaluationSet], condition: Condition, count: int = NUM_DARK
-) -> list[Crop]:
+def dark_smooth(sets: Mapping[str, EvaluationSet], condition: Condition) -> list[Crop]:
     """Find the smoothest windows among the darkest of all test images, one per image.
 
     Args:
         sets: test sets by name; those that are not tested under the condition are left out.
         condition: under which they will be shown.
-        count: how many are wanted.
 
     Returns:
-        At most so many crops.
+        At most NUM_DARK crops, the smoothest first.
     """
     windows = [
         window
@@ -85,7 +82,7 @@ def dark_smooth(
     chosen: dict[tuple[str, str], Crop] = {}
     for window in sorted(windows, key=lambda window: window.spread):
         key = (window.set, window.image)
-        if window.mean <= limit and key not in chosen and len(chosen) < count:
+        if window.mean <= limit and key not in chosen and len(chosen) < NUM_DARK:
             title = f"Dark and smooth, {len(chosen) + 1}"
             chosen[key] = Crop(title, rule, *key, condition, window.top, window.left, window.side)
     return list(chosen.values())

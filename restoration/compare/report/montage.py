@@ -4,7 +4,7 @@ The crops are dark and smooth ones, chosen by the report's rule: where plain per
 said to leave noise, and enhanced ones not to (arXiv:2305.19858, figure 6).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -13,15 +13,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from restoration.compare.fronts import curves_of
 from restoration.compare.judges import canonical
-from restoration.compare.report.crops import Crop, dark_smooth
-from restoration.compare.report.pictures import ZOOM, captions, focus, shown_rows
+from restoration.compare.report.crops import Crop
+from restoration.compare.report.pictures import ZOOM, captions, focus, shown_rows, to_picture
 from restoration.compare.report.restorer import Restorer
 from restoration.compare.result import Record
-from restoration.evaluate import EvaluationSet
 from restoration.evaluate.measure import NOISY
 from restoration.evaluate.rows import condition_text
 
-NUM_CROPS = 3
 GAP, LINE, TEXT = 6, 24, 17  # pixels between tiles, of a line of text, of its letters
 INK, PAPER = "#1c2127", "#ffffff"
 
@@ -56,20 +54,19 @@ def _matched(record: Record) -> tuple[str, str] | None:
 
 
 def write_montages(
-    record: Record, restorer: Restorer, sets: Mapping[str, EvaluationSet], folder: Path
+    record: Record, restorer: Restorer, crops: Sequence[Crop], folder: Path
 ) -> list[Path]:
     """Write a file for each of `pairs`, crops at three times their size.
 
     Args:
         record: the comparison.
         restorer: of its test images.
-        sets: test sets by name.
+        crops: what is shown, a row each.
         folder: made if it is not there.
 
     Returns:
-        The files; none where no crop can be found.
+        The files; none without crops.
     """
-    crops = dark_smooth(sets, restorer.condition, NUM_CROPS)
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for name, pair in pairs(record).items() if crops else ():
@@ -89,7 +86,7 @@ def _row(restorer: Restorer, crop: Crop, runs: Sequence[str]) -> list[Image.Imag
 
 def _tile(image: np.ndarray) -> Image.Image:
     """Enlarge an (H, W, 3) or (H, W) image in [0, 1], pixel by pixel."""
-    tile = Image.fromarray(np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)).convert("RGB")
+    tile = to_picture(image).convert("RGB")
     return tile.resize((ZOOM * tile.width, ZOOM * tile.height), Image.Resampling.NEAREST)
 
 

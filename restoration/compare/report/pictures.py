@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,17 +18,17 @@ from restoration.compare.report.crops import (
     Crop,
     Ranking,
     by_difference,
-    dark_smooth,
     merge_same,
 )
 from restoration.compare.report.restorer import Parts, Restorer
 from restoration.compare.result import Record
 from restoration.degradations.conditions import Condition
-from restoration.evaluate import EvaluationSet, Row
+from restoration.evaluate import Row
 from restoration.evaluate.measure import NOISY
 
 TOP_SHARE = 0.995  # quantile of all shown values at which a colour scale ends
 STOPS = 9  # of the colour bar
+DARK_SHOWN = 2  # dark and smooth crops
 RANKINGS = ("e_mae", "lpips")  # metrics that choose images, where they were measured
 ZOOM, SMALLEST = 3, 320  # CSS pixels per pixel of a crop, and of a whole crop
 
@@ -120,13 +120,13 @@ def rankings(record: Record, restorer: Restorer) -> list[Ranking]:
     return found
 
 
-def draw_crops(record: Record, restorer: Restorer, sets: Mapping[str, EvaluationSet]) -> Gallery:
+def draw_crops(record: Record, restorer: Restorer, dark: Sequence[Crop]) -> Gallery:
     """Choose the crops by their rules and draw them.
 
     Args:
         record: the comparison.
         restorer: of its test images.
-        sets: test sets by name.
+        dark: dark and smooth crops, of which the first are shown.
 
     Returns:
         The gallery.
@@ -136,7 +136,7 @@ def draw_crops(record: Record, restorer: Restorer, sets: Mapping[str, Evaluation
     for number, ranking in enumerate(rankings(record, restorer)):
         rows = record.findings.rows
         crops += by_difference(rows, pair, ranking, restorer.luma, with_median=number == 0)
-    crops = merge_same([*crops, *dark_smooth(sets, restorer.condition)])
+    crops = merge_same([*crops, *dark[:DARK_SHOWN]])
     runs = [NOISY, *(recipe.name for recipe in record.plan.recipes)]
     cut = [{run: restorer.cut(run, crop) for run in runs} for crop in crops]
     limits = (
@@ -219,7 +219,12 @@ def colour_stops() -> list[str]:
 
 def picture_tile(image: np.ndarray, alt: str) -> Tile:
     """Encode an (H, W, 3) or (H, W) image in [0, 1]."""
-    return encode(Image.fromarray(np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)), alt)
+    return encode(to_picture(image), alt)
+
+
+def to_picture(image: np.ndarray) -> Image.Image:
+    """Round an (H, W, 3) or (H, W) image in [0, 1] to 8 bits."""
+    return Image.fromarray(np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8))
 
 
 def encode(image: Image.Image, alt: str) -> Tile:
