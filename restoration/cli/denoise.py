@@ -54,11 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE|NAME",
         help="checkpoint (.pth or .safetensors), or name of a shipped denoiser",
     )
-    parser.add_argument(
-        "--network",
-        metavar="TYPE|FILE.yml",
-        help="what the network is, where neither the checkpoint nor an options.yml beside it says",
-    )
+    session.add_network(parser)
     parser.add_argument(
         "--strength",
         type=float,

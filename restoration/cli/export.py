@@ -29,11 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="file to write (default: beside the checkpoint)"
     )
-    parser.add_argument(
-        "--network",
-        metavar="TYPE|FILE.yml",
-        help="what the network is, where neither the checkpoint nor an options.yml beside it says",
-    )
+    session.add_network(parser)
     parser.add_argument(
         "--card",
         type=Path,

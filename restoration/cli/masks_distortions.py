@@ -86,13 +86,10 @@ def read_cuts(arguments: argparse.Namespace) -> list[np.ndarray]:
 def measure(images: list[np.ndarray], seed: int) -> None:
     """Print mean HaarPSI per level, and how often quality falls from one level to the next."""
     try:
-        import piq
+        from restoration.opinion.teachers import TEACHERS
     except ImportError as error:
         raise extras.missing("piq", "--measure") from error
-    metrics = {
-        "haarpsi": lambda x, y: piq.haarpsi(x, y, reduction="none"),
-        "mdsi": lambda x, y: -piq.mdsi(x, y, reduction="none"),
-    }
+    metrics = {name: TEACHERS[name] for name in MEASURES}
     console = session.make_console()
     view = Table("distortion", show_edge=False, title=f"HaarPSI, mean of {len(images)} photographs")
     for head in [f"level {level}" for level in LEVELS] + ["falls: HaarPSI", "falls: MDSI"]:

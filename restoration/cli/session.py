@@ -46,6 +46,15 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_network(parser: argparse.ArgumentParser) -> None:
+    """Add what a checkpoint's network is, of commands that take a checkpoint alone."""
+    parser.add_argument(
+        "--network",
+        metavar="TYPE|FILE.yml",
+        help="what the network is, where neither the checkpoint nor an options.yml beside it says",
+    )
+
+
 def add_basicsr_flags(parser: argparse.ArgumentParser) -> None:
     """Add the option file and BasicSR's flags."""
     add_option_file(parser)
