@@ -154,6 +154,7 @@ def main() -> int:
     versions = f"torch {torch.__version__}, Python {platform.python_version()}"
     machine = f"{versions}, {os.cpu_count()} cores"
     with tempfile.TemporaryDirectory(prefix="torture_") as place:
+        tempfile.tempdir = place  # what children print goes with it
         parts = parts_of(given, Path(place)) if wanted else {}
         for name in wanted:
             workload.say(f"{TITLES[name]}: begins")
