@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field, PositiveInt, field_validator, model_vali
 
 from losses.naming import is_import_path, nearest
 from restoration.common.names import DATASETS
-from restoration.options.base import Section, Strict, check_name, ignored
+from restoration.options.base import MOST, Section, Strict, check_name, ignored
 
 SIGMA_LIMIT = 255.0
 
@@ -21,7 +21,10 @@ class IoBackend(Strict):
     type: Literal["disk", "lmdb"] = Field("disk", description="`disk` (a folder) or `lmdb`.")
 
 
-Batch = Annotated[int, Field(ge=1, le=65_536)]
+LONGEST = 65_536  # side of a patch; samples of a batch
+Batch = Annotated[int, Field(ge=1, le=LONGEST)]
+Side = Annotated[int, Field(ge=1, le=LONGEST)]
+Stage = Annotated[int, Field(ge=1, le=MOST)]
 Degradations = dict[str, Any] | list[dict[str, Any]]
 
 NOTHING = (None, "", "none", "None")  # what option files write where there is no folder
@@ -152,17 +155,17 @@ class TrainSet(ImageSet):
     use_flip: bool | None = Field(None, description="NAFNet's name of use_hflip.")
     use_rot: bool | None = Field(None, description="BasicSR's other half of geometric_augs.")
     num_worker_per_gpu: int = Field(2, ge=0, le=1024, description="Loader processes per rank.")
-    batch_size_per_gpu: PositiveInt = Field(8, le=65_536, description="Samples per rank and step.")
+    batch_size_per_gpu: PositiveInt = Field(8, le=LONGEST, description="Samples per rank and step.")
     gt_size: PositiveInt = Field(
-        128, le=65_536, description="Side of the training patch in pixels."
+        128, le=LONGEST, description="Side of the training patch in pixels."
     )
     mini_batch_sizes: list[Batch] | None = Field(
         None, description="Progressive training: samples per rank and step in each stage."
     )
-    iters: list[PositiveInt] | None = Field(
+    iters: list[Stage] | None = Field(
         None, description="Progressive training: steps of each stage; the last goes on."
     )
-    gt_sizes: list[PositiveInt] | None = Field(
+    gt_sizes: list[Side] | None = Field(
         None, description="Progressive training: patch side of each stage."
     )
     cache_gb: float = Field(

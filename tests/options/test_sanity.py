@@ -21,11 +21,14 @@ OPTIONS = {
 INF, NAN = float("inf"), float("nan")
 COSINE = {"type": "TrueCosineAnnealingLR", "T_max": 6}
 STEPS = {"type": "MultiStepLR", "milestones": [2]}
+STAGE = {"dataroot_gt": "images", "mini_batch_sizes": [1], "iters": [6], "gt_sizes": [16]}
 CASES = [
     ("val.metrics", {"psnr": {"type": 5}}),
     ("val.metrics", [{"type": "psnr", "name": ["a"]}]),
     ("name", ["a"]),
     ("datasets.train.gt_size", INF),
+    ("datasets.train", STAGE | {"gt_sizes": [2**64]}),
+    ("datasets.train", STAGE | {"iters": [2**64]}),
     ("datasets.train.cache_gb", INF),
     ("datasets.train.num_worker_per_gpu", 100_000),
     ("datasets.train.batch_size_per_gpu", 10**9),
