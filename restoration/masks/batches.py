@@ -31,6 +31,8 @@ class MaskSettings:
     rank_weight: float = 1.0
     place: str = "dissimilarity"
     place_weight: float = 0.5
+    contrast_weight: float = 0.0
+    balance_weight: float = 0.0
     tap_weight: float = 0.5
     seed: int = 0
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from restoration.masks.batches import MaskSettings
-from restoration.masks.trainer import learning_rate, total_loss
+from restoration.masks.trainer import learning_rate, names_of_terms, total_loss
 from restoration.train.bar import RecentRate, clock, speed
 from restoration.train.means import RunningMeans
 from restoration.train.monitor import describe, record
@@ -15,7 +15,6 @@ from restoration.train.step_files import open_curves
 from restoration.train.trackers import Trackers
 
 logger = logging.getLogger("restoration")
-TERMS = ("regression", "ranking", "place")
 
 
 class MaskMonitor:
@@ -38,7 +37,7 @@ class MaskMonitor:
         print_freq: int,
     ):
         self.means = RunningMeans()
-        self.curves = open_curves(folder, start, TERMS)
+        self.curves = open_curves(folder, start, names_of_terms(settings))
         tb = SummaryWriter(tb_folder, purge_step=start + 1) if tb_folder else None
         self.trackers = Trackers(tb)
         self.settings, self.print_freq = settings, print_freq

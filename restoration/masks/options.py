@@ -137,14 +137,19 @@ class MaskTrain(Strict):
     )
     warmup_iter: int = Field(0, ge=0, description="Steps in which the learning rate rises.")
     rank_weight: float = Field(1.0, ge=0, description="Of the order of pairs by their scores.")
-    place: Literal["dissimilarity", "masking", "contrast", "cvvdp"] = Field(
+    place: Literal["dissimilarity", "masking", "cvvdp"] = Field(
         "dissimilarity",
         description="What tells where an error shows, block by block: `dissimilarity` of the two "
-        "images, which fades out, contrast `masking` by the reference, the slope alone with which "
-        "an error falls with `contrast`, or ColorVideoVDP (`cvvdp`), whose maps are kept beside "
-        "`data.table`.",
+        "images, which fades out, contrast `masking` by the reference, or ColorVideoVDP (`cvvdp`), "
+        "whose maps are kept beside `data.table`.",
     )
     place_weight: float = Field(0.5, ge=0, description="Of where an error shows.")
+    contrast_weight: float = Field(
+        0.0, ge=0, description="Of how an error falls as the reference's contrast rises."
+    )
+    balance_weight: float = Field(
+        0.0, ge=0, description="Of equal shares: with several taps, no mask hides more than others."
+    )
     tap_weight: float = Field(0.5, ge=0, description="Of each tap's own prediction of the score.")
     threads: PositiveInt = Field(1, description="CPU threads; one gives the same bits anywhere.")
 

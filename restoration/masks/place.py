@@ -3,8 +3,10 @@
 "dissimilarity" compares gradients, chroma and luminance; it also says how much is seen, and fades
 out, so that the scores have the last word. "masking" says how the same error is seen in different
 places of one image, less where the reference has contrast of its own, and stays. So does "cvvdp",
-with the maps of a calibrated model of vision (see `visibility`). "contrast" asks for no map: what
-is left of an error shall fall as the reference's contrast does, and the rest of the mask is free.
+with the maps of a calibrated model of vision (see `visibility`).
+
+`slope_distance` asks for no map: what is left of an error shall fall as the reference's contrast
+rises, and the rest of the mask is free.
 """
 
 from collections.abc import Callable
@@ -76,19 +78,6 @@ def visible_error(reference: Tensor, distorted: Tensor) -> Tensor:
     return _block_error(reference, distorted) / _threshold(reference) ** ELEVATION
 
 
-def error_and_threshold(reference: Tensor, distorted: Tensor) -> Tensor:
-    """Mean absolute error of 8x8 blocks, and what contrast makes of the threshold there.
-
-    Args:
-        reference: (B, 3, H, W) in [0, 1], H and W multiples of 8.
-        distorted: (B, 3, H, W) in [0, 1].
-
-    Returns:
-        (B, 2, H / 8, W / 8), not negative.
-    """
-    return torch.cat([_block_error(reference, distorted), _threshold(reference)], 1)
-
-
 def _block_error(reference: Tensor, distorted: Tensor) -> Tensor:
     return F.avg_pool2d((reference - distorted).abs().mean(1, keepdim=True), BLOCK)
 
@@ -117,7 +106,6 @@ class Place:
 PLACES = {
     "dissimilarity": Place(dissimilarity, fades=True),
     "masking": Place(visible_error, fades=False),
-    "contrast": Place(error_and_threshold, fades=False),
     "cvvdp": Place(None, fades=False),
 }
 
@@ -160,26 +148,39 @@ def block_distance(place: str, kind: str, errors: Tensor, target: Tensor) -> Ten
     """
     if place == "dissimilarity":
         return F.smooth_l1_loss(torch.log(errors + FLOOR), torch.log(target + FLOOR))
-    power = 2 if kind in SQUARED else 1
-    if place == "contrast":
-        return _slope_distance(errors, target[:, :1], target[:, 1:], power)
     seen = _seen(target)
-    gap = _relative(errors, seen) - power * _relative(target, seen)
+    gap = _relative(errors, seen) - _power(kind) * _relative(target, seen)
     return (seen * F.smooth_l1_loss(gap, torch.zeros_like(gap), reduction="none")).mean()
 
 
-def _slope_distance(errors: Tensor, plain: Tensor, threshold: Tensor, power: int) -> Tensor:
-    """How far the slope of what is left of an error is from -1, on a scale of logarithms.
+def slope_distance(kind: str, errors: Tensor, reference: Tensor, distorted: Tensor) -> Tensor:
+    """How far the masked errors of blocks are from falling as the reference's contrast rises.
 
-    Half the mean square of the gap to `plain / threshold` that a line over the threshold explains;
-    all else that a mask does in a picture is free.
+    On a scale of logarithms, over the contrast around a block, what a mask leaves of an error shall
+    have the slope -1. The distance is half the mean square of what a line explains of the gap; all
+    else that a mask does in an image is free.
+
+    Args:
+        kind: of the enhanced metric.
+        errors: (B, 1, h, w), not negative.
+        reference: (B, 3, H, W) in [0, 1], H and W multiples of 8.
+        distorted: (B, 3, H, W) in [0, 1].
+
+    Source: contrast masking (Legge and Foley 1980).
     """
+    maps = torch.cat([_block_error(reference, distorted), _threshold(reference)], 1)
+    size = (errors.shape[-2], errors.shape[-1])
+    plain, threshold = F.adaptive_avg_pool2d(maps, size).split(1, dim=1)
     seen = _seen(plain)
     contrast = _relative(threshold, seen) * seen
-    gap = _relative(errors, seen) - power * (_relative(plain, seen) - contrast)
+    gap = _relative(errors, seen) - _power(kind) * (_relative(plain, seen) - contrast)
     count = seen.sum((2, 3)).clamp_min(1)
     shared, own = ((contrast * map_).sum((2, 3)) / count for map_ in (gap, contrast))
     return (0.5 * shared.square() / (own + SMALLEST)).mean()
+
+
+def _power(kind: str) -> int:
+    return 2 if kind in SQUARED else 1
 
 
 def _seen(map_: Tensor) -> Tensor:

@@ -2,14 +2,15 @@
 
 As in arXiv:2305.19858, a small mapping network turns the masked metric into a quality score and
 the masks are learnt end to end; no mask is ever labelled. One score per image says little about
-where an error shows, so a further term asks the masked error of each 8x8 block to follow a target
-(see `place`). With several taps each must
-also predict the score by itself: else the sum lets some masks die.
+where an error shows, so further terms ask the masked error of each 8x8 block to follow a target,
+and to fall as the reference's contrast rises (see `place`). With several taps each must also
+predict the score by itself, and may hide no more than the others: else some masks die.
 """
 
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +19,13 @@ from torch import Tensor, nn
 import losses
 from restoration.common.signals import interrupts_deferred
 from restoration.masks.batches import BLOCK, MaskSettings, check_table, draw_batch, draw_visible
-from restoration.masks.place import PLACES, block_distance, dissimilarity, place_target
+from restoration.masks.place import (
+    PLACES,
+    block_distance,
+    dissimilarity,
+    place_target,
+    slope_distance,
+)
 from restoration.masks.state import latest_state, load_progress, replace_state
 from restoration.masks.trainable import EnhancedMetric
 from restoration.opinion.table import OpinionTable
@@ -27,6 +34,7 @@ from restoration.train.finite import check_finite
 OnStep = Callable[[int, dict[str, Tensor], Tensor], None]  # steps done, terms, gradient norm
 
 SMALLEST = 1e-5  # keeps the logarithm of a metric finite
+TINY = 1e-12  # and that of a masked error
 START_LOGIT, LAST_GAIN = -1.5, 0.3  # of the initial masks
 IMAGE_CHANNELS = 3
 COMPACT_GAIN, BLOCK_GAIN = 3.0, 0.5  # of the first and the residual convolutions of compact ones
@@ -80,6 +88,22 @@ def start_from_contrast(mask: losses.MaskNet | losses.CompactMaskNet) -> None:
         last.bias.fill_(START_LOGIT)
 
 
+class Found(NamedTuple):
+    """What a metric in training says of a batch: of the whole first, then of every tap.
+
+    Args:
+        scores: (B,) predicted ratings in [0, 1].
+        places: how far blocks are from their target.
+        slopes: how far errors are from falling with contrast.
+        imbalance: variance of the logarithms of what masks leave of their taps' errors.
+    """
+
+    scores: list[Tensor]
+    places: list[Tensor]
+    slopes: list[Tensor]
+    imbalance: Tensor
+
+
 class MaskTrainer(nn.Module):
     """An enhanced metric and what turns it into quality scores while its masks are trained.
 
@@ -105,30 +129,43 @@ class MaskTrainer(nn.Module):
             assert isinstance(mask, losses.MaskNet | losses.CompactMaskNet)
             start_from_contrast(mask)
         target = dissimilarity(reference, distorted).mean()
-        errors = torch.stack([blocks.mean() for blocks in self.blocks(reference, distorted)])
+        blocks = self.blocks(self._maps(reference, distorted)[0], reference)
+        errors = torch.stack([error.mean() for error in blocks])
         self.log_scales.copy_(torch.log(target / errors.clamp_min(SMALLEST)))
 
-    def blocks(self, reference: Tensor, distorted: Tensor) -> list[Tensor]:
-        """Error of every 8x8 block, (B, 1, H / 8, W / 8): of the whole, then of every tap."""
-        size = (reference.shape[-2] // BLOCK, reference.shape[-1] // BLOCK)
+    def _maps(self, reference: Tensor, distorted: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Error of every place per tap, masked and plain; one tap has nothing to balance."""
         with torch.autocast(reference.device.type, torch.bfloat16):
-            maps = self.metric.error_maps(reference, distorted)
+            features = self.metric.features_of(reference, distorted)
+            masked = self.metric.maps_of(*features, masked=True)
+            plain = self.metric.maps_of(*features, masked=False) if len(masked) > 1 else masked
+        return masked, plain
+
+    def blocks(self, maps: list[Tensor], images: Tensor) -> list[Tensor]:
+        """Error of every 8x8 block, (B, 1, H / 8, W / 8): of the whole, then of every tap."""
+        size = (images.shape[-2] // BLOCK, images.shape[-1] // BLOCK)
         per_tap = [F.adaptive_avg_pool2d(error, size) for error in maps]
         return [self.metric.weigh(per_tap), *(per_tap if len(per_tap) > 1 else [])]
 
-    def forward(
-        self, reference: Tensor, distorted: Tensor, visible: Tensor | None = None
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """Scores (B,) in [0, 1] and how far the blocks are from their target: whole, taps."""
-        errors = self.blocks(reference, distorted)
+    def forward(self, reference: Tensor, distorted: Tensor, visible: Tensor | None = None) -> Found:
+        """Ratings of a batch and what the terms of the loss need, see `Found`."""
+        masked, plain = self._maps(reference, distorted)
+        errors = self.blocks(masked, reference)
         size = (errors[0].shape[-2], errors[0].shape[-1])
         target = place_target(self.place, reference, distorted, size, visible)
-        scores, places = [], []
+        kind, scores, places, slopes = self.metric.kind, [], [], []
         for blocks, mapping, scale in zip(errors, self.mappings, self.log_scales, strict=True):
             scores.append(mapping(blocks.mean((1, 2, 3))))
             scaled = scale.exp() * blocks
-            places.append(block_distance(self.place, self.metric.kind, scaled, target))
-        return scores, places
+            places.append(block_distance(self.place, kind, scaled, target))
+            slopes.append(slope_distance(kind, scaled, reference, distorted))
+        return Found(scores, places, slopes, _imbalance(masked, plain))
+
+
+def _imbalance(masked: list[Tensor], plain: list[Tensor]) -> Tensor:
+    pairs = zip(masked, plain, strict=True)
+    left = torch.stack([(m.mean() + TINY).log() - (p.mean() + TINY).log() for m, p in pairs])
+    return (left - left.mean()).square().mean()
 
 
 def rank_loss(predicted: Tensor, target: Tensor, sharpness: float = 10.0) -> Tensor:
@@ -148,18 +185,27 @@ def loss_terms(
 ) -> dict[str, Tensor]:
     """Weighted terms of one batch by name; `fade` is a further factor of the place term."""
     reference, distorted, target = batch
-    scores, places = trainer(reference, distorted, visible)
-    regressions = [F.smooth_l1_loss(score, target, beta=0.1) for score in scores]
-    rankings = [rank_loss(score, target) for score in scores]
+    found = trainer(reference, distorted, visible)
+    regressions = [F.smooth_l1_loss(score, target, beta=0.1) for score in found.scores]
+    rankings = [rank_loss(score, target) for score in found.scores]
 
     def weigh(values: list[Tensor]) -> Tensor:
         return values[0] + settings.tap_weight * sum(values[1:]) / max(1, len(values) - 1)
 
-    return {
+    terms = {
         "regression": weigh(regressions),
         "ranking": settings.rank_weight * weigh(rankings),
-        "place": fade * settings.place_weight * weigh(places),
+        "place": fade * settings.place_weight * weigh(found.places),
+        "contrast": settings.contrast_weight * weigh(found.slopes),
+        "balance": settings.balance_weight * found.imbalance,
     }
+    return {name: terms[name] for name in names_of_terms(settings)}
+
+
+def names_of_terms(settings: MaskSettings) -> tuple[str, ...]:
+    """Terms of the loss of a training, those without a weight left out."""
+    given = {"contrast": settings.contrast_weight, "balance": settings.balance_weight}
+    return ("regression", "ranking", "place", *(name for name in given if given[name]))
 
 
 def total_loss(terms: dict[str, Tensor]) -> Tensor:

@@ -1,3 +1,4 @@
+import math
 import shutil
 from dataclasses import replace
 
@@ -272,12 +273,37 @@ def test_every_tap_is_asked_for_the_opinion_by_itself():
     trainer = masks.MaskTrainer(EnhancedMetric("e-vgg", backbone))
     reference, distorted = torch.rand(2, 2, 3, 32, 32)
     trainer.start(reference, distorted)
-    opinions, places = trainer(reference, distorted)
-    assert len(opinions) == len(places) == 1 + len(backbone.channels)
-    opinions[1].sum().backward()  # of the first tap
+    found = trainer(reference, distorted)
+    counts = [len(each) for each in (found.scores, found.places, found.slopes)]
+    assert counts == [1 + len(backbone.channels)] * 3
+    found.scores[1].sum().backward(retain_graph=True)  # of the first tap
     finders = [trainer.metric.masks.get_submodule(f"mask_finder_{k}") for k in (1, 2)]
     assert finders[0].conv1[0].weight.grad.abs().sum() > 0
     assert finders[1].conv1[0].weight.grad is None
+    found.imbalance.backward()
+    assert finders[1].conv1[0].weight.grad.abs().sum() > 0
+
+
+def test_masks_that_hide_alike_are_in_balance():
+    backbone = losses.build_backbone("embedded", weights="random")
+    trainer = masks.MaskTrainer(EnhancedMetric("e-vgg", backbone))
+    pair = torch.rand(2, 2, 3, 32, 32)
+    last = [trainer.metric.masks.get_submodule(f"mask_finder_{k + 1}").conv3[0] for k in range(3)]
+    for conv in last[: len(backbone.channels)]:
+        torch.nn.init.zeros_(conv.weight)
+        torch.nn.init.zeros_(conv.bias)
+    assert trainer(*pair).imbalance < 1e-6
+    torch.nn.init.constant_(last[0].bias, -3)  # its sigmoid is 0.095 of the others' half
+    apart = math.log(torch.sigmoid(torch.tensor(-3.0)) / 0.5)
+    taps = len(backbone.channels)
+    expected = apart**2 * (taps - 1) / taps**2  # variance of one number apart
+    assert trainer(*pair).imbalance.item() == pytest.approx(expected, rel=0.02)
+
+
+def test_terms_without_a_weight_are_left_out():
+    one = replace(SETTINGS, contrast_weight=2.0)
+    assert masks.names_of_terms(SETTINGS) == ("regression", "ranking", "place")
+    assert masks.names_of_terms(one) == ("regression", "ranking", "place", "contrast")
 
 
 def test_plain_metric_is_the_metric_without_masks():
