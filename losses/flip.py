@@ -252,7 +252,7 @@ class FLIP(PixelLoss):
 class EnhancedFLIP(EnhancedLoss, FLIP):
     """E-FLIP: mean(M * FLIP map), in [0, 1], lower is better, 0 for identical images.
 
-    No mask was released for it: the default is this project's pixel mask, trained for E-MAE.
+    No mask was released for it: the default is this project's, which it shares with E-MSE.
 
     Args:
         masks: mask file, or a name of the weights manifest; None for the shipped pixel mask.
@@ -262,6 +262,8 @@ class EnhancedFLIP(EnhancedLoss, FLIP):
         reduction: "mean", "sum" or "none" over the batch.
         weights: the former name of `masks`.
     """
+
+    shipped = "pixel_mask_e_mse"
 
     def __init__(
         self,

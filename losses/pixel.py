@@ -115,7 +115,7 @@ class EnhancedLoss(Loss):
 
     Args:
         masks: mask file, or a name of the weights manifest; None for the mask that ships for
-            this term (E-MSE and E-FLIP share that of E-MAE).
+            this term (E-MSE and E-FLIP share one).
         order: how the pair is concatenated for the mask network; the authors' released pixel
             metrics use "reference_first".
         mask_gradient: whether gradients also flow through the mask to the prediction.
@@ -159,6 +159,8 @@ class EnhancedMAE(EnhancedLoss, MAE):
 
 class EnhancedMSE(EnhancedLoss, MSE):
     """E-MSE: mean(M * (x - y)^2), in [0, 1], lower is better; exactly 0 for identical images."""
+
+    shipped = "pixel_mask_e_mse"
 
 
 class EnhancedPSNR(EnhancedLoss, PSNR):

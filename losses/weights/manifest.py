@@ -253,9 +253,16 @@ MANIFEST: dict[str, Weights] = {
     ),
     "pixel_mask_e_mae": _ours(
         "pixel_mask_e_mae",
+        "8538ec360a42857810d6a16654f1b5ac398e460c",
+        26_128,
+        "E-MAE",
+        CALIBRATED,
+    ),
+    "pixel_mask_e_mse": _ours(
+        "pixel_mask_e_mse",
         "be44f3d211010b4adfffa80bc878ce75aeec5c6c",
         26_128,
-        "E-MAE, E-MSE, E-FLIP",
+        "E-MSE, E-FLIP",
         CALIBRATED,
     ),
     "pixel_mask_e_psnr": _ours(
