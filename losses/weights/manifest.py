@@ -274,7 +274,7 @@ MANIFEST: dict[str, Weights] = {
     ),
     "pixel_mask_e_ssim": _ours(
         "pixel_mask_e_ssim",
-        "f4a83fbae38032ca4bd22d384268e5a8d2b7e465",
+        "8786fdff978808a2bf836e33cb56ef1c1d423f14",
         26_128,
         "E-SSIM",
         CALIBRATED,
