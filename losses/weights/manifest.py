@@ -240,7 +240,7 @@ MANIFEST: dict[str, Weights] = {
     ),
     "masks_e_vgg_vgg16": _ours(
         "masks_e_vgg_vgg16",
-        "7d952b8587fef57071fe7fa62473ce44112eb9ca",
+        "48d99e55320a71cbbf5be9f43cf5a3b4367a3c9e",
         2_299_430,
         "E-VGG on vgg16",
         CALIBRATED,
