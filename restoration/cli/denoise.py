@@ -9,7 +9,7 @@ from rich.console import Console
 from restoration.cli import session
 from restoration.cli.progress import Work
 from restoration.common.distributed import choose_device
-from restoration.photo.engines import AUTO, ENGINES, TORCH, engine_of, with_engine
+from restoration.photo.engines import ENGINES, TORCH, engine_of, with_engine
 from restoration.photo.files import Job, Plan, plan
 from restoration.photo.memory import tile_side
 from restoration.photo.model import load_denoiser
@@ -79,9 +79,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engine",
         choices=ENGINES,
-        default=AUTO,
-        help="what runs the network; auto: onnxruntime on a CPU where it is installed (pip install "
-        "onnx onnxscript onnxruntime), for which a model is exported once; else torch",
+        default=TORCH,
+        help="what runs the network (default: %(default)s); for the others, on a CPU, a model is "
+        "exported once",
     )
     parser.add_argument(
         "--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1, mps, or auto"

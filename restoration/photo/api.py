@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from restoration.common.distributed import choose_device
-from restoration.photo.engines import AUTO, with_engine
+from restoration.photo.engines import TORCH, with_engine
 from restoration.photo.memory import tile_side
 from restoration.photo.model import Network, load_denoiser
 from restoration.photo.reading import read_photograph
@@ -25,7 +25,7 @@ def denoise(
     detail: float = 0.0,
     tile: int | None = None,
     network: Network | None = None,
-    engine: str = AUTO,
+    engine: str = TORCH,
     device: str | torch.device | int = "auto",
 ) -> np.ndarray:
     """Denoise one photograph.
@@ -42,8 +42,8 @@ def denoise(
             `restoration.photo.detail.returned_detail`.
         tile: side of the tiles that large images are denoised in; default: by the free memory.
         network: options of the network, where the checkpoint does not say.
-        engine: what runs a checkpoint: "torch", "onnxruntime", "openvino", or "auto", see
-            `restoration.photo.engines.with_engine`; a network runs in torch.
+        engine: what runs a checkpoint: "torch", "onnxruntime" or "openvino"; a network runs in
+            torch.
         device: where to compute, such as "cuda:1"; default: a GPU where there is one.
 
     Returns:

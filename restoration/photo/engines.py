@@ -1,9 +1,11 @@
-"""What runs a denoiser: torch, or onnxruntime or openvino on a CPU, where they are installed.
+"""What runs a denoiser: torch, or onnxruntime or openvino on a CPU, for who asks for them.
 
-On a busy machine, in turns on the same tile of 256x256 pixels, restormer_xs took 3.8 CPU-seconds
-per megapixel with torch, 2.7 with onnxruntime and 3.6 with openvino: onnxruntime runs what it can.
-Both read an ONNX file, which is exported once and kept in the cache of weights. Answers differ by
-less than 1e-3. `experiments/benchmarks/engines.py` measures all three.
+On two idle cores restormer_xs took 2.7 to 3.0 CPU-seconds per megapixel with torch, in tiles of
+416 pixels, and 3.3 to 3.9 with onnxruntime, which needs more memory and so smaller tiles; in tiles
+of 256 pixels 3.8 and 3.5. A photograph of 24 megapixels takes 29 s with torch and 45 s with
+onnxruntime, so torch is the default. The others read an ONNX file, which is exported once and kept
+in the cache of weights. Answers differ by less than 1e-3. `experiments/benchmarks/engines.py`
+measures all three.
 """
 
 import logging
@@ -16,7 +18,7 @@ from torch import Tensor, nn
 
 from losses.naming import check_name
 from losses.weights import cache_dir
-from restoration.archs.protocol import image_channels, size_multiple, smallest_side, takes_squares
+from restoration.archs.protocol import image_channels, size_multiple, smallest_side
 from restoration.common import durable
 from restoration.common.digests import weights_digest
 from restoration.photo.export import compare
@@ -25,8 +27,8 @@ from restoration.photo.memory import bytes_per_pixel
 from restoration.photo.onnx_file import OPSET, PACKAGES, write_onnx
 
 logger = logging.getLogger("restoration")
-AUTO, TORCH = "auto", "torch"
-ENGINES = (AUTO, TORCH, "onnxruntime", "openvino")
+TORCH = "torch"
+ENGINES = (TORCH, "onnxruntime", "openvino")
 LARGEST_ERROR = 1e-3  # of a value in [0, 1]
 MORE_MEMORY = 2.6  # than torch; measured with onnxruntime
 
@@ -58,8 +60,7 @@ def with_engine(network: nn.Module, engine: str, device: torch.device) -> nn.Mod
 
     Args:
         network: on the device, in evaluation mode.
-        engine: "torch", "onnxruntime", "openvino", or "auto": onnxruntime where it is installed and
-            the device is a CPU, and the network can be exported; else torch.
+        engine: "torch", "onnxruntime" or "openvino".
         device: where to compute.
 
     Returns:
@@ -72,17 +73,9 @@ def with_engine(network: nn.Module, engine: str, device: torch.device) -> nn.Mod
     check_name("engine", engine, ENGINES)
     if engine == TORCH:
         return network
-    if engine != AUTO:
-        if device.type != "cpu":
-            raise ValueError(f"expected the engine torch on {device.type}, got {engine}")
-        return _exported(network, engine)
-    if device.type != "cpu" or _missing("onnxruntime") or takes_squares(network):
-        return network
-    try:
-        return _exported(network, "onnxruntime")
-    except (ValueError, OSError) as error:
-        logger.info("torch runs it, for onnxruntime cannot: %s", error)
-        return network
+    if device.type != "cpu":
+        raise ValueError(f"expected the engine torch on {device.type}, got {engine}")
+    return _exported(network, engine)
 
 
 def engine_of(network: nn.Module) -> str:

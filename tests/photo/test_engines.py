@@ -21,10 +21,8 @@ def network():
     return build_network(TINY).eval()
 
 
-def test_torch_is_the_network_itself(network, monkeypatch):
+def test_torch_is_the_network_itself(network):
     assert with_engine(network, "torch", CPU) is network and engine_of(network) == "torch"
-    monkeypatch.setattr(engines, "find_spec", lambda name: None)
-    assert with_engine(network, "auto", CPU) is network
 
 
 def test_raises(network, monkeypatch):
@@ -37,8 +35,7 @@ def test_raises(network, monkeypatch):
         with_engine(network, "onnxrun", CPU)
 
 
-def test_auto_falls_back_to_torch(network, monkeypatch, tmp_path):
-    """A network that cannot be exported is run as it is."""
+def test_a_network_that_cannot_be_exported_leaves_no_file(network, monkeypatch, tmp_path):
 
     def fails(*arguments):
         raise ValueError("this network cannot be exported")
@@ -46,7 +43,6 @@ def test_auto_falls_back_to_torch(network, monkeypatch, tmp_path):
     monkeypatch.setenv("RESTORATION_WEIGHTS", str(tmp_path))
     monkeypatch.setattr(engines, "find_spec", lambda name: True)
     monkeypatch.setattr(engines, "write_onnx", fails)
-    assert with_engine(network, "auto", CPU) is network
     with pytest.raises(ValueError, match="cannot be exported"):
         with_engine(network, "onnxruntime", CPU)
     assert not any(path.is_file() for path in tmp_path.rglob("*"))
