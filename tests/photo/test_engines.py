@@ -36,7 +36,6 @@ def test_raises(network, monkeypatch):
 
 
 def test_a_network_that_cannot_be_exported_leaves_no_file(network, monkeypatch, tmp_path):
-
     def fails(*arguments):
         raise ValueError("this network cannot be exported")
 
