@@ -153,7 +153,22 @@ def block_distance(place: str, kind: str, errors: Tensor, target: Tensor) -> Ten
     return (seen * F.smooth_l1_loss(gap, torch.zeros_like(gap), reduction="none")).mean()
 
 
-def slope_distance(kind: str, errors: Tensor, reference: Tensor, distorted: Tensor) -> Tensor:
+def unmasked(
+    reference: Tensor, distorted: Tensor, size: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """Error of blocks and what their contrast raises its threshold to, each (B, 1, *size).
+
+    Args:
+        reference: (B, 3, H, W) in [0, 1], H and W multiples of 8.
+        distorted: (B, 3, H, W) in [0, 1].
+        size: rows and columns of blocks.
+    """
+    maps = torch.cat([_block_error(reference, distorted), _threshold(reference)], 1)
+    plain, threshold = F.adaptive_avg_pool2d(maps, size).split(1, dim=1)
+    return plain, threshold
+
+
+def slope_distance(kind: str, errors: Tensor, plain: Tensor, threshold: Tensor) -> Tensor:
     """How far the masked errors of blocks are from falling as the reference's contrast rises.
 
     On a scale of logarithms, over the contrast around a block, what a mask leaves of an error shall
@@ -162,15 +177,12 @@ def slope_distance(kind: str, errors: Tensor, reference: Tensor, distorted: Tens
 
     Args:
         kind: of the enhanced metric.
-        errors: (B, 1, h, w), not negative.
-        reference: (B, 3, H, W) in [0, 1], H and W multiples of 8.
-        distorted: (B, 3, H, W) in [0, 1].
+        errors: (B, 1, h, w), masked, not negative.
+        plain: (B, 1, h, w), the errors without masks, of `unmasked`.
+        threshold: (B, 1, h, w), the contrast, of `unmasked`.
 
     Source: contrast masking (Legge and Foley 1980).
     """
-    maps = torch.cat([_block_error(reference, distorted), _threshold(reference)], 1)
-    size = (errors.shape[-2], errors.shape[-1])
-    plain, threshold = F.adaptive_avg_pool2d(maps, size).split(1, dim=1)
     seen = _seen(plain)
     contrast = _relative(threshold, seen) * seen
     gap = _relative(errors, seen) - _power(kind) * (_relative(plain, seen) - contrast)

@@ -25,6 +25,7 @@ from restoration.masks.place import (
     dissimilarity,
     place_target,
     slope_distance,
+    unmasked,
 )
 from restoration.masks.state import latest_state, load_progress, replace_state
 from restoration.masks.trainable import EnhancedMetric
@@ -94,14 +95,14 @@ class Found(NamedTuple):
     Args:
         scores: (B,) predicted ratings in [0, 1].
         places: how far blocks are from their target.
-        slopes: how far errors are from falling with contrast.
-        imbalance: variance of the logarithms of what masks leave of their taps' errors.
+        slopes: how far errors are from falling with contrast; empty if not asked for.
+        imbalance: variance of the logarithms of what masks leave of their taps' errors, or None.
     """
 
     scores: list[Tensor]
     places: list[Tensor]
     slopes: list[Tensor]
-    imbalance: Tensor
+    imbalance: Tensor | None
 
 
 class MaskTrainer(nn.Module):
@@ -129,17 +130,14 @@ class MaskTrainer(nn.Module):
             assert isinstance(mask, losses.MaskNet | losses.CompactMaskNet)
             start_from_contrast(mask)
         target = dissimilarity(reference, distorted).mean()
-        blocks = self.blocks(self._maps(reference, distorted)[0], reference)
+        blocks = self.blocks(self._maps(reference, distorted), reference)
         errors = torch.stack([error.mean() for error in blocks])
         self.log_scales.copy_(torch.log(target / errors.clamp_min(SMALLEST)))
 
-    def _maps(self, reference: Tensor, distorted: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Error of every place per tap, masked and plain; one tap has nothing to balance."""
-        with torch.autocast(reference.device.type, torch.bfloat16):
-            features = self.metric.features_of(reference, distorted)
-            masked = self.metric.maps_of(*features, masked=True)
-            plain = self.metric.maps_of(*features, masked=False) if len(masked) > 1 else masked
-        return masked, plain
+    def _maps(self, *pair: Tensor) -> list[Tensor]:
+        """Masked error of every place per tap."""
+        with torch.autocast(pair[0].device.type, torch.bfloat16):
+            return self.metric.maps_of(*self.metric.features_of(*pair), masked=True)
 
     def blocks(self, maps: list[Tensor], images: Tensor) -> list[Tensor]:
         """Error of every 8x8 block, (B, 1, H / 8, W / 8): of the whole, then of every tap."""
@@ -147,19 +145,31 @@ class MaskTrainer(nn.Module):
         per_tap = [F.adaptive_avg_pool2d(error, size) for error in maps]
         return [self.metric.weigh(per_tap), *(per_tap if len(per_tap) > 1 else [])]
 
-    def forward(self, reference: Tensor, distorted: Tensor, visible: Tensor | None = None) -> Found:
+    def forward(
+        self,
+        reference: Tensor,
+        distorted: Tensor,
+        visible: Tensor | None = None,
+        contrast: bool = True,
+        balance: bool = True,
+    ) -> Found:
         """Ratings of a batch and what the terms of the loss need, see `Found`."""
-        masked, plain = self._maps(reference, distorted)
+        with torch.autocast(reference.device.type, torch.bfloat16):
+            features = self.metric.features_of(reference, distorted)
+            masked = self.metric.maps_of(*features, masked=True)
+            plain = self.metric.maps_of(*features, masked=False) if balance else []
         errors = self.blocks(masked, reference)
         size = (errors[0].shape[-2], errors[0].shape[-1])
         target = place_target(self.place, reference, distorted, size, visible)
+        line = unmasked(reference, distorted, size) if contrast else None
         kind, scores, places, slopes = self.metric.kind, [], [], []
         for blocks, mapping, scale in zip(errors, self.mappings, self.log_scales, strict=True):
             scores.append(mapping(blocks.mean((1, 2, 3))))
             scaled = scale.exp() * blocks
             places.append(block_distance(self.place, kind, scaled, target))
-            slopes.append(slope_distance(kind, scaled, reference, distorted))
-        return Found(scores, places, slopes, _imbalance(masked, plain))
+            if line is not None:
+                slopes.append(slope_distance(kind, scaled, *line))
+        return Found(scores, places, slopes, _imbalance(masked, plain) if balance else None)
 
 
 def _imbalance(masked: list[Tensor], plain: list[Tensor]) -> Tensor:
@@ -185,7 +195,8 @@ def loss_terms(
 ) -> dict[str, Tensor]:
     """Weighted terms of one batch by name; `fade` is a further factor of the place term."""
     reference, distorted, target = batch
-    found = trainer(reference, distorted, visible)
+    asked = names_of_terms(settings)
+    found = trainer(reference, distorted, visible, "contrast" in asked, "balance" in asked)
     regressions = [F.smooth_l1_loss(score, target, beta=0.1) for score in found.scores]
     rankings = [rank_loss(score, target) for score in found.scores]
 
@@ -196,10 +207,12 @@ def loss_terms(
         "regression": weigh(regressions),
         "ranking": settings.rank_weight * weigh(rankings),
         "place": fade * settings.place_weight * weigh(found.places),
-        "contrast": settings.contrast_weight * weigh(found.slopes),
-        "balance": settings.balance_weight * found.imbalance,
     }
-    return {name: terms[name] for name in names_of_terms(settings)}
+    if found.slopes:
+        terms["contrast"] = settings.contrast_weight * weigh(found.slopes)
+    if found.imbalance is not None:
+        terms["balance"] = settings.balance_weight * found.imbalance
+    return terms
 
 
 def names_of_terms(settings: MaskSettings) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from restoration.masks.place import (
     block_distance,
     place_target,
     slope_distance,
+    unmasked,
     visible_error,
 )
 
@@ -57,17 +58,18 @@ def test_the_slope_alone_is_asked_for():
     contrast = torch.tensor([0.0] * 4 + [0.3] * 4)  # of 16 pixels around a block
     contrast[3], contrast[4] = 0.3 * 0.25**0.5, 0.3 * 0.75**0.5  # a quarter lies over the edge
     threshold = (0.02 + contrast).expand(1, 1, 4, 8)
-    pairs = reference, distorted
+    line = unmasked(reference, distorted, (4, 8))
     masked = plain / threshold
     free = torch.tensor([1.0, 3.0] * 2)[:, None] * masked  # the rows have equal contrasts
     for errors in (0.3 * masked, free):
-        assert slope_distance("e-mae", errors, *pairs) < 1e-4
-        assert slope_distance("e-psnr", errors.square(), *pairs) < 1e-4
-    even = slope_distance("e-mae", plain, *pairs)
-    half = slope_distance("e-mae", plain / threshold.sqrt(), *pairs)
+        assert slope_distance("e-mae", errors, *line) < 1e-4
+        assert slope_distance("e-psnr", errors.square(), *line) < 1e-4
+    even = slope_distance("e-mae", plain, *line)
+    half = slope_distance("e-mae", plain / threshold.sqrt(), *line)
     assert even > 0.3 and half == pytest.approx(even.item() / 4, rel=0.02)
     flat = torch.full_like(reference, 0.5)
-    assert slope_distance("e-mae", torch.full((1, 1, 4, 8), 0.1), flat, flat + 0.1) < 1e-12
+    line = unmasked(flat, flat + 0.1, (4, 8))
+    assert slope_distance("e-mae", torch.full((1, 1, 4, 8), 0.1), *line) < 1e-12
 
 
 def test_only_the_hand_made_dissimilarity_fades():
