@@ -153,9 +153,7 @@ def block_distance(place: str, kind: str, errors: Tensor, target: Tensor) -> Ten
     return (seen * F.smooth_l1_loss(gap, torch.zeros_like(gap), reduction="none")).mean()
 
 
-def unmasked(
-    reference: Tensor, distorted: Tensor, size: tuple[int, int]
-) -> tuple[Tensor, Tensor]:
+def unmasked(reference: Tensor, distorted: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Error of blocks and what their contrast raises its threshold to, each (B, 1, *size).
 
     Args:
