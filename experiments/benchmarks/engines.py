@@ -15,6 +15,7 @@ from importlib.util import find_spec
 import numpy as np
 import torch
 
+from restoration.common.memory import keep_freed
 from restoration.photo.engines import ENGINES, TORCH, with_engine
 from restoration.photo.memory import tile_side
 from restoration.photo.model import load_denoiser
@@ -32,6 +33,7 @@ def cpu_seconds() -> float:
 
 def measure(engine: str, megapixels: float, tile: int | None) -> None:
     """Print the row of one engine."""
+    keep_freed()  # as the command does
     network = with_engine(load_denoiser(), engine, CPU)
     side = round((MEGA * megapixels) ** 0.5)
     image = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)

@@ -17,6 +17,11 @@ UNKNOWN = 2 * 2**30  # free bytes where the system does not tell
 class LiveTensors(TorchDispatchMode):
     """Counts the bytes of all tensors that live at the same time, while it is entered."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled in here; torch would load its compiler, of 190 MB, to see to it."""
+        return False
+
     def __init__(self) -> None:
         super().__init__()
         self.now = self.peak = 0

@@ -1,6 +1,8 @@
 """Denoising: tiles, strength and detail, checkpoints that say what they are, and the command."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -162,6 +164,17 @@ def test_live_tensors_are_counted():
 
     assert 120 <= memory.bytes_per_pixel(Wide(), CPU) <= 120 + 4 * 12
     assert memory.free_bytes(CPU) > 2**20
+
+
+def test_counting_tensors_loads_no_compiler():
+    """It would take 150 MB and a second of every photograph."""
+    script = (
+        "import sys, torch\n"
+        "from restoration.common.tensor_memory import LiveTensors\n"
+        "with LiveTensors() as live: torch.zeros(8) + 1\n"
+        "assert live.peak >= 32 and 'torch._dynamo' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 # ----------------------------------------------------------------------------------------- networks
