@@ -117,7 +117,9 @@ def read_results(folder: Path) -> dict[str, dict[str, Any]]:
 def page(results: dict[str, dict[str, Any]]) -> str:
     """The outcome in Markdown."""
     machines = list(dict.fromkeys(one["machine"] for one in results.values()))
-    lines = ["# Torture", "", f"Written by `make torture`. {'; '.join(machines)}.", ""]
+    about = "[what the parts and outcomes mean](../../torture/README.md)"
+    written = f"Written by `make torture`; {about}. {'; '.join(machines)}."
+    lines = ["# Torture", "", written, ""]
     lines += ["| part | what was done | wrong | minutes |", "|---|---|---|---|"]
     for name, one in results.items():
         found = one["found"]

@@ -119,7 +119,7 @@ def _run_padded(network: nn.Module, image: Tensor, pad: Pad) -> Tensor:
     padded = pad(image)
     restored = network(padded)
     if not isinstance(restored, Tensor):
-        raise ValueError(f"expected a network that answers images, got {type(restored).__name__}")
+        raise ValueError(f"expected a network that returns images, got {type(restored).__name__}")
     if restored.shape[-2:] != padded.shape[-2:]:
         raise ValueError(
             f"expected a network that keeps the size {tuple(padded.shape[-2:])}, "

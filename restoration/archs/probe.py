@@ -87,5 +87,5 @@ def _answer(network: nn.Module, image: Tensor, padded: bool) -> Tensor:
             f"expected a network for images {tuple(image.shape)}, got one that fails: {reason[0]}"
         ) from error
     if not isinstance(answer, Tensor):
-        raise ValueError(f"expected a network that answers images, got {type(answer).__name__}")
+        raise ValueError(f"expected a network that returns images, got {type(answer).__name__}")
     return answer

@@ -30,14 +30,14 @@ COMMANDS = {
     "losses": "measure the terms of an option file's loss: value, gradient, share, weight",
     "plot": "draw the losses and validations of trainings in one figure",
     "compare": "train recipes that differ in their loss, and report which is better",
-    "denoise": "denoise photographs, and keep all else that their files hold",
+    "denoise": "denoise photographs; metadata, colour profile and format are kept",
     "demo": "train and evaluate a small denoiser in a few minutes, offline",
     "export": "export a denoiser as safetensors, ONNX, TorchScript or for darktable",
     "score": "compare images with a reference",
     "masks": "train visual masks, and measure how well metrics agree with quality ratings",
-    "data": "list, verify and prepare image sets",
+    "data": "list, fetch, verify and prepare image sets",
     "weights": "list, fetch, verify and find weights of backbones, metrics, masks and denoisers",
-    "doctor": "say what this installation has, what is wrong with it, and what mends it",
+    "doctor": "check this installation: what is there, what is wrong, and how to fix it",
     "options": "print the reference of all option keys; list and copy the option files that ship",
 }
 

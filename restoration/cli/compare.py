@@ -28,30 +28,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--auto_resume",
         action="store_true",
-        help="continue with an interrupted comparison; what is done is not done again",
+        help="continue an interrupted comparison; finished parts are kept",
     )
     parser.add_argument(
         "--allow-different",
         action="store_true",
-        help="compare recipes that differ in more than the loss, marked in the report",
+        help="compare recipes that differ in more than the loss; the report marks them",
     )
     parser.add_argument(
         "--only",
         metavar="RECIPE",
-        help="train this recipe alone, such as on a machine of its own, and measure nothing",
+        help="train only this recipe, and measure nothing; for one job of several",
     )
     parser.add_argument(
-        "--seed", type=int, metavar="N", help="with --only: train it with this of the `seeds` alone"
+        "--seed", type=int, metavar="N", help="with --only: train it with this seed only"
     )
     parser.add_argument(
         "--collect",
         action="store_true",
-        help="train nothing: measure what is trained, write the report, name what is missing",
+        help="train nothing: measure what is trained, write the report, list what is missing",
     )
     parser.add_argument(
         "--list",
         action="store_true",
-        help="print every training, recipe and seed with a tab between them, and end",
+        help="only print the trainings: recipe and seed, with a tab between them",
     )
 
 
@@ -108,7 +108,7 @@ def _train_only(arguments: argparse.Namespace, plan: Plan, console: Console) -> 
             console=console,
         )
     if session.is_main() and not absent:
-        console.print("trained; `--collect` measures when the others are trained, too")
+        console.print("trained; when the others are trained too, run `--collect`")
 
 
 def print_record(record: Record, console: Console) -> None:
@@ -126,7 +126,7 @@ def print_record(record: Record, console: Console) -> None:
         console.print(f"- {line}")
     missing = commands_for_absent(record)
     if missing:
-        console.print("what is missing is trained by `restoration compare` with")
+        console.print("to train what is missing, run `restoration compare` with")
     for flags in missing:
         console.print(f"  {flags}")
     console.print(answer(record), style="bold")

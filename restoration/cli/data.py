@@ -20,8 +20,8 @@ SHOWN = 8  # file names in one line of an answer
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    known = actions.add_parser("list", help="what the sets are, and whether they are here")
-    fetching = actions.add_parser("fetch", help="download sets that anybody may download")
+    known = actions.add_parser("list", help="show all sets, their sources, and which are here")
+    fetching = actions.add_parser("fetch", help="download sets that are free to download")
     verify = actions.add_parser("verify", help="compare images with the recorded checksums")
     prepare = actions.add_parser("prepare", help="cut training images into patches")
     for action in (known, fetching, verify, prepare):
@@ -35,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fetching.add_argument(
         "names", nargs="+", metavar="NAME", help="sets, as `data list` names them"
     )
-    verify.add_argument("names", nargs="*", metavar="NAME", help="sets; all that are here if none")
+    verify.add_argument(
+        "names", nargs="*", metavar="NAME", help="sets (default: all that are here)"
+    )
     prepare.add_argument(
         "sets", nargs="+", metavar="SET", help="names of sets below the root, or folders"
     )
@@ -47,25 +49,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kinds.add_argument(
         "--decoded",
         action="store_true",
-        help="write pixels instead of PNG: about twice the space, and training, which maps them "
-        "into memory, has nothing to decode",
+        help="write pixels instead of PNG: about twice the space, but no decoding in training",
     )
-    prepare.add_argument("--size", type=int, default=512, help="side of a patch (%(default)s)")
     prepare.add_argument(
-        "--overlap", type=int, default=96, help="pixels that patches share (%(default)s)"
+        "--size", type=int, default=512, help="side of a patch (default: %(default)s)"
+    )
+    prepare.add_argument(
+        "--overlap",
+        type=int,
+        default=96,
+        help="pixels by which patches overlap (default: %(default)s)",
     )
     prepare.add_argument(
         "--whole",
         type=int,
         default=800,
         metavar="SIDE",
-        help="images with a side up to this stay whole (%(default)s)",
+        help="images whose sides are no longer than this stay whole (default: %(default)s)",
     )
     prepare.add_argument(
-        "--workers", type=int, metavar="N", help="processes; 0 for none beside this one (all cores)"
+        "--workers",
+        type=int,
+        metavar="N",
+        help="worker processes; 0: work in this process (default: one per core)",
     )
     prepare.add_argument(
-        "--skip-unreadable", action="store_true", help="leave broken images out, and list them"
+        "--skip-unreadable",
+        action="store_true",
+        help="leave out images that cannot be read, and list them",
     )
 
 

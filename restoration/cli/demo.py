@@ -23,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         metavar="NAME|FILE",
-        help="test this denoiser on the demo's photographs, such as denoise_color_xs, and train "
-        "nothing",
+        help="train nothing, and test this denoiser (such as denoise_color_xs) on the demo's "
+        "photographs",
     )
 
 

@@ -18,19 +18,18 @@ from restoration.photo.tiles import Denoiser
 
 MEGA = 1e6
 DETAILS = """
-What a file holds besides pixels stays: EXIF (its orientation is applied and
-reset), colour profile (the network works in the profile's own values), alpha,
-grey, bit depth, format and name. CMYK is denoised in the profile's own values
-too: its colours together, its black by itself.
+Kept: EXIF (its orientation is applied and reset), colour profile (pixel values
+are denoised without converting them), alpha, grey, bit depth, format and name.
+CMYK stays CMYK: its three colours are denoised together, black by itself.
 
-Read and written: jpg, png (8, 16 bits), tif (8, 16 bits, floating point;
-deflated where it was compressed), webp, bmp; with pillow-heif HEIC; with rawpy
-DNG and other raw files, which are developed to a TIFF of 16 bits.
+Formats: jpg, png (8, 16 bits), tif (8, 16 bits, floating point; written with
+deflate if it was compressed), webp, bmp; HEIC with pillow-heif; with rawpy DNG
+and other raw files, which are written as TIFF of 16 bits.
 
 Lossy formats: JPEG keeps the quantisation tables and the subsampling of the
 input, and so its quality; HEIC and lossy WebP are written at quality 95.
 
-Exit code: 0, 1 where any image was not denoised, 2 for a mistake in the
+Exit code: 0; 1 if an image could not be denoised; 2 for a mistake in the
 arguments.
 """
 
@@ -40,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = DETAILS
     parser.add_argument(
-        "inputs", type=Path, nargs="+", metavar="IN", help="photographs, and folders of them"
+        "inputs", type=Path, nargs="+", metavar="IN", help="photographs, or folders of them"
     )
     parser.add_argument(
         "--out",
@@ -52,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         metavar="FILE|NAME",
-        help="checkpoint (.pth or .safetensors), or name of a shipped denoiser",
+        help="checkpoint (.pth, .safetensors) or name of a denoiser (default: the one that ships)",
     )
     session.add_network(parser)
     parser.add_argument(
@@ -60,31 +59,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=1.0,
         metavar="X",
-        help="0 changes nothing, 1 is all (default: 1)",
+        help="how much of the change to make, 0 (nothing) to 1 (default: 1)",
     )
     parser.add_argument(
         "--detail",
         type=float,
         default=0.0,
         metavar="X",
-        help="how much is given back of the texture that went with the noise, 0 to 1 (default: 0)",
+        help="how much of the removed texture to restore, 0 to 1 (default: 0)",
     )
     parser.add_argument(
         "--tile",
         default="auto",
         metavar="auto|N",
-        help="side of the tiles that an image is denoised in; auto: by the free memory",
+        help="side of the tiles in pixels; auto: depends on the free memory (default: auto)",
     )
-    parser.add_argument("--force", action="store_true", help="replace results that are there")
+    parser.add_argument("--force", action="store_true", help="overwrite existing results")
     parser.add_argument(
         "--engine",
         choices=ENGINES,
         default=TORCH,
-        help="what runs the network (default: %(default)s); for the others, on a CPU, a model is "
-        "exported once",
+        help="what runs the network (default: %(default)s); the others run on a CPU, and export "
+        "the model the first time",
     )
     parser.add_argument(
-        "--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1, mps, or auto"
+        "--device",
+        default="auto",
+        metavar="NAME",
+        help="cpu, cuda, cuda:1, mps, or auto (default: auto)",
     )
 
 
@@ -148,4 +150,4 @@ def _summarise(
     for outcome in failed if len(found.jobs) > 1 else ():
         console.print(f"  {outcome.job.source}: {outcome.error}", soft_wrap=True)
     if found.others:
-        console.print(f"files in the folders that are no images: {found.others}")
+        console.print(f"files in the folders that are not images: {found.others}")

@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         *problems,
     ]
     for problem in problems:
-        _section("problem", [problem.what, f"cure: {problem.cure}"])
+        _section("problem", [problem.what, f"fix: {problem.cure}"])
     _write("" if problems else "\nno problem found")
     return 1 if problems else 0
 

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--half",
         action="store_true",
-        help="weights as float16, half the size; norms and all computing stay float32",
+        help="store weights as float16, half the size; norms and all computation stay float32",
     )
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="file to write (default: beside the checkpoint)"
@@ -34,9 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--card",
         type=Path,
         metavar="FILE.yml",
-        help=f"of a dtmodel, what its model card says: {', '.join(CARD_FIELDS)}",
+        help=f"for dtmodel, entries of its model card: {', '.join(CARD_FIELDS)}",
     )
-    parser.add_argument("--force", action="store_true", help="replace a file that is there")
+    parser.add_argument("--force", action="store_true", help="overwrite an existing file")
 
 
 def run(arguments: argparse.Namespace) -> None:

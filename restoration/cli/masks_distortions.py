@@ -30,13 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=192,
         metavar="N",
-        help="side of the square from the middle, at its own pixels (default: %(default)s)",
+        help="side in pixels of the square cut from the middle (default: %(default)s)",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the distortions (default: 0)")
     parser.add_argument(
         "--measure",
         action="store_true",
-        help="print how visible every level is, over all the photographs given",
+        help="print how visible each level is, over all given photographs",
     )
     parser.add_argument(
         "--images",

@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="[NAME=]FILE",
-        help="masks of an enhanced metric (e-mae=FILE), or of all that name none; repeatable",
+        help="mask file of one enhanced metric (e-mae=FILE), or of all others; repeatable",
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="result folder (default: results/masks_<data>)"
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="bootstrap resamples of the references; 0 for no intervals (default: %(default)s)",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="seed of the bootstrap and of pseudo: (default: 0)"
+        "--seed", type=int, default=0, help="seed of the bootstrap and of pseudo-MOS (default: 0)"
     )
     session.add_device(parser)
     _add_pseudo_arguments(parser.add_argument_group("pseudo-MOS (pseudo:)"))
@@ -80,11 +80,11 @@ def _add_pseudo_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--teachers",
         metavar="NAMES",
-        help="comma-separated metrics whose mean rank is the score, or held-out for those that no "
-        "shipped mask was trained on (default: the ones masks are trained on)",
+        help="comma-separated metrics whose mean rank is the score; held-out: metrics that no "
+        "shipped mask was trained with (default: those that pseudo-MOS for training comes from)",
     )
     group.add_argument(
-        "--by-family", action="store_true", help="categories are families (blur, noise, ...)"
+        "--by-family", action="store_true", help="group the kinds by family (blur, noise, ...)"
     )
 
 

@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> None:
     with session.progress_bar(console, "decoding", len(data)) as advance:
         problems = list(image_problems(data, advance))
     if problems:
-        raise ValueError(f"{data.name}: {len(problems)} images are of no use: {listed(problems)}")
+        raise ValueError(f"{data.name}: {len(problems)} images cannot be used: {listed(problems)}")
     console.print(f"{len(data)} pairs; every image can be read and has its reference's size.")
 
 

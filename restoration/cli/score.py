@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="psnr,ssim,mae,e-mae",
         metavar="NAMES",
         help="comma-separated: psnr, ssim, ms-ssim, lpips, or any loss type (mae, e-mae, e-psnr, "
-        "vgg, ...); e-mae is in the units of mae here, tables of a test print it times 100 "
+        "vgg, ...); e-mae has the units of mae here, but is times 100 in tables of a test "
         "(default: %(default)s)",
     )
     parser.add_argument(
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "reference_first, distorted_first for the authors' E_VGG); may be repeated",
     )
     session.add_device(parser)
-    parser.add_argument("--json", action="store_true", help="print JSON for machines")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def pairs_of(flag: str, given: Sequence[str], known: Sequence[str]) -> dict[str, str]:

@@ -51,7 +51,7 @@ def add_network(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--network",
         metavar="TYPE|FILE.yml",
-        help="what the network is, where neither the checkpoint nor an options.yml beside it says",
+        help="type of the network, if neither the checkpoint nor an options.yml beside it says it",
     )
 
 
@@ -62,7 +62,7 @@ def add_basicsr_flags(parser: argparse.ArgumentParser) -> None:
         "--launcher",
         choices=("none", "pytorch", "slurm"),
         default="none",
-        help="`slurm`: this process is one of `srun`; torchrun is recognised by itself",
+        help="`slurm` if srun started this process; torchrun is detected without it",
     )
     parser.add_argument(
         "--debug",

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--auto_resume",
         action="store_true",
-        help="continue from what an interrupted test left, where weights, protocol, metrics and "
+        help="continue an interrupted test; values are kept if weights, protocol, metrics and "
         "images are the same",
     )
 

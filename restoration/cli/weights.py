@@ -65,7 +65,7 @@ def _describe(console: Console, name: str, entry: Weights) -> None:
         "used by": entry.used_by,
         "trained on": entry.trained_on,
         "licence": entry.licence,
-        "here" if entry.find() else "would be": str(entry.find() or entry.path),
+        "here" if entry.find() else "its place": str(entry.find() or entry.path),
     }
     if entry.package:
         lines["comes with"] = f"the package {entry.package}"
@@ -81,7 +81,7 @@ def _verify(console: Console, names: list[str]) -> None:
     altered = []
     for name in names:
         if not weights.find_entry(name).has_checksum:
-            console.print(f"{name}: not verified, for no checksum of it was published")
+            console.print(f"{name}: not verified: no checksum of it was published")
         elif weights.verify(name):
             console.print(f"{name}: verified")
         else:

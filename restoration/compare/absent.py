@@ -80,7 +80,7 @@ def without(plan: Plan, absent: Sequence[Absent]) -> Plan:
         told = "; ".join(
             f"recipe {one.title}: {one.reason.removeprefix(f'{DIVERGED}: ')}" for one in absent
         )
-        raise ValueError(f"nothing to compare, for every recipe misses a training: {told}")
+        raise ValueError(f"nothing to compare: every recipe lacks a training: {told}")
     left = [recipe.name for recipe in recipes]
     reference = plan.reference.name
     settings = plan.settings.model_copy(

@@ -145,7 +145,7 @@ def train_candidate(
     run, place = candidate.run, candidate.folder
     if candidate.tested is not None:
         path = run.options.path.pretrain_network_g
-        console.print(f"not trained: {path} is only benchmarked")
+        console.print(f"not trained: {path} is a checkpoint, which is only measured")
         return
     if candidate.absent:
         console.print(candidate.absent)

@@ -58,7 +58,7 @@ class Recipe(Strict):
             raise ValueError(f"expected a name of a recipe, got {NOISY!r}: the noisy input's own")
         if self.pretrain_network_g is not None and (self.train is not None or self.base):
             raise ValueError(
-                f"recipe {self.name}: a checkpoint is only benchmarked, drop `train` and `base` "
+                f"recipe {self.name}: a checkpoint is only measured: remove `train` and `base` "
                 "(to train from it, give `path: {pretrain_network_g: FILE}`)"
             )
         if self.pretrain_network_g is not None and self.grid:

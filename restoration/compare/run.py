@@ -141,7 +141,9 @@ def prepare_comparison(
     specs = plan.shared.val.metric_specs
     sets, metrics = tests = open_tests(plan.shared)
     if not metrics.by_name:
-        raise ValueError(" ".join(["a comparison needs a metric that can be had.", *metrics.notes]))
+        raise ValueError(
+            " ".join(["a comparison needs a metric that can be computed.", *metrics.notes])
+        )
     check_expected(plan.settings.expected, specs)
     check_metrics(metrics, sets, device)
     metrics = add_judges(metrics, plan.settings.judges, plan.recipes, sets, device)

@@ -136,7 +136,7 @@ def cut_folders(
     if as_lmdb and cutting.decoded:
         raise ValueError("expected an LMDB or decoded images, got both")
     if as_lmdb != (target.suffix == ".lmdb"):
-        raise ValueError(f"expected *.lmdb for an LMDB and no such name else, got {target}")
+        raise ValueError(f"expected a name ending in .lmdb for an LMDB, and no other, got {target}")
     if workers is not None and workers < 0:
         raise ValueError(f"expected workers >= 0, got {workers}")
     pictures = _find(folders)
@@ -285,7 +285,9 @@ def _cut_all(
     try:
         yield from _ordered(pool, pictures, cutting, 2 * count)
     except BrokenProcessPool as error:
-        raise OSError("a worker process was ended from outside (no memory?)") from error
+        raise OSError(
+            "a worker process was killed, probably because the memory was full"
+        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 

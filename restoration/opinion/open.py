@@ -259,5 +259,5 @@ def _files(data: OpinionData, shapes: Sequence[tuple[int, int]]) -> ImageFiles:
         if size != (height, width):
             unusable.append(f"{path.name} ({size[1]}x{size[0]}, its reference {width}x{height})")
     if unusable:
-        raise ValueError(f"{data.name}: {len(unusable)} images are of no use: {listed(unusable)}")
+        raise ValueError(f"{data.name}: {len(unusable)} images cannot be used: {listed(unusable)}")
     return ImageFiles(paths, shapes)

@@ -155,7 +155,9 @@ def check_weight(given: Any) -> float:
     """
     weight = float(given)
     if isinstance(given, bool) or not 0 < abs(weight) <= LARGEST_WEIGHT:
-        raise ValueError(f"expected a weight beside 0, of at most {LARGEST_WEIGHT:g}, got {given}")
+        raise ValueError(
+            f"expected a weight other than 0, of at most {LARGEST_WEIGHT:g}, got {given}"
+        )
     return weight
 
 
@@ -192,8 +194,8 @@ class LossTerm(Section):
             return check_weight(given)
         except (TypeError, ValueError):
             raise ValueError(
-                f"expected a number beside 0, of at most {LARGEST_WEIGHT:g}, or a share between 0 "
-                f"and 1 such as {{share: 0.3}}, got {given!r}"
+                f"expected a number other than 0, of at most {LARGEST_WEIGHT:g}, or a share "
+                f"between 0 and 1 such as {{share: 0.3}}, got {given!r}"
             ) from None
 
 

@@ -1,11 +1,9 @@
-"""What runs a denoiser: torch, or onnxruntime or openvino on a CPU, for who asks for them.
+"""What runs a denoiser: torch, or on request onnxruntime or openvino on a CPU.
 
-On two idle cores restormer_xs took 2.7 to 3.0 CPU-seconds per megapixel with torch, in tiles of
-416 pixels, and 3.3 to 3.9 with onnxruntime, which needs more memory and so smaller tiles; in tiles
-of 256 pixels 3.8 and 3.5. A photograph of 24 megapixels takes 29 s with torch and 45 s with
-onnxruntime, so torch is the default. The others read an ONNX file, which is exported once and kept
-in the cache of weights. Answers differ by less than 1e-3. `experiments/benchmarks/engines.py`
-measures all three.
+On two idle cores a photograph of 24 megapixels takes 27 s with torch, 48 s with onnxruntime and
+65 s with OpenVINO (experiments/results/photographs/README.md), so torch is the default. The others
+read an ONNX file, which is exported once and kept in the cache of weights. Results differ by less
+than 1e-3. `experiments/benchmarks/engines.py` measures all three.
 """
 
 import logging

@@ -133,7 +133,7 @@ def _denoise_tile(denoiser: Denoiser, pixels: np.ndarray) -> Tensor:
 def _denoise_group(denoiser: Denoiser, degraded: Tensor) -> Tensor:
     restored = restore(denoiser.network, degraded).float()
     if not restored.isfinite().all():
-        raise ValueError("the network answers NaN: are its weights whole?")
+        raise ValueError("the output of the network is NaN: its weights may be damaged")
     if denoiser.detail:
         restored = restored + denoiser.detail * returned_detail(degraded, restored)
     return restored

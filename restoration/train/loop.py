@@ -221,6 +221,6 @@ def _fetch(batches: Iterator[dict[str, Tensor]], count: int) -> list[dict[str, T
         if "DataLoader worker" not in str(error) or "Traceback" in str(error):
             raise
         raise ChildProcessError(
-            "a process that reads images was killed, as where the memory is used up: lower "
+            "a process that reads images was killed, probably because the memory was full: lower "
             f"num_worker_per_gpu ({str(error).splitlines()[0]})"
         ) from error

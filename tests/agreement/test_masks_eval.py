@@ -356,7 +356,7 @@ def test_verify_names_what_is_unreadable(opinions, tmp_path, capsys):
     first, *more = of_csv(tmp_path / "list.csv")
     assert main(["masks", "verify", "--data", first, *more]) == 2
     error = capsys.readouterr().err
-    assert "1 images are of no use: 0_white_noise_3.png (unreadable)" in error
+    assert "1 images cannot be used: 0_white_noise_3.png (unreadable)" in error
 
 
 def test_contact_sheet_has_the_pixels_of_every_level(photographs):

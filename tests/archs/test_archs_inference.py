@@ -205,5 +205,5 @@ def test_a_network_that_answers_no_image():
         def forward(self, x):
             return x, x
 
-    with pytest.raises(ValueError, match="answers images, got tuple"):
+    with pytest.raises(ValueError, match="returns images, got tuple"):
         restore(Pair(), images(1, 3, 8, 8))

@@ -50,7 +50,7 @@ def test_grey_images_are_repeated_for_colour_networks_when_padded():
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (lambda x: (x, x), "answers images, got tuple"),
+        (lambda x: (x, x), "returns images, got tuple"),
         (lambda x: x[:, :1], r"keeps \(1, 3, 16, 16\), got \(1, 1, 16, 16\)"),
         (fail, "got one that fails: AssertionError"),
         (lambda x: x.nonsense, "got one that fails: 'Tensor' object has no attribute"),

@@ -459,7 +459,7 @@ def test_weights_fetch_says_the_licence_first(place, capsys, monkeypatch):
     printed = capsys.readouterr().out
     lines = [
         *("trial", "  used by: trials", "  trained on: nothing", "  licence: CC0-1.0"),
-        f"  would be: {place / 'cache/trial.pth'}",
+        f"  its place: {place / 'cache/trial.pth'}",
         *(f"  from: {source.as_uri()}, 7 MB", f"  asking {source.as_uri()}"),
         f"trial: {place / 'cache/trial.pth'}",
     ]

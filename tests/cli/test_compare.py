@@ -325,7 +325,7 @@ def test_recipes_that_differ_are_refused(write, tmp_path, capsys, other, key):
         ),
         ({"recipes": [MAE, {"name": "b"}]}, "recipe b: .*no loss"),
         ({"recipes": [MAE, {"name": "b", "pretrain_network_g": "gone.pth"}]}, "recipe b: .*gone"),
-        ({"recipes": [MAE, MSE | {"pretrain_network_g": "x"}]}, "only benchmarked"),
+        ({"recipes": [MAE, MSE | {"pretrain_network_g": "x"}]}, "only measured"),
         ({"recipes": [MAE, {"name": "b", "base": "gone.yml"}]}, "gone.yml does not exist"),
         ({"recipes": [MAE, MSE | {"datasets": {"val": {"sigma_test": 5}}}]}, "other test sets"),
         ({"reference": "mae_agin"}, "`reference`: .*did you mean 'mae_again'"),

@@ -210,7 +210,7 @@ def test_trainings_one_by_one_are_the_comparison(write, tmp_path, capsys):
         (["--only", NAMES[0], "--seed", "7"], "expected a seed of the comparison (0, 1), got 7"),
         (["--seed", "1"], "expected --only RECIPE with --seed"),
         (["--only", NAMES[0], "--collect"], "got --only and --collect"),
-        (["--collect"], "every recipe misses a training: recipe .*seed 0: not begun"),
+        (["--collect"], "every recipe lacks a training: recipe .*seed 0: not begun"),
     ],
 )
 def test_what_does_not_go_together(small, tmp_path, capsys, flags, message):

@@ -168,4 +168,4 @@ def test_doctor(tmp_path, monkeypatch, capsys, pictures):
     assert main(arguments) == 1
     printed = capsys.readouterr().out
     assert "  Kodak24: 2 of 24\n" in printed
-    assert "expected 24 images, got 2\n  cure: restoration data verify Kodak24 --root" in printed
+    assert "expected 24 images, got 2\n  fix: restoration data verify Kodak24 --root" in printed

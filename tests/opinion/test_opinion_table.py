@@ -181,7 +181,7 @@ def test_images_of_no_use_are_named_before_the_training(people):
     data = open_opinions(f"kadid10k:{people}")
     write_png(people / "images/I00_01_05.png", numbered(8, 8))
     (people / "images/I01_01_05.png").write_bytes(b"nothing")
-    with pytest.raises(ValueError, match=r"2 images are of no use: I00_01_05.png \(8x8, its ref"):
+    with pytest.raises(ValueError, match=r"2 images cannot be used: I00_01_05.png \(8x8, its ref"):
         table_of_people(data)
 
 

@@ -327,7 +327,7 @@ def test_a_folder_with_bad_files(place, capsys):
     assert "2 of 4 denoised, in denoised; 2 not:" in said
     assert "in/bad.png: cannot be decoded" in said.splitlines()[-3].strip()
     assert "in/other.gif: .gif files are not read here" in said
-    assert "files in the folders that are no images: 1" in said
+    assert "files in the folders that are not images: 1" in said
     out = place / "denoised"
     written = {str(path.relative_to(out)) for path in out.rglob("*.*")}
     assert written == {"a.png", "below/b.jpg"}
@@ -360,7 +360,7 @@ def test_weights_that_answer_nan(place, capsys):
     state = {name: tensor * torch.nan for name, tensor in build_network(TINY).state_dict().items()}
     torch.save({"params": state, "network_g": TINY}, place / "net.pth")
     assert command("in/a.png") == 1
-    assert "answers NaN" in capsys.readouterr().out and not (place / "denoised").exists()
+    assert "the network is NaN" in capsys.readouterr().out and not (place / "denoised").exists()
 
 
 def test_two_of_one_name(place, capsys):

@@ -63,7 +63,7 @@ def test_half_halves_kernels_alone(checkpoint, tmp_path, capsys):
 
 def test_a_half_that_is_too_coarse_is_refused(checkpoint, monkeypatch):
     monkeypatch.setattr("restoration.photo.export.LOWEST_PSNR", 200)
-    with pytest.raises(ValueError, match="within 200 dB of the network, got"):
+    with pytest.raises(ValueError, match="match the network with 200 dB or more, got"):
         export(checkpoint, "safetensors", half=True)
     with pytest.raises(ValueError, match="torchscript is written in float32 alone"):
         export(checkpoint, "torchscript", half=True)
