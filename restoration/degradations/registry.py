@@ -8,6 +8,7 @@ from losses.naming import nearest
 from restoration.common.names import Registry
 from restoration.degradations.base import Degradation
 from restoration.degradations.blur import Blur
+from restoration.degradations.camera import Camera
 from restoration.degradations.downsample import Downsample
 from restoration.degradations.gaussian import Gaussian
 from restoration.degradations.jpeg import Jpeg
@@ -18,6 +19,7 @@ DEGRADATIONS: Registry[type[Degradation]] = Registry(
     {
         "gaussian": Gaussian,
         "poisson_gaussian": PoissonGaussian,
+        "camera": Camera,
         "jpeg": Jpeg,
         "blur": Blur,
         "downsample": Downsample,

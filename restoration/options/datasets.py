@@ -60,8 +60,8 @@ class ImageSet(Strict):
         None,
         description="GaussianDenoising: what the input is made by, `{type: gaussian, sigma: [0, "
         "50]}`, or a list applied in order. Types: gaussian (sigma), poisson_gaussian (shot, "
-        "sigma), jpeg (quality), blur (sigma), downsample (factor), or `package.module:Name`; "
-        "instead of the keys `sigma_...`.",
+        "sigma), camera (sigma), jpeg (quality), blur (sigma), downsample (factor), or "
+        "`package.module:Name`; instead of the keys `sigma_...`.",
     )
     noise_map: bool = Field(
         False,

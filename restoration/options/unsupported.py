@@ -106,7 +106,7 @@ def _synthetic(options: Mapping[str, Any]) -> str | None:
     found = _first_type(options, types) or _first_key(options, SYNTHETIC_KEYS)
     return found and (
         f"degradations of Real-ESRGAN: {found} is not made here; give `degradation` a list of "
-        "gaussian, poisson_gaussian, jpeg, blur, downsample, or one of your own"
+        "gaussian, poisson_gaussian, camera, jpeg, blur, downsample, or one of your own"
     )
 
 

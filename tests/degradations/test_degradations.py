@@ -21,6 +21,7 @@ from restoration.degradations import (
 SPECS = {
     "gaussian": {"type": "gaussian", "sigma": [5, 50]},
     "poisson_gaussian": {"type": "poisson_gaussian", "shot": [5, 40], "sigma": [0, 10]},
+    "camera": {"type": "camera", "sigma": [5, 40]},
     "jpeg": {"type": "jpeg", "quality": [10, 95]},
     "blur": {"type": "blur", "sigma": [0, 2.5]},
     "downsample": {"type": "downsample", "factor": [1, 3]},
@@ -100,6 +101,31 @@ def test_shot_noise_grows_with_the_brightness():
     np.testing.assert_allclose(noisy.mean((1, 2, 3)), levels, atol=2e-3)
     none = build_degradation("poisson_gaussian", shot=0, sigma=0)
     assert torch.equal(none.apply(clean, torch.zeros(3, 2), [1, 2, 3]), clean)
+
+
+def test_camera_noise_is_coarser_in_colour():
+    """Behind a Gaussian filter of width s, places d apart correlate by exp(-d^2 / (4 s^2))."""
+    settings = {"sigma": 20, "chroma": 0.5, "grain": 0.8, "chroma_grain": 2, "dark": 0}
+    degradation = build_degradation("camera", **settings)
+    clean = torch.full((1, 3, 400, 400), 0.5)
+    parameters = torch.tensor([degradation.draw([0.0] * 5)])
+    noise = (degradation.apply(clean, parameters, [3]) - clean)[0].permute(1, 2, 0).numpy() * 255
+    luma = noise @ [0.299, 0.587, 0.114]
+    chroma = [(noise[..., 2] - luma) / 1.772, (noise[..., 0] - luma) / 1.402]
+    for part, sigma, width in ((luma, 20, 0.8), *((part, 10, 2) for part in chroma)):
+        assert part.std() == pytest.approx(sigma, rel=0.03)
+        for distance in (1, 2):
+            for one in (part, part.T):
+                found = np.corrcoef(one[:, :-distance].ravel(), one[:, distance:].ravel())[0, 1]
+                assert found == pytest.approx(np.exp(-(distance**2) / (4 * width**2)), abs=0.03)
+
+
+def test_camera_noise_in_the_dark():
+    degradation = build_degradation("camera", sigma=10, chroma=0, grain=0.5, dark=0.4)
+    clean = torch.tensor([0.0, 0.5, 1.0]).view(3, 1, 1, 1).expand(3, 1, 200, 200).contiguous()
+    parameters = torch.tensor([degradation.draw([0.0] * 5)] * 3)
+    noise = degradation.apply(clean, parameters, [1, 2, 3]) - clean
+    np.testing.assert_allclose(noise.std((1, 2, 3)) * 255, [14, 10, 6], rtol=0.03)
 
 
 def test_jpeg_against_pillow():
