@@ -1,4 +1,4 @@
-"""Denoisers that have a name: the one that ships, and released ones that are fetched.
+"""Denoisers that have a name: those that ship, and released ones that are fetched.
 
 Their files stand in the manifest of `losses.weights` beside all others. A file that carries the
 options of its network says itself what it is; for the others they stand here.
@@ -13,7 +13,8 @@ from losses.naming import nearest
 from losses.weights import MANIFEST, Source, Weights
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
-DEFAULT = "denoise_color_xs"
+GAUSSIAN, PHOTO = "denoise_color_xs", "denoise_photo_xs"  # they ship
+DEFAULT = PHOTO  # of `restoration denoise`
 USED_BY = "denoising"
 FFDNET_COLOR = "ffdnet_color"
 RELEASE = "https://github.com/swz30/Restormer/releases/download/v1.0"
@@ -25,30 +26,36 @@ RELEASE_LICENCE = (
 DFWB = "DIV2K, Flickr2K, WaterlooED, BSD400"
 
 
+def _ours(name: str, git_blob: str, size: int) -> Weights:
+    """A denoiser that ships."""
+    return Weights(
+        f"{name}.safetensors",
+        "Apache-2.0",
+        "BSDS500 train and test",
+        git_blob=git_blob,
+        size=size,
+        used_by=USED_BY,
+        folder=PRETRAINED,
+    )
+
+
 def _released(file: str, size: int = 104_600_000, data: str = DFWB) -> Weights:
     """A denoiser that the authors of Restormer released; no checksum of it was published."""
     sources = tuple(Source(file, f"{place}/{file}", size=size) for place in (RELEASE, MIRROR))
     return Weights(file, RELEASE_LICENCE, data, sources, size=size, used_by=USED_BY)
 
 
-_GAUSSIAN = [
+_RELEASED = [
     (colour, level)
     for colour in ("color", "gray")
     for level in ("blind", "sigma15", "sigma25", "sigma50")
 ]
 DENOISERS: dict[str, Weights] = {
-    DEFAULT: Weights(
-        f"{DEFAULT}.safetensors",
-        "Apache-2.0",
-        "BSDS500 train and test",
-        git_blob="3c3cd41ae2e1fd456fc89533231add00add7f207",
-        size=1_578_952,
-        used_by=USED_BY,
-        folder=PRETRAINED,
-    ),
+    GAUSSIAN: _ours(GAUSSIAN, "3c3cd41ae2e1fd456fc89533231add00add7f207", 1_578_952),
+    PHOTO: _ours(PHOTO, "59b52f51f7c6d9e20719127605de92e3417d4cb3", 1_578_952),
     **{
         f"restormer_{colour}_{level}": _released(f"gaussian_{colour}_denoising_{level}.pth")
-        for colour, level in _GAUSSIAN
+        for colour, level in _RELEASED
     },
     "restormer_real": _released("real_denoising.pth", 104_611_957, "SIDD"),
 }
@@ -66,7 +73,7 @@ MANIFEST[FFDNET_COLOR] = Weights(
 NETWORKS: dict[str, dict[str, Any]] = {
     name: {"type": "Restormer", "inp_channels": channels, "out_channels": channels}
     for name in DENOISERS
-    if name != DEFAULT
+    if name not in (GAUSSIAN, PHOTO)
     for channels in [1 if "gray" in name else 3]
 }
 

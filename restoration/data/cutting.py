@@ -136,7 +136,7 @@ def cut_folders(
     if as_lmdb and cutting.decoded:
         raise ValueError("expected an LMDB or decoded images, got both")
     if as_lmdb != (target.suffix == ".lmdb"):
-        raise ValueError(f"expected a name ending in .lmdb for an LMDB, and no other, got {target}")
+        raise ValueError(f"expected a name that ends in .lmdb for an LMDB alone, got {target}")
     if workers is not None and workers < 0:
         raise ValueError(f"expected workers >= 0, got {workers}")
     pictures = _find(folders)

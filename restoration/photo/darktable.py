@@ -19,7 +19,7 @@ from typing import Any
 from torch import nn
 
 from losses.naming import check_name
-from restoration.archs.denoisers import DEFAULT, DENOISERS
+from restoration.archs.denoisers import DEFAULT, DENOISERS, GAUSSIAN, PHOTO
 from restoration.archs.protocol import image_channels
 from restoration.photo.exported import Run
 from restoration.photo.onnx_file import open_onnx, write_onnx
@@ -32,16 +32,27 @@ CARD_FIELDS = (
     *("training_data", "training_data_license", "training_code", "notes"),
 )
 OUR_CARD = {
-    "long_description": "A small Restormer for Gaussian noise of any level up to 50",
     "scope": "single-image denoising",
     "author": "the authors of this toolkit",
-    "source": "restoration/pretrained/denoise_color_xs.md",
     "paper": "https://arxiv.org/abs/2111.09881",
     "license": "Apache-2.0",
     "training_data": "BSDS500 train and test, 400 photographs",
     "training_data_license": "free for non-commercial research and educational purposes",
     "training_code": "Apache-2.0, this toolkit",
-    "notes": "trained on added Gaussian noise alone, not on noise of cameras",
+}
+OUR_CARDS = {
+    GAUSSIAN: OUR_CARD
+    | {
+        "long_description": "A small Restormer for Gaussian noise of any level up to 50",
+        "source": f"restoration/pretrained/{GAUSSIAN}.md",
+        "notes": "trained on added Gaussian noise alone, not on noise of cameras",
+    },
+    PHOTO: OUR_CARD
+    | {
+        "long_description": "A small Restormer for the noise of photographs",
+        "source": f"restoration/pretrained/{PHOTO}.md",
+        "notes": "trained on simulated noise of cameras, Gaussian noise and JPEG",
+    },
 }
 
 
@@ -57,9 +68,10 @@ def complete_card(model: str | PathLike[str] | None, given: Mapping[str, str]) -
     """
     for field in given:
         check_name("field of a card", field, CARD_FIELDS)
-    known = OUR_CARD if model is None or str(model) == DEFAULT else {}
-    if not known and str(model) in DENOISERS:
-        entry = DENOISERS[str(model)]
+    name = DEFAULT if model is None else str(model)
+    known = OUR_CARDS.get(name, {})
+    if not known and name in DENOISERS:
+        entry = DENOISERS[name]
         known = {"license": entry.licence, "training_data": entry.trained_on}
     return {field: str(given.get(field, known.get(field, NOT_STATED))) for field in CARD_FIELDS}
 

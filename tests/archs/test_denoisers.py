@@ -9,11 +9,12 @@ from tiny import TINY, tiny_options
 
 import restoration
 from restoration.archs import build_network, load_network, restore
-from restoration.archs.denoisers import DEFAULT, DENOISERS, NETWORKS, find_file
+from restoration.archs.denoisers import DENOISERS, GAUSSIAN, NETWORKS, PHOTO, find_file
 from restoration.archs.described import describe, with_network
 from restoration.archs.restormer.arguments import find_arguments
 from restoration.cli import main
 from restoration.data import open_source, write_png
+from restoration.degradations import build_degradation
 from restoration.metrics import psnr
 from restoration.options.load import validate
 from restoration.train.run import initial_network
@@ -38,19 +39,33 @@ def quality(image, clean):
 
 def test_the_shipped_denoiser_denoises():
     noisy, clean = noisy_photograph()
-    found = restoration.denoise(noisy, engine="torch")
+    found = restoration.denoise(noisy, GAUSSIAN, engine="torch")
     assert found.dtype == np.float32 and found.shape == noisy.shape
     assert quality(found, clean) > quality(noisy, clean) + 9
     stored = (noisy.clip(0, 1) * 255).round().astype(np.uint8)
-    found = restoration.denoise(stored, engine="torch")
+    found = restoration.denoise(stored, GAUSSIAN, engine="torch")
     assert found.dtype == np.uint8 and found.shape == stored.shape
     assert quality(found.astype(np.float32) / 255, clean) > quality(noisy, clean) + 9
 
 
-def test_the_shipped_file_is_small_and_half():
-    path = find_file(DEFAULT)
+def test_noise_of_cameras_is_for_the_default():
+    """White noise is what the other one knows; coarse noise looks like texture to it."""
+    clean = noisy_photograph()[1]
+    settings = {"sigma": 12, "chroma": 0.5, "grain": 0.9, "chroma_grain": 2, "dark": 0}
+    degradation = build_degradation("camera", **settings)
+    noisy = degradation.spoil(clean, degradation.draw([0.0] * 5))
+    gains = [
+        quality(restoration.denoise(noisy, model, engine="torch"), clean) - quality(noisy, clean)
+        for model in (None, PHOTO, GAUSSIAN)
+    ]
+    assert gains[0] == gains[1] > max(3, gains[2] + 2)
+
+
+@pytest.mark.parametrize("name", [GAUSSIAN, PHOTO])
+def test_the_shipped_files_are_small_and_half(name):
+    path = find_file(name)
     assert path.stat().st_size < 1.7e6
-    assert describe(DEFAULT)["type"] == "restormer_xs"
+    assert describe(name)["type"] == "restormer_xs"
     with safe_open(path, "pt") as file:
         tensors = [file.get_tensor(name) for name in file.keys()]  # noqa: SIM118  # no mapping
     assert all(t.dtype == (torch.float16 if t.ndim > 1 else torch.float32) for t in tensors)
@@ -58,7 +73,7 @@ def test_the_shipped_file_is_small_and_half():
 
 
 def test_released_denoisers_have_networks():
-    for name in set(DENOISERS) - {DEFAULT}:
+    for name in set(DENOISERS) - {GAUSSIAN, PHOTO}:
         with torch.device("meta"):
             network = build_network(NETWORKS[name])
         assert network.inp_channels == (1 if "gray" in name else 3)
@@ -92,12 +107,12 @@ def test_bare_checkpoints_of_a_restormer_say_enough(tmp_path):
 
 def test_fine_tuning_is_one_option(pictures):
     given = tiny_options(pictures(2, side=64)) | {"name": "tuned"}
-    given["path"] = {"pretrain_network_g": DEFAULT}
+    given["path"] = {"pretrain_network_g": GAUSSIAN}
     del given["network_g"]
     options = with_network(validate(given))
     assert options.network_g["type"] == "restormer_xs"
     state = initial_network(options).state_dict()
-    with safe_open(find_file(DEFAULT), "pt") as file:
+    with safe_open(find_file(GAUSSIAN), "pt") as file:
         assert all(torch.equal(state[k], file.get_tensor(k).float()) for k in file.keys())  # noqa: SIM118
 
 
@@ -133,7 +148,7 @@ def test_a_test_of_a_denoiser_by_name(tmp_path):
         {
             "name": "shipped",
             "datasets": {"mine": {"dataroot_gt": str(tmp_path / "set"), "sigma_test": 25}},
-            "runs": {"xs": {"pretrain_network_g": DEFAULT}},
+            "runs": {"xs": {"pretrain_network_g": GAUSSIAN}},
             "val": {"metrics": ["psnr"]},
         },
         folder=tmp_path / "shipped",
@@ -149,6 +164,6 @@ def test_the_demo_takes_a_denoiser(tmp_path, monkeypatch):
     monkeypatch.setattr("restoration.cli.demo.train", None)
     monkeypatch.setattr("restoration.cli.demo.test", lambda options, **more: seen.append(options))
     monkeypatch.setattr("restoration.cli.demo.print_report", lambda report, console: None)
-    assert main(["demo", "--model", DEFAULT, "--out", str(tmp_path)]) == 0
+    assert main(["demo", "--model", GAUSSIAN, "--out", str(tmp_path)]) == 0
     (checkpoint,) = seen[0].checkpoints(seen[0].name).values()
-    assert str(checkpoint.pretrain_network_g) == DEFAULT and not checkpoint.network_g
+    assert str(checkpoint.pretrain_network_g) == GAUSSIAN and not checkpoint.network_g

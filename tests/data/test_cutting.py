@@ -174,7 +174,7 @@ def test_mistakes(folder, tmp_path, capsys):
     out = tmp_path / "out"
     cutting = ["--size", 16, "--overlap", 3, "--whole", 24, "--workers", 0]
     code, _, error = run([folder, "--out", out, "--lmdb"], capsys)
-    assert (code, "expected *.lmdb" in error) == (2, True)
+    assert (code, "ends in .lmdb for an LMDB" in error) == (2, True)
     code, _, error = run([tmp_path / "gone", "--out", out], capsys)
     assert (code, "gone" in error) == (2, True)
     code, _, error = run([folder, folder, "--out", out], capsys)

@@ -44,6 +44,8 @@ def test_known_sets():
         "Urban100": 100,
         "Urban100_full": 100,
         "BSDS500/val": 100,
+        "PolyU/real": 100,
+        "PolyU/mean": 100,
     }
     training = {name: entry.count for name, entry in manifest().items() if entry.kind == "train"}
     assert training == {
