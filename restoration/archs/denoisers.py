@@ -72,8 +72,8 @@ MANIFEST[FFDNET_COLOR] = Weights(
 
 NETWORKS: dict[str, dict[str, Any]] = {
     name: {"type": "Restormer", "inp_channels": channels, "out_channels": channels}
-    for name in DENOISERS
-    if name not in (GAUSSIAN, PHOTO)
+    for name, entry in DENOISERS.items()
+    if not entry.ships
     for channels in [1 if "gray" in name else 3]
 }
 

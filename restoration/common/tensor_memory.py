@@ -19,7 +19,7 @@ class LiveTensors(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Nothing is compiled in here; torch would load its compiler, of 190 MB, to see to it."""
+        """Nothing is compiled in here; torch would load its compiler, of 150 MB, to see to it."""
         return False
 
     def __init__(self) -> None:

@@ -1,15 +1,12 @@
 """Gaussian blur, the same in all directions."""
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from restoration.degradations.base import Degradation, Numbers, Range
-
-REACH = 3  # half of the window in standard deviations
+from restoration.degradations.separable import along, gaussian_window
 
 
 class Blur(Degradation):
@@ -44,12 +41,6 @@ def _blurred(image: Tensor, sigma: float) -> Tensor:
     if sigma == 0:
         return image.clone()
     for dim in (1, 2):
-        reach = min(math.ceil(REACH * sigma), image.shape[dim] - 1)  # a mirror has no more
-        places = torch.arange(-reach, reach + 1, device=image.device, dtype=image.dtype)
-        window = torch.exp(-(places**2) / (2 * sigma**2))
-        shape = [1, 1, 1, 1]
-        shape[dim + 1] = len(window)
-        padding = [0, 0, reach, reach] if dim == 1 else [reach, reach, 0, 0]
-        mirrored = F.pad(image[:, None], padding, "reflect")  # (C, 1, h, w)
-        image = F.conv2d(mirrored, (window / window.sum()).view(shape))[:, 0]
+        window = gaussian_window(image, sigma, image.shape[dim] - 1)  # a mirror has no more
+        image = along(image, dim, window / window.sum(), "reflect")
     return image

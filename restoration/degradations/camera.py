@@ -5,16 +5,14 @@ over neighbouring pixels, that of colours farther than that of brightness (Nam e
 al. 2018, arXiv:1804.02603). A network that has seen white noise alone takes such noise for texture.
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from restoration.degradations.base import Degradation, Numbers, Range, by_sample
+from restoration.degradations.separable import along, gaussian_window
 
-REACH = 3  # half of a window in standard deviations
 LUMA = (0.299, 0.587, 0.114)
 CHROMA = ((0.0, 1.402), (-0.344136, -0.714136), (1.772, 0.0))  # of (Cb, Cr), to R, G, B
 
@@ -92,12 +90,6 @@ def filtered(noise: Tensor, width: float) -> Tensor:
     if width == 0:
         return noise
     for dim in (1, 2):
-        reach = min(math.ceil(REACH * width), (noise.shape[dim] - 1) // 2)
-        places = torch.arange(-reach, reach + 1, device=noise.device, dtype=noise.dtype)
-        window = torch.exp(-(places**2) / (2 * width**2))
-        shape = [1, 1, 1, 1]
-        shape[dim + 1] = len(window)
-        padding = [0, 0, reach, reach] if dim == 1 else [reach, reach, 0, 0]
-        wrapped = F.pad(noise[:, None], padding, "circular")
-        noise = F.conv2d(wrapped, (window / window.norm()).view(shape))[:, 0]
+        window = gaussian_window(noise, width, (noise.shape[dim] - 1) // 2)
+        noise = along(noise, dim, window / window.norm(), "circular")
     return noise

@@ -130,14 +130,16 @@ class MaskTrainer(nn.Module):
             assert isinstance(mask, losses.MaskNet | losses.CompactMaskNet)
             start_from_contrast(mask)
         target = dissimilarity(reference, distorted).mean()
-        blocks = self.blocks(self._maps(reference, distorted), reference)
+        blocks = self.blocks(self._maps(reference, distorted, plain=False)[0], reference)
         errors = torch.stack([error.mean() for error in blocks])
         self.log_scales.copy_(torch.log(target / errors.clamp_min(SMALLEST)))
 
-    def _maps(self, *pair: Tensor) -> list[Tensor]:
-        """Masked error of every place per tap."""
+    def _maps(self, *pair: Tensor, plain: bool) -> tuple[list[Tensor], list[Tensor]]:
+        """Error of every place per tap, masked, and plain where that is asked for."""
         with torch.autocast(pair[0].device.type, torch.bfloat16):
-            return self.metric.maps_of(*self.metric.features_of(*pair), masked=True)
+            features = self.metric.features_of(*pair)
+            masked = self.metric.maps_of(*features, masked=True)
+            return masked, self.metric.maps_of(*features, masked=False) if plain else []
 
     def blocks(self, maps: list[Tensor], images: Tensor) -> list[Tensor]:
         """Error of every 8x8 block, (B, 1, H / 8, W / 8): of the whole, then of every tap."""
@@ -154,10 +156,7 @@ class MaskTrainer(nn.Module):
         balance: bool = True,
     ) -> Found:
         """Ratings of a batch and what the terms of the loss need, see `Found`."""
-        with torch.autocast(reference.device.type, torch.bfloat16):
-            features = self.metric.features_of(reference, distorted)
-            masked = self.metric.maps_of(*features, masked=True)
-            plain = self.metric.maps_of(*features, masked=False) if balance else []
+        masked, plain = self._maps(reference, distorted, plain=balance)
         errors = self.blocks(masked, reference)
         size = (errors[0].shape[-2], errors[0].shape[-1])
         target = place_target(self.place, reference, distorted, size, visible)
