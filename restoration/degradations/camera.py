@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from restoration.common.luma import LUMA
 from restoration.degradations.base import Degradation, Numbers, Range, by_sample
 from restoration.degradations.separable import along, gaussian_window
 
-LUMA = (0.299, 0.587, 0.114)
 CHROMA = ((0.0, 1.402), (-0.344136, -0.714136), (1.772, 0.0))  # of (Cb, Cr), to R, G, B
 
 

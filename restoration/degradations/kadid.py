@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image as PillowImage
 from scipy.interpolate import CubicSpline
 
+from restoration.common.luma import LUMA
 from restoration.degradations import distortion_structure as structure
 from restoration.degradations import distortion_tone as tone
 from restoration.degradations.distortions import DISTORTIONS, Distortion
@@ -21,7 +22,6 @@ from restoration.degradations.distortions import DISTORTIONS, Distortion
 Image = np.ndarray
 
 AREA = 512 * 384  # pixels of an image of the database
-LUMA = (0.299, 0.587, 0.114)
 PATCH, BLOCK, REACH = 16, 32, 8
 
 

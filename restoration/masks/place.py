@@ -16,11 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from restoration.common.luma import LUMA
 from restoration.masks.batches import BLOCK
 
 FLOOR = 1e-2  # dissimilarity of a block below which nobody sees a difference
 GRADIENT_FLOOR, CHROMA_FLOOR, LUMINANCE_FLOOR = 0.0026, 0.00846, 0.0001  # for a range of 1
-OPPONENT = ((0.299, 0.587, 0.114), (0.3, 0.04, -0.35), (0.34, -0.6, 0.17))  # luma, MDSI's chromas
+OPPONENT = (LUMA, (0.3, 0.04, -0.35), (0.34, -0.6, 0.17))  # luma, MDSI's chromas
 NO_CONTRAST, ELEVATION = 0.02, 0.6  # contrast that masks nothing; exponent of what masks
 WINDOW = 16  # pixels whose contrast masks an error
 SEEN = 0.1  # share of an image's mean error from which on a block counts

@@ -12,9 +12,10 @@ faint, and costs at most a few hundredths of a dB.
 from torch import Tensor
 from torch.nn import functional
 
+from restoration.common.luma import LUMA
+
 THRESHOLD = 1.5  # robust standard deviations of the smoothed difference
 BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
-LUMA = (0.299, 0.587, 0.114)  # BT.601
 TO_DEVIATION = 1.4826  # from the median of absolute values, for a normal distribution
 
 

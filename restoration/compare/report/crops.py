@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from restoration.common.luma import LUMA
 from restoration.compare.findings import images_of
 from restoration.degradations.conditions import Condition
 from restoration.evaluate import EvaluationSet, Row
@@ -15,7 +16,6 @@ STRIDE = 16  # between windows whose brightness is looked at
 DARK_SHARE = 0.2  # "dark" is this share of all windows
 BLACK = 0.02  # mean luma below which a window shows nothing
 NUM_DARK = 3
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 # (recipe, set, image, windows as (top, left), side) -> a value per window
 Measure = Callable[[str, str, str, Sequence[tuple[int, int]], int], np.ndarray]
 
