@@ -32,7 +32,7 @@ from restoration.compare.plan import Plan
 from restoration.compare.report import fronts, page
 from restoration.compare.report.crops import dark_smooth
 from restoration.compare.report.montage import write_montages
-from restoration.compare.report.pictures import draw_crops
+from restoration.compare.report.pictures import choose_crops, draw_crops
 from restoration.compare.report.restorer import Restorer
 from restoration.compare.result import Record
 from restoration.compare.result_files import read_curves, write_files
@@ -238,8 +238,9 @@ def _write(record: Record, prepared: Preparation, folder: Path) -> None:
     denoisers = {name: run.denoise for name, run in tested.items() if run is not None}
     restorer = Restorer(record, denoisers, prepared.sets, prepared.device)
     dark = dark_smooth(prepared.sets, restorer.condition)
-    crops = draw_crops(record, restorer, dark)
-    write_montages(record, restorer, dark, folder / "figures")
+    chosen = choose_crops(record, restorer, dark)
+    crops = draw_crops(record, restorer, chosen)
+    write_montages(record, restorer, chosen, dark, folder / "figures")
     fronts.write_figures(record, folder / "figures")
     page.write(folder, record, crops)
     files = "report.html, figures/, results.json, per_image.csv, table.md, table.tex"

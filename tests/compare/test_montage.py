@@ -1,5 +1,6 @@
 """Crops of two recipes as one PNG file: which recipes, and where their pixels stand."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +10,7 @@ from tiny import tiny_comparison
 
 from restoration.compare.plan import load_comparison
 from restoration.compare.report import montage
-from restoration.compare.report.crops import dark_smooth
+from restoration.compare.report.crops import MEDIAN, WIN, dark_smooth
 from restoration.compare.report.restorer import Parts
 from restoration.degradations import gaussian_noise
 from restoration.evaluate import EvaluationSet, Row
@@ -82,14 +83,30 @@ def test_tiles_stand_in_the_order_of_the_headings(record, tmp_path):
     condition = made.plan.picture_condition
     sets = {"val": EvaluationSet(Pictures(), gaussian_noise(condition.level))}
     levels = {"noisy": 0.0, "vgg weight=0.1": 0.2, "evgg weight=0.1": 0.4, "evgg weight=1": 0.6}
+    dark = dark_smooth(sets, condition)
+    titles = ("Largest win of evgg", "Largest win of vgg", "Another")
+    wins = [replace(dark[0], kind=WIN, title=title) for title in titles]
+    chosen = [replace(dark[0], kind=MEDIAN), *wins, *dark]
     files = montage.write_montages(
-        made, Grey(condition, levels), dark_smooth(sets, condition), tmp_path / "figures"
+        made, Grey(condition, levels), chosen, dark, tmp_path / "figures"
     )
-    assert [file.name for file in files] == ["crops.png", "crops_matched_lpips.png"]
-    for file, third in zip(files, (0.4, 0.6), strict=True):
+    names = ["crops.png", "crops_matched_lpips.png", "crops_overview.png"]
+    assert [file.name for file in files] == names
+    step = montage.ZOOM * SIDE + montage.GAP
+    for file, third in zip(files, (0.4, 0.6, 0.4), strict=True):
         image = np.asarray(Image.open(file))
-        step = montage.ZOOM * SIDE + montage.GAP
-        row = montage.LINE + montage.ZOOM * SIDE // 2
+        row = 2 * montage.LINE + montage.ZOOM * SIDE // 2
         seen = [image[row, column * step + 5, 0] for column in range(4)]
         assert seen == [round(WHITE * level) for level in (0, 0.2, third, 1)]
         assert image[row, step - montage.GAP // 2, 0] == WHITE  # between tiles
+    heights = [Image.open(file).height - montage.LINE for file in files]
+    assert heights == [2 * montage.LINE + step] * 2 + [3 * (2 * montage.LINE + step)]
+    _, shown = montage.montages(made, chosen, dark)["crops_overview"]
+    assert [crop.title for crop in shown] == [dark[0].title, *titles[:2]]
+
+
+def test_a_single_recipe_is_shown_once(record):
+    made = record()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(montage, "pairs", lambda _: {"crops": ("vgg", "vgg")})
+        assert montage.montages(made, [], ["a crop"]) == {"crops": (["vgg"], ["a crop"])}

@@ -14,16 +14,21 @@ from restoration.evaluate.rows import condition_text
 SIDE = 112  # pixels of a crop, shown three times as large
 STRIDE = 16  # between windows whose brightness is looked at
 DARK_SHARE = 0.2  # "dark" is this share of all windows
-BLACK = 0.02  # mean luma below which a window shows nothing
+BLACK = 0.05  # mean luma below which a window shows nothing
 NUM_DARK = 3
+DARK, WIN, MEDIAN = "dark", "win", "median"
 # (recipe, set, image, windows as (top, left), side) -> a value per window
 Measure = Callable[[str, str, str, Sequence[tuple[int, int]], int], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A square window of a test image under one condition, and the rule that chose it."""
+    """A square window of a test image under one condition, and the rule that chose it.
 
+    `kind` is DARK, WIN or MEDIAN.
+    """
+
+    kind: str
     title: str
     rule: str
     set: str
@@ -84,7 +89,8 @@ def dark_smooth(sets: Mapping[str, EvaluationSet], condition: Condition) -> list
         key = (window.set, window.image)
         if window.mean <= limit and key not in chosen and len(chosen) < NUM_DARK:
             title = f"Dark and smooth, {len(chosen) + 1}"
-            chosen[key] = Crop(title, rule, *key, condition, window.top, window.left, window.side)
+            place = (window.top, window.left, window.side)
+            chosen[key] = Crop(DARK, title, rule, *key, condition, *place)
     return list(chosen.values())
 
 
@@ -204,7 +210,7 @@ def _largest_win(
         f"which it is ahead most in {ranking.what}"
     )
     title = f"Largest win of {winner} in {ranking.label}"
-    return Crop(title, rule, *key, ranking.condition, *best, side)
+    return Crop(WIN, title, rule, *key, ranking.condition, *best, side)
 
 
 def half_overlapping(shape: tuple[int, ...], side: int) -> list[tuple[int, int]]:
@@ -223,7 +229,8 @@ def _median(key: tuple[str, str], ranking: Ranking, luma: np.ndarray) -> Crop:
         f"the image whose difference in {ranking.label} at {condition_text(ranking.condition)} is "
         "the median; in it, the window with the largest standard deviation of luma"
     )
-    return Crop(f"The median image in {ranking.label}", rule, *key, ranking.condition, *best, side)
+    title = f"The median image in {ranking.label}"
+    return Crop(MEDIAN, title, rule, *key, ranking.condition, *best, side)
 
 
 def merge_same(crops: Sequence[Crop]) -> list[Crop]:

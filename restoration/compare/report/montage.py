@@ -1,7 +1,7 @@
-"""Crops of two recipes beside noisy input and reference, as one PNG file for papers and pages.
+"""Crops of two recipes beside noisy input and reference, as PNG files for papers and pages.
 
-The crops are dark and smooth ones, chosen by the report's rule: where plain perceptual losses are
-said to leave noise, and enhanced ones not to (arXiv:2305.19858, figure 6).
+Dark and smooth crops are where plain perceptual losses are said to leave noise, and enhanced ones
+not to (arXiv:2305.19858, figure 6). All are chosen by the report's rules.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from restoration.compare.fronts import curves_of
 from restoration.compare.judges import canonical
-from restoration.compare.report.crops import Crop
+from restoration.compare.report.crops import WIN, Crop
 from restoration.compare.report.pictures import ZOOM, captions, focus, shown_rows, to_picture
 from restoration.compare.report.restorer import Restorer
 from restoration.compare.result import Record
@@ -21,6 +21,7 @@ from restoration.evaluate.measure import NOISY
 from restoration.evaluate.rows import condition_text
 
 GAP, LINE, TEXT = 6, 24, 17  # pixels between tiles, of a line of text, of its letters
+OVERVIEW_WINS = 2  # the first: of either recipe in the first ranking
 INK, PAPER = "#1c2127", "#ffffff"
 
 
@@ -53,15 +54,35 @@ def _matched(record: Record) -> tuple[str, str] | None:
     return min(every, key=lambda pair: abs(means[pair[0]] - means[pair[1]]))
 
 
+def montages(
+    record: Record, chosen: Sequence[Crop], dark: Sequence[Crop]
+) -> dict[str, tuple[list[str], list[Crop]]]:
+    """What each file shows, by name: recipes, and crops as rows.
+
+    The dark and smooth crops for all of `pairs`; for the first pair also an overview: one of them,
+    and where either recipe is ahead most.
+    """
+    shown = {name: (list(dict.fromkeys(pair)), list(dark)) for name, pair in pairs(record).items()}
+    wins = [crop for crop in chosen if crop.kind == WIN][:OVERVIEW_WINS]
+    if wins:
+        shown["crops_overview"] = (shown["crops"][0], [*dark[:1], *wins])
+    return {name: found for name, found in shown.items() if found[1]}
+
+
 def write_montages(
-    record: Record, restorer: Restorer, crops: Sequence[Crop], folder: Path
+    record: Record,
+    restorer: Restorer,
+    chosen: Sequence[Crop],
+    dark: Sequence[Crop],
+    folder: Path,
 ) -> list[Path]:
-    """Write a file for each of `pairs`, crops at three times their size.
+    """Write a file for each of `montages`, crops at three times their size.
 
     Args:
         record: the comparison.
         restorer: of its test images.
-        crops: what is shown, a row each.
+        chosen: crops of the report.
+        dark: dark and smooth crops.
         folder: made if it is not there.
 
     Returns:
@@ -69,12 +90,13 @@ def write_montages(
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = []
-    for name, pair in pairs(record).items() if crops else ():
-        runs = [NOISY, *pair]
+    for name, (recipes, crops) in montages(record, chosen, dark).items():
+        runs = [NOISY, *recipes]
         rows = [_row(restorer, crop, runs) for crop in crops]
         texts = [_texts(record, crop, runs) for crop in crops]
+        titles = [crop.title for crop in crops]
         files.append(folder / f"{name}.png")
-        _paste([*runs, "reference"], rows, texts).save(files[-1], optimize=True)
+        _paste([*runs, "reference"], titles, rows, texts).save(files[-1], optimize=True)
     return files
 
 
@@ -98,18 +120,22 @@ def _texts(record: Record, crop: Crop, runs: Sequence[str]) -> list[str]:
 
 
 def _paste(
-    headings: Sequence[str], rows: Sequence[Sequence[Image.Image]], texts: Sequence[Sequence[str]]
+    headings: Sequence[str],
+    titles: Sequence[str],
+    rows: Sequence[Sequence[Image.Image]],
+    texts: Sequence[Sequence[str]],
 ) -> Image.Image:
-    """Put rows of tiles below each other, headings above and a line of text below each tile."""
+    """Put rows of tiles below each other, each with a title above and a text below each tile."""
     width = max(tile.width for row in rows for tile in row) + GAP
-    heights = [max(tile.height for tile in row) + LINE + GAP for row in rows]
+    heights = [LINE + max(tile.height for tile in row) + LINE + GAP for row in rows]
     canvas = Image.new("RGB", (width * len(headings) - GAP, LINE + sum(heights)), PAPER)
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(TEXT)
     for column, heading in enumerate(headings):
         draw.text((column * width, 0), heading, INK, font)
-    for number, (row, words) in enumerate(zip(rows, texts, strict=True)):
+    for number, (title, row, words) in enumerate(zip(titles, rows, texts, strict=True)):
         top = LINE + sum(heights[:number])
+        draw.text((0, top), title, INK, font)
         for column, (tile, text) in enumerate(zip(row, words, strict=True)):
-            canvas.paste(tile, (column * width, top))
-            draw.text((column * width, top + tile.height + 2), text, INK, font)
+            canvas.paste(tile, (column * width, top + LINE))
+            draw.text((column * width, top + LINE + tile.height + 2), text, INK, font)
     return canvas

@@ -120,23 +120,27 @@ def rankings(record: Record, restorer: Restorer) -> list[Ranking]:
     return found
 
 
-def draw_crops(record: Record, restorer: Restorer, dark: Sequence[Crop]) -> Gallery:
-    """Choose the crops by their rules and draw them.
+def choose_crops(record: Record, restorer: Restorer, dark: Sequence[Crop]) -> list[Crop]:
+    """Choose by the rules: largest wins, the median image, and the first dark and smooth crops."""
+    crops: list[Crop] = []
+    for number, ranking in enumerate(rankings(record, restorer)):
+        rows, pair = record.findings.rows, focus(record)
+        crops += by_difference(rows, pair, ranking, restorer.luma, with_median=number == 0)
+    return merge_same([*crops, *dark[:DARK_SHOWN]])
+
+
+def draw_crops(record: Record, restorer: Restorer, crops: Sequence[Crop]) -> Gallery:
+    """Draw crops for the report.
 
     Args:
         record: the comparison.
         restorer: of its test images.
-        dark: dark and smooth crops, of which the first are shown.
+        crops: see `choose_crops`.
 
     Returns:
         The gallery.
     """
     pair = focus(record)
-    crops: list[Crop] = []
-    for number, ranking in enumerate(rankings(record, restorer)):
-        rows = record.findings.rows
-        crops += by_difference(rows, pair, ranking, restorer.luma, with_median=number == 0)
-    crops = merge_same([*crops, *dark[:DARK_SHOWN]])
     runs = [NOISY, *(recipe.name for recipe in record.plan.recipes)]
     cut = [{run: restorer.cut(run, crop) for run in runs} for crop in crops]
     limits = (
