@@ -234,9 +234,10 @@ MANIFEST: dict[str, Weights] = {
     ),
     "masks_e_vgg_embedded": _ours(
         "masks_e_vgg_embedded",
-        "07531a73fb5b9553e125cff97e87f51d76b7a4c6",
-        1_231_848,
+        "7985cfe36053653fba25c9bb63965442927e68fc",
+        283_098,
         "E-VGG on embedded",
+        CALIBRATED,
     ),
     "masks_e_vgg_vgg16": _ours(
         "masks_e_vgg_vgg16",

@@ -11,7 +11,8 @@ from torch import nn
 import losses
 from losses import EVGG, VGG, build_backbone
 
-TOLERANCE = {"plain": 3e-3, "masked": 3e-3, "mask gradient": 3e-3, "vgg16": 1e-2}  # relative
+# relative; the masks are steep, and on images of random pixels every error is near their edge
+TOLERANCE = {"plain": 3e-3, "masked": 1e-2, "mask gradient": 1e-2, "vgg16": 1e-2}
 
 
 def make(name, files, **more):
@@ -39,7 +40,7 @@ def test_near_float32(name, files):
     value, gradient = value_and_gradient(term, x, y)
     assert not torch.equal(value, exact[0]), "bf16 rounds"
     torch.testing.assert_close(value, exact[0], rtol=TOLERANCE[name], atol=0)
-    assert F.cosine_similarity(gradient.flatten(), exact[1].flatten(), dim=0) > 0.995
+    assert F.cosine_similarity(gradient.flatten(), exact[1].flatten(), dim=0) > 0.998
     assert (value.dtype, gradient.dtype) == (torch.float32, torch.float32)
 
 
@@ -83,7 +84,7 @@ def test_masks_read_float32(files):
     x, y = make_pair(side=16)
     term = make("masked", files, precision="bf16")
     read = []
-    term.masks.mask_finder_2.conv2.register_forward_hook(lambda _, given, out: read.append(given))
+    term.masks.mask_finder_2.last.register_forward_hook(lambda _, given, out: read.append(given))
     *maps, found = term.prepared(x, y)
     assert {m.dtype for kind in maps for m in kind} == {torch.float32}
     assert {m.dtype for m in found} == {read[0][0].dtype} == {torch.float32}
