@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from restoration.common import durable
 from restoration.common.folders import write_json
 from restoration.common.reading import read_object, read_table
 from restoration.evaluate.measure import to_batch
+from restoration.metrics.against import Against
 from restoration.metrics.fingerprint import Function, fingerprint
 from restoration.opinion.people import Pairs
 
@@ -47,7 +47,8 @@ class PairValues:
         self._validity = {name: fingerprint(function) for name, function in functions.items()}
         self._images = [pairs.fingerprint(i) for i in range(len(pairs.distorted))]
         self._columns = {} if folder is None else self._load(folder)
-        self._reference: tuple[str, Tensor] | None = None  # the last one that was read, by name
+        self._against: Against | None = None  # the last reference, and what is measured there
+        self._reference = ""
         for name in functions:
             self._columns.setdefault(name, np.full(len(pairs.distorted), np.nan))
 
@@ -118,42 +119,35 @@ class PairValues:
     def _measure(self, on_progress: Callable[[], None] | None) -> None:
         saved = time.monotonic()
         for index in np.flatnonzero(self._missing()).tolist():
-            distorted, reference = self._read(index)
-            for name, function in self.functions.items():
-                column = self._columns[name]
-                if math.isnan(column[index]):
-                    where = f"{name} on {self.pairs.distorted[index]}"
-                    column[index] = _evaluate(function, distorted, reference, where)
+            for name, value in self._values(index).items():
+                self._columns[name][index] = value
             if time.monotonic() - saved > SAVE_SECONDS:
                 self.save()
                 saved = time.monotonic()
             if on_progress is not None:
                 on_progress()
 
-    def _read(self, index: int) -> tuple[Tensor, Tensor]:
-        """Distorted image and reference of a pair; the reference is read again where it changes."""
-        name = self.pairs.references[index]
-        if self._reference is None or self._reference[0] != name:
+    def _values(self, index: int) -> dict[str, float]:
+        """What is missing of a pair; features of a reference are kept until another one comes."""
+        missing = [name for name in self.functions if math.isnan(self._columns[name][index])]
+        reference = self.pairs.references[index]
+        against = self._against
+        if against is None or self._reference != reference or list(against.metrics) != missing:
             image = to_batch(self.pairs.read_reference(index), self.device)
-            self._reference = name, image
-        reference = self._reference[1]
+            functions = {name: self.functions[name] for name in missing}
+            against = self._against = Against(functions, image)
+            self._reference = reference
         distorted = to_batch(self.pairs.read_distorted(index), self.device)
-        if distorted.shape != reference.shape:
-            sizes = [f"{image.shape[-1]}x{image.shape[-2]}" for image in (reference, distorted)]
-            raise ValueError(
-                f"{self.pairs.distorted[index]}: expected {sizes[0]} pixels like {name}, "
-                f"got {sizes[1]}"
-            )
-        return distorted, reference
-
-
-def _evaluate(function: Function, distorted: Tensor, reference: Tensor, where: str) -> float:
-    """One finite value, or an error that says where there is none."""
-    try:
-        with torch.no_grad():
-            value = float(function(distorted, reference))
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
-    if not math.isfinite(value):
-        raise ValueError(f"{where}: expected a finite value, got {value}")
-    return value
+        file = self.pairs.distorted[index]
+        if distorted.shape != against.target.shape:
+            sizes = [f"{i.shape[-1]}x{i.shape[-2]}" for i in (against.target, distorted)]
+            raise ValueError(f"{file}: expected {sizes[0]} pixels like {reference}, got {sizes[1]}")
+        try:
+            with torch.no_grad():
+                values = {name: float(v) for name, v in against.measure(distorted).items()}
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from error
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise ValueError(f"{name} on {file}: expected a finite value, got {value}")
+        return values

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from losses.base import Features
 from losses.features.backbones import Backbone
+from restoration.metrics.fingerprint import Function
 from restoration.metrics.learned import as_rgb
 from restoration.metrics.registry import Metric
 
@@ -31,7 +32,7 @@ class Against:
     """
 
     def __init__(
-        self, metrics: Mapping[str, Metric], target: Tensor, most_kept: int = MOST_KEPT
+        self, metrics: Mapping[str, Metric | Function], target: Tensor, most_kept: int = MOST_KEPT
     ) -> None:
         self.metrics, self.target, self.left = metrics, target, most_kept
         self._names: dict[Backbone | None, list[str]] = {}
@@ -59,7 +60,8 @@ class Against:
 
     def _features(self, backbone: Backbone, name: str, prediction: Tensor) -> Features:
         """Features of the pair for all metrics on a backbone, one of which is named."""
-        loss, key = self.metrics[name].loss, (backbone, prediction.dtype)
+        metric, key = self.metrics[name], (backbone, prediction.dtype)
+        loss = metric.loss if isinstance(metric, Metric) else None
         assert loss is not None
         with torch.no_grad():
             pair = as_rgb(prediction), as_rgb(self.target)

@@ -286,6 +286,22 @@ def test_other_strengths_are_measured_again(tmp_path, monkeypatch):
     pseudo.probe_digest.cache_clear()
 
 
+def test_metrics_on_one_backbone_share_its_features():
+    """And the features of a reference serve all its versions: here 2 references of 2 versions."""
+    plain, enhanced = build_named(["vgg", "e-vgg"])
+    functions = {"vgg": plain.function, "e-vgg": enhanced.function}
+    values = PairValues(pairs(), functions)
+    images = []
+    body = plain.function.loss.backbone.body
+    body.register_forward_hook(lambda _, given, out: images.append(len(given[0])))
+    values.measure()
+    assert sum(images) == 2 + 4
+    for name in functions:
+        alone = PairValues(pairs(), {name: build_named([name])[0].function})
+        alone.measure()
+        np.testing.assert_allclose(values[name], alone[name], rtol=1e-6)
+
+
 def test_a_value_that_is_not_finite_names_metric_and_pair():
     values = PairValues(pairs(), {"bad": lambda x, y: mean_error(x, y) * float("inf")})
     with pytest.raises(ValueError, match="bad on chelsea:gaussian_blur:1: expected a finite"):
