@@ -20,8 +20,8 @@ class Work:
 
     def __init__(self, console: Console, verb: str, visible: bool = True):
         self.console, self.verb, self.visible = console, verb, visible
-        self.began = self.shown = time.monotonic()
-        self.first: float | None = None
+        self.first: tuple[float, float] | None = None  # when the first of it was done, and how much
+        self.shown = 0.0
         self.bar = Progress(
             TextColumn("{task.description}", markup=False),  # names of files are no markup
             BarColumn(),
@@ -31,7 +31,7 @@ class Work:
             console=console,
             disable=not (visible and console.is_terminal),
         )
-        self.task = self.bar.add_task(verb, total=None, count="")
+        self.task = self.bar.add_task(verb, start=False, total=None, count="")
 
     def __enter__(self) -> "Work":
         return self
@@ -48,7 +48,11 @@ class Work:
             name: what was done last.
             count: done and total for people; from the numbers if empty.
         """
-        self.bar.start()  # not before the work: a console shows one bar at a time
+        now = time.monotonic()
+        if self.first is None:
+            self.first, self.shown = (now, done), now
+            self.bar.start()  # not before the work: a console shows one bar at a time
+            self.bar.start_task(self.task)
         count = count or f"{done:g}/{total:g}"
         self.bar.update(
             self.task,
@@ -57,10 +61,9 @@ class Work:
             description=f"{self.verb} {name}",
             count=count,
         )
-        now = time.monotonic()
-        self.first = done if self.first is None else self.first
         if self.visible and not self.console.is_terminal and now - self.shown > LINE_SECONDS:
             self.shown = now
-            rate = (done - self.first) / (now - self.began)
+            began, before = self.first
+            rate = (done - before) / (now - began)
             left = f", {timedelta(seconds=round((total - done) / rate))} left" if rate else ""
             self.console.print(f"{self.verb} {name}: {count}{left}")

@@ -110,3 +110,14 @@ def test_bars_of_names_that_look_like_markup():
     with Work(Console(file=shown, force_terminal=True, width=200), "reading") as work:
         work.update(1, 2, "a [final] [/b].png")
     assert "a [final] [/b].png" in shown.getvalue()
+
+
+def test_the_time_left_counts_from_the_first_result(monkeypatch):
+    """Not from when the work was announced: trainings may come before an evaluation."""
+    moments = iter([600.0, 640.0])
+    monkeypatch.setattr("restoration.cli.progress.time.monotonic", lambda: next(moments))
+    shown = io.StringIO()
+    work = Work(Console(file=shown, width=100), "evaluating")
+    work.update(1, 4, "first")
+    work.update(2, 4, "second", "2/4 images")
+    assert shown.getvalue() == "evaluating second: 2/4 images, 0:01:20 left\n"
