@@ -20,7 +20,7 @@ from losses.masks import MaskBank, load_masks
 from losses.weights import load_state_dict, resolve
 
 STABILISER = 1e-6  # c1 and c2 of the paper
-SHIPPED_MASKS = "masks_e_dists"
+E_DISTS_MASKS = "E_DISTS"
 
 
 class Statistics(NamedTuple):
@@ -167,8 +167,7 @@ class EDISTS(StructureTextureLoss):
 
     Args:
         weights: local file of VGG-16; None for the published weights.
-        masks: mask file or a name of the weights manifest, such as the authors' "E_DISTS" (your own
-            copy, or fetched); None for the masks that ship.
+        masks: mask file; None for the authors' E_DISTS (your own copy, or fetched).
         channel_weights: file of alpha and beta; None for the copy that torchmetrics ships.
         order: how the pair is concatenated for the masks.
         mask_gradient: whether gradients also flow through the masks.
@@ -188,7 +187,7 @@ class EDISTS(StructureTextureLoss):
         mask_gradient: bool = False,
         reduction: str = "mean",
     ):
-        file = resolve(SHIPPED_MASKS if masks is None else masks)  # before a long download
+        file = resolve(E_DISTS_MASKS if masks is None else masks)  # before a long download
         backbone = _vgg16_l2(weights)
         bank = load_masks(file, self.compared_channels(backbone), order)
         super().__init__(backbone, channel_weights, bank, mask_gradient, reduction)
