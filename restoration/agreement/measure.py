@@ -47,8 +47,9 @@ class PairValues:
         self._validity = {name: fingerprint(function) for name, function in functions.items()}
         self._images = [pairs.fingerprint(i) for i in range(len(pairs.distorted))]
         self._columns = {} if folder is None else self._load(folder)
-        self._against: Against | None = None  # the last reference, and what is measured there
-        self._reference = ""
+        self._last: tuple[str, Against] | None = (
+            None  # a reference by name, and what measures there
+        )
         for name in functions:
             self._columns.setdefault(name, np.full(len(pairs.distorted), np.nan))
 
@@ -128,19 +129,12 @@ class PairValues:
                 on_progress()
 
     def _values(self, index: int) -> dict[str, float]:
-        """What is missing of a pair; features of a reference are kept until another one comes."""
-        missing = [name for name in self.functions if math.isnan(self._columns[name][index])]
-        reference = self.pairs.references[index]
-        against = self._against
-        if against is None or self._reference != reference or list(against.metrics) != missing:
-            image = to_batch(self.pairs.read_reference(index), self.device)
-            functions = {name: self.functions[name] for name in missing}
-            against = self._against = Against(functions, image)
-            self._reference = reference
+        """Of one pair, what is missing."""
+        against, file = self._against(index), self.pairs.distorted[index]
         distorted = to_batch(self.pairs.read_distorted(index), self.device)
-        file = self.pairs.distorted[index]
         if distorted.shape != against.target.shape:
             sizes = [f"{i.shape[-1]}x{i.shape[-2]}" for i in (against.target, distorted)]
+            reference = self.pairs.references[index]
             raise ValueError(f"{file}: expected {sizes[0]} pixels like {reference}, got {sizes[1]}")
         try:
             with torch.no_grad():
@@ -151,3 +145,16 @@ class PairValues:
             if not math.isfinite(value):
                 raise ValueError(f"{name} on {file}: expected a finite value, got {value}")
         return values
+
+    def _against(self, index: int) -> Against:
+        """What measures a pair; a reference is read, and its features kept, until another comes."""
+        reference = self.pairs.references[index]
+        missing = [name for name in self.functions if math.isnan(self._columns[name][index])]
+        if self._last is not None:
+            name, against = self._last
+            if name == reference and list(against.metrics) == missing:
+                return against
+        image = to_batch(self.pairs.read_reference(index), self.device)
+        against = Against({name: self.functions[name] for name in missing}, image)
+        self._last = reference, against
+        return against

@@ -16,9 +16,8 @@ import losses
 from losses.pixel import renamed_masks
 from restoration.metrics import build_metrics
 from restoration.metrics.fingerprint import Function
-from restoration.metrics.learned import LossOfRgb
 from restoration.metrics.names import canonical, terms_by_name
-from restoration.metrics.registry import Metric, share
+from restoration.metrics.registry import Metric, loss_as_metric, share
 
 ON_PIXELS = ("e-mae", "e-mse", "e-psnr", "e-ssim", "e-flip")
 MASKED = (*ON_PIXELS, "e-vgg", "e-lpips", "e-dists")
@@ -154,4 +153,4 @@ def _function(name: str, arguments: dict[str, Any]) -> tuple[bool, Function]:
         return metric.higher_is_better, metric
     term = losses.build_term(terms[name], reduction="none", **arguments)
     term.to(memory_format=torch.channels_last)  # as images are read; 1.5 times as fast on a CPU
-    return term.higher_is_better, Metric(name, name, term.higher_is_better, "", LossOfRgb(term))
+    return term.higher_is_better, loss_as_metric(name, terms[name], term, arguments)

@@ -5,18 +5,28 @@ metrics that share a backbone. What is kept belongs to this one object, which th
 a target and drops with it: nothing is looked up by contents, nor by what may have changed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
-from losses.base import Features
+from losses.base import Features, Loss
 from losses.features.backbones import Backbone
 from restoration.metrics.fingerprint import Function
 from restoration.metrics.learned import as_rgb
 from restoration.metrics.registry import Metric
 
 MOST_KEPT = 2**30  # bytes of a target's features; beyond, they are computed for each prediction
+
+
+@contextmanager
+def _named(metric: str) -> Iterator[None]:
+    """Name the metric in its errors."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{metric}: {error}") from error
 
 
 class Against:
@@ -36,10 +46,13 @@ class Against:
     ) -> None:
         self.metrics, self.target, self.left = metrics, target, most_kept
         self._names: dict[Backbone | None, list[str]] = {}
+        self._losses: dict[Backbone, Loss] = {}  # one of those on a backbone: features are the same
         for name, metric in metrics.items():
             loss = metric.loss if isinstance(metric, Metric) else None  # or any function of a pair
             backbone = None if loss is None else loss.backbone
             self._names.setdefault(backbone, []).append(name)
+            if loss is not None and backbone is not None:
+                self._losses.setdefault(backbone, loss)
         self._of_target: dict[tuple[Backbone, torch.dtype], list[Tensor]] = {}
 
     def measure(self, prediction: Tensor) -> dict[str, Tensor]:
@@ -49,20 +62,20 @@ class Against:
         begun with the next image.
 
         Raises:
-            ValueError: the prediction does not fit the target, or the pair a metric.
+            ValueError: the prediction does not fit the target, or a metric, which is named.
         """
         values: dict[str, Tensor] = {}
         for backbone, names in self._names.items():
-            given = () if backbone is None else (self._features(backbone, names[0], prediction),)
+            with _named(names[0]):
+                given = () if backbone is None else (self._features(backbone, prediction),)
             for name in names:
-                values[name] = self.metrics[name](prediction, self.target, *given)
+                with _named(name):
+                    values[name] = self.metrics[name](prediction, self.target, *given)
         return {name: values[name] for name in self.metrics}
 
-    def _features(self, backbone: Backbone, name: str, prediction: Tensor) -> Features:
-        """Features of the pair for all metrics on a backbone, one of which is named."""
-        metric, key = self.metrics[name], (backbone, prediction.dtype)
-        loss = metric.loss if isinstance(metric, Metric) else None
-        assert loss is not None
+    def _features(self, backbone: Backbone, prediction: Tensor) -> Features:
+        """Features of the pair for all metrics on a backbone."""
+        loss, key = self._losses[backbone], (backbone, prediction.dtype)
         with torch.no_grad():
             pair = as_rgb(prediction), as_rgb(self.target)
             features = loss.features(*pair, of_target=self._of_target.get(key))

@@ -299,6 +299,18 @@ def _check_options(kind: str, options: Mapping[str, Any]) -> None:
 def _loss_metric(name: str, term: str, options: Mapping[str, Any]) -> Metric:
     with weights_needed(term):
         loss = losses.build_term(term, **{**options, "reduction": "none"})
+    return loss_as_metric(name, term, loss, options)
+
+
+def loss_as_metric(name: str, term: str, loss: losses.Loss, options: Mapping[str, Any]) -> Metric:
+    """Make a metric of a loss term.
+
+    Args:
+        name: of the column.
+        term: type of the loss, the heading for people.
+        loss: with the reduction "none".
+        options: arguments that it was built with, for the scale in words.
+    """
     settings = [f"{key} {value}" for key, value in options.items()]
     unit = [f"in {loss.unit}"] if loss.unit else []
     scale = ", ".join(["value of the loss term", *unit, *settings])

@@ -308,6 +308,22 @@ def test_a_value_that_is_not_finite_names_metric_and_pair():
         values.measure()
 
 
+def test_an_image_that_a_metric_refuses_names_metric_and_pair():
+    """Also where the backbone refuses it, before the metric sees its features."""
+
+    def refuse(x, y):
+        if x.shape[-1] == 48:  # not on the probe that tells whether a metric has changed
+            raise ValueError("too dark")
+        return mean_error(x, y)
+
+    with pytest.raises(ValueError, match="^chelsea:gaussian_blur:1: bad: too dark$"):
+        PairValues(pairs(), {"mae": mean_error, "bad": refuse}).measure()
+    vgg = build_named(["vgg"])[0].function
+    tiny = PairValues(pairs(size=3), {"mae": mean_error, "vgg": vgg})
+    with pytest.raises(ValueError, match="^chelsea:gaussian_blur:1: vgg: "):
+        tiny.measure()
+
+
 def test_pairs_are_the_functions_of_their_names():
     data = pairs(levels=(2,), by_family=True, distortions=["jpeg", "pink_noise"])
     photograph = open_source("skimage:chelsea,coffee").read(1)
