@@ -36,6 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="compare recipes that differ in more than the loss; the report marks them",
     )
     parser.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="trainings at once, each in a process of its own; GPUs are dealt out to them",
+    )
+    parser.add_argument(
         "--only",
         metavar="RECIPE",
         help="train only this recipe, and measure nothing; for one job of several",
@@ -69,8 +76,14 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.only is not None:
         _train_only(arguments, plan, console)
         return
+    training = Work(console, "training", visible=session.is_main())
     work = Work(console, "evaluating", visible=session.is_main())
-    with session.show_log(console), work:
+
+    def evaluating(done: float, total: float, name: str, count: str) -> None:
+        training.bar.stop()  # a console shows one bar at a time
+        work.update(done, total, name, count)
+
+    with session.show_log(console), training, work:
         record = compare(
             plan,
             folder=arguments.out,
@@ -78,8 +91,10 @@ def run(arguments: argparse.Namespace) -> None:
             allow_different=arguments.allow_different,
             debug=arguments.debug,
             console=console,
-            on_progress=work.update,
+            on_progress=evaluating,
             collect=arguments.collect,
+            jobs=arguments.jobs,
+            on_training=training.update,
         )
     if session.is_main():
         print_record(record, console)
@@ -89,10 +104,18 @@ def _check(arguments: argparse.Namespace) -> None:
     """Refuse flags that do not go together."""
     if arguments.seed is not None and arguments.only is None:
         raise ValueError("expected --only RECIPE with --seed, got --seed alone")
-    modes = {"--only": arguments.only is not None, "--collect": arguments.collect}
+    if arguments.jobs < 1:
+        raise ValueError(f"expected --jobs of 1 or more, got {arguments.jobs}")
+    modes = {
+        "--jobs": arguments.jobs > 1,
+        "--only": arguments.only is not None,
+        "--collect": arguments.collect,
+    }
     given = [flag for flag, is_given in (modes | {"--list": arguments.list}).items() if is_given]
     if len(given) > 1:
-        raise ValueError(f"expected one of --only, --collect and --list, got {' and '.join(given)}")
+        raise ValueError(
+            f"expected one of {', '.join(modes)} and --list, got {' and '.join(given)}"
+        )
 
 
 def _train_only(arguments: argparse.Namespace, plan: Plan, console: Console) -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from restoration.common import distributed
 from restoration.compare.absent import Absent
+from restoration.compare.jobs import train_at_once
 from restoration.compare.plan import Plan, load_comparison
 from restoration.compare.result import Record
 from restoration.compare.run import run_comparison
@@ -30,6 +31,8 @@ def compare(
     console: Console | None = None,
     on_progress: OnProgress | None = None,
     collect: bool = False,
+    jobs: int = 1,
+    on_training: OnProgress | None = None,
 ) -> Record:
     """Train recipes that differ in their loss, and say which is better.
 
@@ -45,6 +48,10 @@ def compare(
         console: where the trainings show their progress.
         on_progress: told how far the measurement is, see `evaluate_runs`.
         collect: train nothing; measure what `train_recipe` trained, and name what is missing.
+        jobs: trainings at once, each in a process of its own, which are dealt out to the GPUs of
+            the machine. A script that calls this with more than one has to guard its work with
+            `if __name__ == "__main__":`.
+        on_training: with more than one job: told how far the trainings are.
 
     Returns:
         Everything that was found; the folder holds report.html.
@@ -52,9 +59,13 @@ def compare(
     Raises:
         FileNotFoundError: images, weights, a checkpoint or the option file are missing.
         ValueError: what is wrong in the options, or what cannot be compared.
+        ChildProcessError: the process of a training was killed.
     """
     plan, folder = _resolve(plan, folder, debug)
     with _device_of(plan, device) as used:
+        if jobs != 1:
+            train_at_once(plan, folder, used, jobs, resume, allow_different, on_training)
+            resume = True
         return run_comparison(
             plan, folder, used, resume, allow_different, console, on_progress, collect
         )

@@ -44,7 +44,7 @@ from restoration.evaluate.checks import check_metrics
 from restoration.evaluate.measure import NOISY, OnProgress
 from restoration.metrics import Metrics
 from restoration.options.run_folder import note_ignored, own_folder
-from restoration.train.run import open_tests
+from restoration.train.run import Tests, open_tests
 
 logger = logging.getLogger("restoration")
 LOG = "compare.log"
@@ -138,18 +138,7 @@ def prepare_comparison(
 
     See `run_comparison` for arguments and errors.
     """
-    specs = plan.shared.val.metric_specs
-    sets, metrics = tests = open_tests(plan.shared)
-    if not metrics.by_name:
-        raise ValueError(
-            " ".join(["a comparison needs a metric that can be computed.", *metrics.notes])
-        )
-    check_expected(plan.settings.expected, specs)
-    check_metrics(metrics, sets, device)
-    metrics = add_judges(metrics, plan.settings.judges, plan.recipes, sets, device)
-    check_primary(plan.settings.statistics.primary, metrics.by_name)
-    judges = {name: one for name, one in metrics.by_name.items() if name not in tests[1].by_name}
-    check_metrics(Metrics(judges), sets, device)
+    tests, metrics = open_measurement(plan, device)
     recipes = folder / RECIPES
     known = resume.going_on(plan.runs, folder, recipes) if auto_resume else {}
     if not allow_different:
@@ -162,7 +151,31 @@ def prepare_comparison(
     marks = fairness.find_marks(plan, identities)
     if not allow_different:
         fairness.refuse(plan, marks)
-    return Preparation(plan, sets, metrics, candidates, identities, marks, device)
+    return Preparation(plan, tests[0], metrics, candidates, identities, marks, device)
+
+
+def open_measurement(plan: Plan, device: torch.device) -> tuple[Tests, Metrics]:
+    """Open what the networks are measured on and by, and find every mistake in it.
+
+    Returns:
+        Sets and metrics of the option file, and these metrics with the judges.
+
+    Raises:
+        FileNotFoundError: images are missing.
+        ValueError: no metric, or something does not fit.
+    """
+    sets, metrics = tests = open_tests(plan.shared)
+    if not metrics.by_name:
+        raise ValueError(
+            " ".join(["a comparison needs a metric that can be computed.", *metrics.notes])
+        )
+    check_expected(plan.settings.expected, plan.shared.val.metric_specs)
+    check_metrics(metrics, sets, device)
+    metrics = add_judges(metrics, plan.settings.judges, plan.recipes, sets, device)
+    check_primary(plan.settings.statistics.primary, metrics.by_name)
+    judges = {name: one for name, one in metrics.by_name.items() if name not in tests[1].by_name}
+    check_metrics(Metrics(judges), sets, device)
+    return tests, metrics
 
 
 def _left(prepared: Preparation) -> tuple[Preparation, list[Absent]]:
