@@ -1,7 +1,7 @@
 """`restoration.compare`: train recipes alike, measure all, and write one report."""
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from rich.console import Console
 
 from restoration.common import distributed
 from restoration.compare.absent import Absent
-from restoration.compare.jobs import train_at_once
+from restoration.compare.jobs import measured_together, train_at_once
 from restoration.compare.plan import Plan, load_comparison
 from restoration.compare.result import Record
 from restoration.compare.run import run_comparison
@@ -49,8 +49,8 @@ def compare(
         on_progress: told how far the measurement is, see `evaluate_runs`.
         collect: train nothing; measure what `train_recipe` trained, and name what is missing.
         jobs: trainings at once, each in a process of its own, which are dealt out to the GPUs of
-            the machine. A script that calls this with more than one has to guard its work with
-            `if __name__ == "__main__":`.
+            the machine; as many processes measure. A script that calls this with more than one has
+            to guard its work with `if __name__ == "__main__":`.
         on_training: with more than one job: told how far the trainings are.
 
     Returns:
@@ -62,10 +62,13 @@ def compare(
         ChildProcessError: the process of a training was killed.
     """
     plan, folder = _resolve(plan, folder, debug)
-    with _device_of(plan, device) as used:
-        if jobs != 1:
+    together: AbstractContextManager[None] = nullcontext()
+    if jobs != 1:
+        with _device_of(plan, device) as used:
             train_at_once(plan, folder, used, jobs, resume, allow_different, on_training)
-            resume = True
+        together = measured_together(plan, folder, used, jobs, allow_different)
+        device, resume = used.type, True  # of a GPU without a number, each process takes its own
+    with together, _device_of(plan, device) as used:
         return run_comparison(
             plan, folder, used, resume, allow_different, console, on_progress, collect
         )

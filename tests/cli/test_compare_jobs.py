@@ -36,6 +36,11 @@ def rows(folder):
     return json.loads((folder / "results.json").read_text())["rows"]
 
 
+def _steps(curves):
+    """How many steps of a training are logged."""
+    return curves.read_text().count("\n") - 1 if curves.is_file() else 0
+
+
 def test_the_same_result(write, tmp_path, capfd):
     command = write(seeds=[3, 4])
     assert main([*command, "--out", str(tmp_path / "one")]) == 0
@@ -50,6 +55,9 @@ def test_the_same_result(write, tmp_path, capfd):
         "mse, seed 4",
     ]
     assert out.count("trained: m") == 4
+    measured = [tmp_path / "jobs" / name for name in ("journal.jsonl", "journal.1.jsonl")]
+    assert all(file.read_text() for file in measured), "each process measured an image"
+    assert "WORLD_SIZE" not in os.environ
     assert main([*command, "--out", str(tmp_path / "jobs"), "--jobs", "2", "--auto_resume"]) == 0
     assert "begun: " not in capfd.readouterr().out, "all is trained"
 
@@ -87,7 +95,7 @@ def test_a_signal_stops_all_and_the_rest_is_trained_later(write, tmp_path, sent)
     )
     curves = [out / "recipes" / name / "curves.csv" for name in ("mae", "mse")]
     until = time.monotonic() + 120
-    while not all(file.is_file() for file in curves) and time.monotonic() < until:
+    while not all(_steps(file) for file in curves) and time.monotonic() < until:
         time.sleep(0.1)
     if sent == signal.SIGINT:
         os.killpg(process.pid, sent)  # as a terminal does
