@@ -38,6 +38,7 @@ from restoration.compare.result import Record, slashes
 from restoration.evaluate.rows import condition_text
 from restoration.metrics import Column
 
+BELOW, ABOVE = {"xytext": (6, -12)}, {"xytext": (-6, 5), "ha": "right"}  # of a point: its label
 SMOOTH = 60  # places at which a curve is drawn
 FILE_TYPES = ("png", "svg", "pdf")
 
@@ -126,8 +127,9 @@ def draw(
     overlaps = [one.overlap for one in panel.differences if one.overlap is not None]
     if len(overlaps) == 1:
         axis.axvspan(*overlaps[0], color=FAINT, alpha=0.15, linewidth=0)
-    for name, points in panel.curves.items():
-        _draw_curve(axis, name, points, *colours[name])
+    for number, (name, points) in enumerate(panel.curves.items()):
+        place = ABOVE if number % 2 else BELOW  # two curves may lie on each other
+        _draw_curve(axis, name, points, *colours[name], place)
     better = ("higher" if quality.higher_is_better else "lower") + " is better"
     closer = ("right" if distance.higher_is_better else "left") + " is better"
     unit = f" ({quality.unit})" if quality.unit else ""
@@ -137,7 +139,12 @@ def draw(
 
 
 def _draw_curve(
-    axis: Axes, name: str, points: Sequence[FrontPoint], colour: str, marker: str
+    axis: Axes,
+    name: str,
+    points: Sequence[FrontPoint],
+    colour: str,
+    marker: str,
+    place: Mapping[str, Any],
 ) -> None:
     front = [point for point in points if not point.excelled]
     if len(front) > 1:
@@ -162,10 +169,10 @@ def _draw_curve(
             axis.annotate(
                 text,
                 (point.x, point.y),
-                (6, -12),
                 textcoords="offset points",
                 color=colour,
                 fontsize=12,
+                **place,
             )
     axis.plot([], [], marker=marker, color=colour, label=_label(name, points))
 
