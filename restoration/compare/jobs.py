@@ -166,11 +166,16 @@ def _start(run: ResolvedRecipe, how: How, slot: int, device: torch.device) -> Jo
     return Job(run, process, told, slot, time.monotonic())
 
 
-def _train(how: How, recipe: str, seed: int | None, device: str, tell: Connection) -> None:
-    """Train, in a process of its own."""
+def _begin(how: How) -> None:
+    """What every process does first."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     distributed.end_with_parent()
     torch.set_num_threads(how.threads)
+
+
+def _train(how: How, recipe: str, seed: int | None, device: str, tell: Connection) -> None:
+    """Train, in a process of its own."""
+    _begin(how)
     try:
         with distributed.process_group(device) as used:
             train_only(how.plan, how.folder, used, recipe, seed, True, how.allow_different)
@@ -254,10 +259,8 @@ def measured_together(
 
 def _measure(how: How, rank: dict[str, str], device: str) -> None:
     """Measure a share of the images, in a process of its own."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    distributed.end_with_parent()
+    _begin(how)
     os.environ.update(rank)
-    torch.set_num_threads(how.threads)
     dist_params = how.plan.shared.dist_params
     group = (device, dist_params.backend, dist_params.timeout_minutes)
     with distributed.process_group(*group) as used:
