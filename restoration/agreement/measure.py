@@ -47,9 +47,7 @@ class PairValues:
         self._validity = {name: fingerprint(function) for name, function in functions.items()}
         self._images = [pairs.fingerprint(i) for i in range(len(pairs.distorted))]
         self._columns = {} if folder is None else self._load(folder)
-        self._last: tuple[str, Against] | None = (
-            None  # a reference by name, and what measures there
-        )
+        self._last: tuple[str, Against] | None = None  # a reference, and what measures there
         for name in functions:
             self._columns.setdefault(name, np.full(len(pairs.distorted), np.nan))
 

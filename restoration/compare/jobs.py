@@ -132,7 +132,7 @@ def train_at_once(
                 for job in [job for job in running if not job.process.is_alive()]:
                     running.remove(job)
                     _end(job, how)
-                    progress.ended(job)
+                    progress.done.append(job.run)
                 progress.show(running)
         finally:
             for job in running:
@@ -229,13 +229,14 @@ def measured_together(
     if count == 1:
         yield
         return
-    before, threads = dict(os.environ), torch.get_num_threads()
+    threads = torch.get_num_threads()
     how = How(plan, folder, max(1, threads // count), allow_different)
     common = {"WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": _free_port()}
     ranks = [
         {name: str(value) for name, value in {**common, "RANK": k, "LOCAL_RANK": k}.items()}
         for k in range(count)
     ]
+    before = {name: os.environ.get(name) for name in ranks[0]}
     context = multiprocessing.get_context("spawn")
     used = "cuda" if on_gpu else str(device)
     others = [context.Process(target=_measure, args=(how, rank, used)) for rank in ranks[1:]]
@@ -249,9 +250,10 @@ def measured_together(
             other.join()
     finally:
         torch.set_num_threads(threads)
-        for name in ranks[0]:
-            os.environ.pop(name)
-        os.environ.update(before)
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
         for other in others:
             other.terminate()
             other.join()
@@ -282,10 +284,6 @@ class _Progress:
         self.total = sum(_steps(run) for run in runs)
         self.done = [run for run in runs if _done(run, how)]
         self.count = len(runs)
-
-    def ended(self, job: Job) -> None:
-        """Count a training that ended."""
-        self.done.append(job.run)
 
     def show(self, running: Sequence[Job]) -> None:
         """Tell it."""
