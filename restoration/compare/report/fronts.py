@@ -220,6 +220,7 @@ def write_figures(record: Record, folder: Path) -> list[Path]:
             dates = {"Date": None} if kind == "svg" else {"CreationDate": None}
             with matplotlib.rc_context(STYLE | {"svg.hashsalt": file.stem}):
                 figure.savefig(file, dpi=200, metadata={} if kind == "png" else dates)
+            figure.set_layout_engine("none")  # it is laid out; the next types need not do it again
             written.append(file)
     return written
 
