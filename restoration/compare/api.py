@@ -11,7 +11,8 @@ from rich.console import Console
 
 from restoration.common import distributed
 from restoration.compare.absent import Absent
-from restoration.compare.jobs import measured_together, train_at_once
+from restoration.compare.jobs import train_at_once
+from restoration.compare.measuring import measured_together
 from restoration.compare.plan import Plan, load_comparison
 from restoration.compare.result import Record
 from restoration.compare.run import run_comparison

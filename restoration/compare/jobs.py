@@ -1,4 +1,4 @@
-"""A comparison in several processes on one machine: trainings at once, measurements shared out.
+"""The trainings of a comparison at once, each in a process of its own on this machine.
 
 A process is told to stop by SIGTERM, upon which a training saves its state. Ctrl-C goes to every
 process of a terminal; here only the first one heeds it, and tells the others.
@@ -6,13 +6,10 @@ process of a terminal; here only the first one heeds it, and tells the others.
 
 import logging
 import multiprocessing
-import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing.connection import Connection, wait
@@ -28,7 +25,7 @@ from restoration.compare.absent import divergence
 from restoration.compare.candidates import RECIPES
 from restoration.compare.plan import Plan, ResolvedRecipe
 from restoration.compare.result_files import read_curves
-from restoration.compare.run import open_measurement, run_comparison
+from restoration.compare.run import open_measurement
 from restoration.compare.single import train_only
 from restoration.evaluate.measure import OnProgress
 from restoration.options.run_folder import own_folder
@@ -39,12 +36,12 @@ POLL_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class How:
-    """How every training is done.
+    """What every process works on, and how.
 
     Attributes:
         plan: of the comparison.
         folder: of the comparison.
-        threads: of torch, for each training.
+        threads: of torch, for each process.
         allow_different: see `train_only`.
     """
 
@@ -166,8 +163,8 @@ def _start(run: ResolvedRecipe, how: How, slot: int, device: torch.device) -> Jo
     return Job(run, process, told, slot, time.monotonic())
 
 
-def _begin(how: How) -> None:
-    """What every process does first."""
+def begin_process(how: How) -> None:
+    """What every process does first: it leaves Ctrl-C to the one that started it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     distributed.end_with_parent()
     torch.set_num_threads(how.threads)
@@ -175,7 +172,7 @@ def _begin(how: How) -> None:
 
 def _train(how: How, recipe: str, seed: int | None, device: str, tell: Connection) -> None:
     """Train, in a process of its own."""
-    _begin(how)
+    begin_process(how)
     try:
         with distributed.process_group(device) as used:
             train_only(how.plan, how.folder, used, recipe, seed, True, how.allow_different)
@@ -206,74 +203,6 @@ def _end(job: Job, how: How) -> None:
         logger.warning("%s: %s", title, reason)
     else:
         logger.info("trained: %s, in %s", title, took)
-
-
-@contextmanager
-def measured_together(
-    plan: Plan, folder: Path, device: torch.device, jobs: int, allow_different: bool = False
-) -> Iterator[None]:
-    """Make this process the first of a group that measures a comparison whose recipes are trained.
-
-    Inside the block `process_group` joins the group, and images are shared out over it: one process
-    for each job, but no more than there are GPUs where they compute.
-
-    Args:
-        plan: see `load_comparison`.
-        folder: of the comparison.
-        device: where to compute.
-        jobs: how many processes.
-        allow_different: see `run_comparison`.
-    """
-    on_gpu = device.type == "cuda"
-    count = min(jobs, torch.cuda.device_count()) if on_gpu else jobs
-    if count == 1:
-        yield
-        return
-    threads = torch.get_num_threads()
-    how = How(plan, folder, max(1, threads // count), allow_different)
-    common = {"WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": _free_port()}
-    ranks = [
-        {name: str(value) for name, value in {**common, "RANK": k, "LOCAL_RANK": k}.items()}
-        for k in range(count)
-    ]
-    before = {name: os.environ.get(name) for name in ranks[0]}
-    context = multiprocessing.get_context("spawn")
-    used = "cuda" if on_gpu else str(device)
-    others = [context.Process(target=_measure, args=(how, rank, used)) for rank in ranks[1:]]
-    try:
-        for other in others:
-            other.start()
-        os.environ.update(ranks[0])
-        torch.set_num_threads(how.threads)
-        yield
-        for other in others:
-            other.join()
-    finally:
-        torch.set_num_threads(threads)
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
-        for other in others:
-            other.terminate()
-            other.join()
-
-
-def _measure(how: How, rank: dict[str, str], device: str) -> None:
-    """Measure a share of the images, in a process of its own."""
-    _begin(how)
-    os.environ.update(rank)
-    dist_params = how.plan.shared.dist_params
-    group = (device, dist_params.backend, dist_params.timeout_minutes)
-    with distributed.process_group(*group) as used:
-        run_comparison(how.plan, how.folder, used, True, how.allow_different)
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-    return port
 
 
 class _Progress:
