@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 import losses
 from losses.pixel import renamed_masks
@@ -41,6 +42,17 @@ class NamedMetric:
     plain: str | None
     higher_is_better: bool
     function: Function
+
+    @property
+    def backbone(self) -> nn.Module | None:
+        """What computes its features: the same module for metrics built together on equal ones."""
+        loss = self.function.loss if isinstance(self.function, Metric) else None
+        return loss.backbone if loss is not None else None
+
+    def enhances(self, other: "NamedMetric") -> bool:
+        """Whether this is the other metric with a mask, on the same features."""
+        same = self.plain == other.label.split(" ")[0] and self.backbone is other.backbone
+        return other.plain is None and same
 
     def quality(self, values: Any) -> Any:
         """Turn values so that higher is better."""

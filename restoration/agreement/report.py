@@ -95,8 +95,8 @@ def compare(
 
 def partners(metrics: Sequence[NamedMetric]) -> list[tuple[str, str]]:
     """Labels of every enhanced metric and its plain one, where both are there."""
-    plain = {m.label.split(" ")[0]: m.label for m in reversed(metrics) if m.plain is None}
-    return [(m.label, plain[m.plain]) for m in metrics if m.plain in plain]
+    found = [(m, [other for other in metrics if m.enhances(other)]) for m in metrics]
+    return [(metric.label, plain[0].label) for metric, plain in found if plain]
 
 
 def _row(

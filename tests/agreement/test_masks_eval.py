@@ -11,7 +11,7 @@ from scipy import stats
 import losses
 from restoration.agreement.measure import PairValues
 from restoration.agreement.metrics import MASKED, NamedMetric, build_named
-from restoration.agreement.report import ALL, compare, gain_table, table
+from restoration.agreement.report import ALL, compare, gain_table, partners, table
 from restoration.cli import main
 from restoration.cli.masks import SUBCOMMANDS
 from restoration.data import open_source, read_float, write_png
@@ -200,6 +200,13 @@ def test_every_enhanced_metric_stands_beside_its_plain_one():
     """Of all that can be trained here; flip is quick to build, the others need VGG-16."""
     assert set(MASKED) == set(get_args(MaskMetric.model_fields["type"].annotation))
     assert [m.plain for m in build_named(["flip", "e-flip"])] == [None, "flip"]
+
+
+def test_plain_and_enhanced_have_the_same_features():
+    """A difference of VGG-16 and another backbone would be that of the backbones, too."""
+    metrics = build_named(["vgg:backbone=vgg16:weights=random", "e-vgg", "vgg", "mae", "e-mae"])
+    assert partners(metrics) == [("e-vgg", "vgg"), ("e-mae", "mae")]
+    assert partners(metrics[:2]) == []
 
 
 def test_masks_for_all_and_for_one():
