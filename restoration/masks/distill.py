@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from losses.features.backbones import Backbone, build_backbone
@@ -185,7 +185,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     distiller = Distiller(teacher, settings)
     student = train_distiller(distiller, images, list(DISTORTIONS), given.progress)
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    save_file({k: v.contiguous() for k, v in student.state_dict().items()}, given.out)
+    weights = {name: value.contiguous() for name, value in student.state_dict().items()}
+    given.out.write_bytes(save(weights))
     logging.info("wrote %s", given.out)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from restoration.common import distributed, durable
 from restoration.common.folders import OPTIONS_FILE, write_json
@@ -197,7 +197,7 @@ def _write_masks(
     if options.logger.half_precision:
         weights |= {n: w.half() for n, w in weights.items() if n.startswith(MASK_PREFIX)}
     with durable.replacing(path) as part:
-        save_file(weights, part)
+        part.write_bytes(save(weights))  # save_file hides the file from other users
     content: dict[str, Any] = {"metric": options.metric.type, "training": describe(training)}
     if held_out is not None:
         with progress("measuring", 2 * len(held_out.references)) as advance:

@@ -54,6 +54,8 @@ def test_a_run_explains_itself_and_its_masks_load(here, capsys):
     assert losses.EnhancedMAE(folder / "masks.safetensors")
     losses.load_scaler(folder / "masks.safetensors")
     scores = json.loads((folder / "scores.json").read_text())
+    modes = {(folder / name).stat().st_mode for name in ("masks.safetensors", "scores.json")}
+    assert len(modes) == 1, "others may read the masks as they may read the rest"
     assert -1 <= scores["spearman"]["enhanced"]["all"] <= 1
     assert set(scores["spearman"]["plain"]["families"]) <= {"noise", "blur"}
     assert scores["held_out"] == "6 pairs, 2 references of 1 photographs"
