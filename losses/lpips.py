@@ -18,7 +18,7 @@ from losses.masks import MaskBank, load_masks
 from losses.weights import load_state_dict, resolve
 
 BACKBONES = {"alex": "alexnet", "vgg": "vgg16"}  # by the names of the lpips package
-E_LPIPS_MASKS = "E_LPIPS"
+E_LPIPS_MASKS = "masks_e_lpips"
 FLOOR = 1e-20  # under the root of a length: the gradient stays finite where all features are 0
 
 
@@ -145,7 +145,8 @@ class ELPIPS(UnitFeatureLoss):
 
     Args:
         weights: local file of VGG-16 (torchvision's names); None for the published weights.
-        masks: mask file; None for the authors' E_LPIPS (your own copy, or fetched).
+        masks: mask file or a name of the weights manifest, such as the authors' "E_LPIPS" (your
+            own copy, or fetched); None for the masks that ship.
         linear: file of the channel weights; None for the lpips package's own.
         order: how the pair is concatenated for the masks.
         mask_gradient: whether gradients also flow through the masks.

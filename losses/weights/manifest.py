@@ -252,6 +252,13 @@ MANIFEST: dict[str, Weights] = {
         2_522_104,
         "E-VGG on vgg19",
     ),
+    "masks_e_lpips": _ours(
+        "masks_e_lpips",
+        "819bda3ad2cc076bd5f26462f2758b841dcbe9b7",
+        2_299_430,
+        "E-LPIPS",
+        CALIBRATED,
+    ),
     "pixel_mask_e_mae": _ours(
         "pixel_mask_e_mae",
         "8538ec360a42857810d6a16654f1b5ac398e460c",

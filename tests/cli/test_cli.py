@@ -359,7 +359,7 @@ def test_score_of_several_pictures(place, pair, capsys):
     [
         ("psn", "did you mean 'psnr'"),
         (" , ", "at least one metric"),
-        ("e-lpips", "restoration weights fetch E_LPIPS"),
+        ("e-lpips", "restoration weights fetch vgg16"),
     ],
 )
 def test_score_metrics(place, pair, capsys, monkeypatch, metrics, message):

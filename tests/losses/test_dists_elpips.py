@@ -77,7 +77,15 @@ def test_masks_for_something_else(files, vgg):
 @pytest.mark.parametrize(("term", "name"), [(losses.EDISTS, "E_DISTS"), (losses.ELPIPS, "E_LPIPS")])
 def test_authors_masks_not_fetched(term, name):
     with pytest.raises(FileNotFoundError, match=f"run `restoration weights fetch {name}`"):
-        term()
+        term(masks=name)
+
+
+@pytest.mark.parametrize(("term", "channels"), [(losses.ELPIPS, VGG16)])
+def test_masks_that_ship(term, channels):
+    found = term("random")
+    assert (found.masks.channels, found.masks.order) == (channels, "reference_first")
+    x, y = make_pair(side=32)
+    assert found(x, x) == 0 and found(x, y) > 0
 
 
 def test_channel_weights(tmp_path, monkeypatch):

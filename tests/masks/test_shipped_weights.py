@@ -110,11 +110,12 @@ def test_noise_in_smooth_dark_regions_counts_more_than_in_texture():
 
 @pytest.mark.slow
 @pytest.mark.skipif(not VGG16.is_file(), reason="needs VGG-16's weights beside the repository")
-def test_e_vgg_on_vgg16_is_a_loss():
+@pytest.mark.parametrize("name", ["E-VGG", "E-LPIPS"])
+def test_masks_on_vgg16_make_a_loss(name):
     torch.manual_seed(0)
     clean = photograph("astronaut", 64)
     start = clean + 0.1 * torch.randn_like(clean)
-    term = losses.EVGG("vgg16", weights=VGG16)
+    term = losses.build_term(name, weights=VGG16)
     pixels = start.clone().requires_grad_()
     optimizer = torch.optim.Adam([pixels], lr=0.004)
     found = []
