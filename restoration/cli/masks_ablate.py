@@ -5,6 +5,7 @@ import argparse
 from rich.table import Table
 
 from restoration.cli import session
+from restoration.cli.progress import progress_on
 from restoration.masks.ablation import ablate
 from restoration.masks.ablation_report import table_cells
 from restoration.masks.options import load_ablation
@@ -30,7 +31,7 @@ def run(arguments: argparse.Namespace) -> None:
             plan,
             device=arguments.device,
             resume=arguments.auto_resume,
-            progress=session.progress_on(console),
+            progress=progress_on(console),
         )
     heading, *lines = table_cells(result.rows)
     view = Table(heading[0], show_edge=False)

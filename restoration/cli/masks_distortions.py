@@ -8,6 +8,7 @@ from rich.table import Table
 
 from losses import extras
 from restoration.cli import session
+from restoration.cli.progress import progress_bar
 from restoration.data import open_source, write_png
 from restoration.data.images import read_rgb8
 from restoration.degradations.distortions import DISTORTIONS
@@ -56,7 +57,7 @@ def run(arguments: argparse.Namespace) -> None:
     images = read_cuts(arguments)
     console = session.make_console()
     if arguments.out is not None:
-        with session.progress_bar(console, "distorting", len(DISTORTIONS)) as advance:
+        with progress_bar(console, "distorting", len(DISTORTIONS)) as advance:
             sheet = contact_sheet(images[0], seed=arguments.seed, on_progress=advance)
         write_png(arguments.out, sheet)
         console.print(f"{arguments.out}: {sheet.shape[1]}x{sheet.shape[0]} pixels")
@@ -94,7 +95,7 @@ def measure(images: list[np.ndarray], seed: int) -> None:
     view = Table("distortion", show_edge=False, title=f"HaarPSI, mean of {len(images)} photographs")
     for head in [f"level {level}" for level in LEVELS] + ["falls: HaarPSI", "falls: MDSI"]:
         view.add_column(head, justify="right")
-    with session.progress_bar(console, "measuring", len(DISTORTIONS)) as advance:
+    with progress_bar(console, "measuring", len(DISTORTIONS)) as advance:
         for visible in visibility(images, metrics, seed=seed):
             means = [f"{value:.3f}" for value in visible.means["haarpsi"]]
             falls = [f"{100 * visible.monotone[metric]:.0f} %" for metric in MEASURES]

@@ -12,6 +12,7 @@ from restoration.agreement.report import ALL, HEADINGS, AgreementReport, format_
 from restoration.agreement.run import FILES, evaluate_metrics
 from restoration.cli import session
 from restoration.cli.masks_verify import KINDS, add_csv_arguments, open_data
+from restoration.cli.progress import progress_on
 
 DEFAULT_METRICS = "mae,e-mae,psnr,e-psnr,ssim,e-ssim,vgg,e-vgg"
 
@@ -103,7 +104,7 @@ def run(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         device=arguments.device,
         about={"arguments": _plain(arguments)},
-        progress=session.progress_on(console),
+        progress=progress_on(console),
     )
     show(report, ratings, folder, console)
 

@@ -3,6 +3,7 @@
 import argparse
 
 from restoration.cli import session
+from restoration.cli.progress import progress_on
 from restoration.masks.options import MaskOptions
 from restoration.masks.run import train
 from restoration.options.load import load_options
@@ -26,5 +27,5 @@ def run(arguments: argparse.Namespace) -> None:
             options,
             device=arguments.device,
             resume=arguments.auto_resume,
-            progress=session.progress_on(console),
+            progress=progress_on(console),
         )

@@ -5,6 +5,7 @@ import argparse
 from rich.table import Table
 
 from restoration.cli import session
+from restoration.cli.progress import progress_bar
 from restoration.opinion.people import OpinionData, image_problems, listed, open_opinions
 
 KINDS = "kadid10k:DIR, tid2013:DIR, csiq:DIR, pipal:DIR or csv:FILE"
@@ -53,7 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.quick:
         console.print(f"{len(data)} pairs; every file is there (not decoded).")
         return
-    with session.progress_bar(console, "decoding", len(data)) as advance:
+    with progress_bar(console, "decoding", len(data)) as advance:
         problems = list(image_problems(data, advance))
     if problems:
         raise ValueError(f"{data.name}: {len(problems)} images cannot be used: {listed(problems)}")

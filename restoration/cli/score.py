@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from restoration.cli import session
+from restoration.cli.progress import progress_on
 from restoration.common.progress import no_progress
 from restoration.evaluate.score import BACKBONE, PictureScore, WeightsNeeded, score_pictures
 from restoration.metrics.names import canonical
@@ -99,7 +100,7 @@ def run(arguments: argparse.Namespace) -> None:
             orders=pairs_of("--order", arguments.order, keys),
             maps_folder=arguments.maps,
             device=arguments.device,
-            progress=no_progress if quick else session.progress_on(errors),
+            progress=no_progress if quick else progress_on(errors),
         )
     except WeightsNeeded as error:
         flags = " or ".join(f"--weights {file}=FILE" for file in error.files)

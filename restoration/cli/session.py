@@ -4,18 +4,15 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.measure import Measurement
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from restoration.common import progress
 from restoration.common.handlers import attached, logger
 
 # names of files may hold brackets and colons, which rich would read as markup and emoji
@@ -151,20 +148,3 @@ def show_log(console: Console) -> Iterator[None]:
         logger.setLevel(logging.INFO if is_main() else logging.ERROR)
         logger.propagate = False
         yield
-
-
-@contextmanager
-def progress_bar(
-    console: Console, title: str, total: int, done: int = 0
-) -> Iterator[Callable[[], None]]:
-    """Show a bar with the remaining time, and yield what advances it by one step."""
-    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    hidden = not console.is_terminal  # a log file would get empty lines
-    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
-        task = bar.add_task(title, total=total, completed=done)
-        yield lambda: bar.advance(task)
-
-
-def progress_on(console: Console) -> progress.Progress:
-    """What shows the progress of work on a console, for functions that take a `progress`."""
-    return partial(progress_bar, console)

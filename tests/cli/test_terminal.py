@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from restoration.cli import main, session
-from restoration.cli.progress import Work
+from restoration.cli.progress import Work, progress_on
 from restoration.data import images, write_png
 from restoration.evaluate.score import figure_names
 
@@ -121,3 +121,13 @@ def test_the_time_left_counts_from_the_first_result(monkeypatch):
     work.update(1, 4, "first")
     work.update(2, 4, "second", "2/4 images")
     assert shown.getvalue() == "evaluating second: 2/4 images, 0:01:20 left\n"
+
+
+def test_steps_without_names_leave_a_line_now_and_then_in_a_log_file(monkeypatch):
+    moments = iter([0.0, 10.0, 40.0, 45.0])
+    monkeypatch.setattr("restoration.cli.progress.time.monotonic", lambda: next(moments))
+    shown = io.StringIO()
+    with progress_on(Console(file=shown, width=100))("measuring", 9, done=3) as advance:
+        for _ in range(3):
+            advance()
+    assert shown.getvalue() == "measuring: 5/9, 0:01:20 left\n"
