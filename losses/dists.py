@@ -20,7 +20,7 @@ from losses.masks import MaskBank, load_masks
 from losses.weights import load_state_dict, resolve
 
 STABILISER = 1e-6  # c1 and c2 of the paper
-E_DISTS_MASKS = "E_DISTS"
+E_DISTS_MASKS = "masks_e_dists"
 
 
 class Statistics(NamedTuple):
@@ -167,7 +167,8 @@ class EDISTS(StructureTextureLoss):
 
     Args:
         weights: local file of VGG-16; None for the published weights.
-        masks: mask file; None for the authors' E_DISTS (your own copy, or fetched).
+        masks: mask file or a name of the weights manifest, such as the authors' "E_DISTS" (your
+            own copy, or fetched); None for the masks that ship.
         channel_weights: file of alpha and beta; None for the copy that torchmetrics ships.
         order: how the pair is concatenated for the masks.
         mask_gradient: whether gradients also flow through the masks.

@@ -252,6 +252,13 @@ MANIFEST: dict[str, Weights] = {
         2_522_104,
         "E-VGG on vgg19",
     ),
+    "masks_e_dists": _ours(
+        "masks_e_dists",
+        "93f3a1f3c5323af211046de425d7d608320480ae",
+        2_310_664,
+        "E-DISTS",
+        CALIBRATED,
+    ),
     "masks_e_lpips": _ours(
         "masks_e_lpips",
         "819bda3ad2cc076bd5f26462f2758b841dcbe9b7",

@@ -80,7 +80,9 @@ def test_authors_masks_not_fetched(term, name):
         term(masks=name)
 
 
-@pytest.mark.parametrize(("term", "channels"), [(losses.ELPIPS, VGG16)])
+@pytest.mark.parametrize(
+    ("term", "channels"), [(losses.EDISTS, (3, *VGG16)), (losses.ELPIPS, VGG16)]
+)
 def test_masks_that_ship(term, channels):
     found = term("random")
     assert (found.masks.channels, found.masks.order) == (channels, "reference_first")

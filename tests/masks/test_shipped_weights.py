@@ -110,7 +110,7 @@ def test_noise_in_smooth_dark_regions_counts_more_than_in_texture():
 
 @pytest.mark.slow
 @pytest.mark.skipif(not VGG16.is_file(), reason="needs VGG-16's weights beside the repository")
-@pytest.mark.parametrize("name", ["E-VGG", "E-LPIPS"])
+@pytest.mark.parametrize("name", ["E-VGG", "E-LPIPS", "E-DISTS"])
 def test_masks_on_vgg16_make_a_loss(name):
     torch.manual_seed(0)
     clean = photograph("astronaut", 64)
