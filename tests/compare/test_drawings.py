@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ from PIL import Image
 
 from restoration.compare.grid import Setting
 from restoration.compare.report import drawing, figures
-from restoration.compare.report.drawing import Drawing, new_figure
+from restoration.compare.report.drawing import Drawing, legend_above, new_figure
 from restoration.compare.report.pictures import focus, map_tile
 
 STYLE = Path(drawing.__file__).parent / "templates" / "style.css"
@@ -103,3 +104,15 @@ def test_crops_of_a_grid_are_of_two_losses_at_one_weight():
     assert focus(SimpleNamespace(plan=plan)) == ("evgg share=0.3", "vgg share=0.3")
     plan.recipes = recipes[:2]  # one loss alone
     assert focus(SimpleNamespace(plan=plan)) == ("vgg share=0.1", "vgg share=0.3")
+
+
+@pytest.mark.parametrize("count", [2, 12])
+def test_many_names_leave_room_for_the_lines(count):
+    figure, axis = new_figure(2.8)
+    for number in range(count):
+        axis.plot([0, 1], [number, number], label=f"a recipe of a long name {number}")
+    legend_above(figure, axis)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # matplotlib's, when it finds no room
+        assert Drawing("curve", "lines", figure).svg
+    assert axis.get_position().height * figure.get_figheight() > 1.2

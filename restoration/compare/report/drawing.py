@@ -27,6 +27,7 @@ MARKERS = "osD^vPX*"
 WIDTH = 5.0  # inches; 360 CSS pixels
 TEXT = 12.5  # points, shown as at least as many CSS pixels
 LETTER, LEGEND_GAP = 0.6, 7  # width of a letter in its height; letters beside a name of a legend
+LEGEND_ROW = 1.5  # height of a row of a legend in that of its letters
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,  # "$" is a letter of a name
@@ -111,12 +112,14 @@ def new_figure(height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
 
 
 def legend_above(figure: Figure, axis: Axes) -> None:
-    """Name the lines of an axis above the figure, in as many columns as fit."""
+    """Name the lines of an axis above it, in as many columns as fit; more rows need more height."""
     handles, labels = axis.get_legend_handles_labels()
     if labels:
         letters = LEGEND_GAP + max(map(len, labels))
-        columns = int(figure.get_figwidth() * 72 / (LETTER * TEXT * letters))
-        figure.legend(handles, labels, loc="outside upper center", ncols=max(1, columns))
+        columns = max(1, int(figure.get_figwidth() * 72 / (LETTER * TEXT * letters)))
+        rows = -(-len(labels) // columns)
+        figure.set_figheight(figure.get_figheight() + (rows - 1) * LEGEND_ROW * TEXT / 72)
+        figure.legend(handles, labels, loc="outside upper center", ncols=columns)
 
 
 def safe_name(*parts: str) -> str:
