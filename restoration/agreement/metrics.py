@@ -44,6 +44,11 @@ class NamedMetric:
     function: Function
 
     @property
+    def name(self) -> str:
+        """Its label without masks and arguments."""
+        return self.label.split(" ")[0]
+
+    @property
     def backbone(self) -> nn.Module | None:
         """What computes its features: the same module for metrics built together on equal ones."""
         loss = self.function.loss if isinstance(self.function, Metric) else None
@@ -51,7 +56,7 @@ class NamedMetric:
 
     def enhances(self, other: "NamedMetric") -> bool:
         """Whether this is the other metric with a mask, on the same features."""
-        same = self.plain == other.label.split(" ")[0] and self.backbone is other.backbone
+        same = self.plain == other.name and self.backbone is other.backbone
         return other.plain is None and same
 
     def quality(self, values: Any) -> Any:
@@ -86,14 +91,10 @@ def build_named(
         metrics.append(metric)
     if not metrics:
         raise ValueError("expected at least one metric")
-    if unused := [name for name in files if name and not any(_uses(m, name) for m in metrics)]:
+    if unused := [name for name in files if name and not any(m.name == name for m in metrics)]:
         raise ValueError(f"masks are given for {unused[0]}, which is not among the metrics")
     share(metric.function for metric in metrics if isinstance(metric.function, Metric))
     return metrics
-
-
-def _uses(metric: NamedMetric, name: str) -> bool:
-    return metric.label.split(" ")[0] == name
 
 
 def _mask_files(masks: Sequence[str]) -> dict[str, str]:
