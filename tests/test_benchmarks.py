@@ -138,6 +138,14 @@ def test_whole_benchmark(tmp_path):
 
 
 @pytest.mark.slow
+def test_comparison(tmp_path):
+    result, _ = run("comparison.py", tmp_path / "x.json", "--dry")
+    whole, *parts = (row["seconds"] for row in result["seconds"])
+    assert min(parts) > 0
+    assert result["ratios"][0]["clock"] == pytest.approx(whole / sum(parts), rel=0.02)
+
+
+@pytest.mark.slow
 def test_scaling(tmp_path):
     small = ["--patches", 32, "--batches", 1, "--sides", 48, "--tile", 32, "--counts", 1]
     result, text = run("scaling.py", tmp_path / "x.json", *small)

@@ -28,13 +28,17 @@ import yaml
 from restoration import archs
 from restoration.cli import main as command
 
-WANTED = ">= 0.90"
+WANTED = {
+    "network of the evaluation": ">= 0.90",
+    "network of the command": ">= 0.90",
+    "network and metrics of the command": ">= 0.87",
+}
 STAND_IN = "skimage:chelsea,rocket,astronaut"
-NETWORK, EVALUATION = "network", "evaluation, the rest of it"
+NETWORK, METRICS, EVALUATION = "network", "metrics", "evaluation, the rest of it"
 ELSEWHERE = "network, for checks and figure"
 PARTS = {  # part: functions, by module; looked up where they are used
     NETWORK: ["restoration.archs.restormer.network:Restormer.forward"],
-    "metrics": ["restoration.metrics.against:Against.measure"],
+    METRICS: ["restoration.metrics.against:Against.measure"],
     "noise": ["restoration.evaluate.sets:EvaluationSet.degrade"],
     "reading": ["restoration.data.sources:read_image"],
     EVALUATION: ["restoration.evaluate.run:run_benchmark"],
@@ -136,13 +140,15 @@ def run_once(path: Path, device: str) -> dict[str, float]:
 
 
 def shares(seconds: dict[str, float]) -> dict[str, float]:
-    """The network's share of the evaluation, and of the whole command."""
-    network, whole = seconds[NETWORK], sum(seconds.values())
-    evaluation = sum(seconds[part] for part in (NETWORK, "metrics", "noise", "reading", EVALUATION))
-    return {
-        "network of the evaluation": round(network / evaluation, 3),
-        "network of the command": round((network + seconds[ELSEWHERE]) / whole, 3),
-    }
+    """The network's share of the evaluation and of the whole command, there also with metrics."""
+    network, metrics, whole = seconds[NETWORK], seconds[METRICS], sum(seconds.values())
+    evaluation = sum(seconds[part] for part in (NETWORK, METRICS, "noise", "reading", EVALUATION))
+    found = (
+        network / evaluation,
+        (network + seconds[ELSEWHERE]) / whole,
+        (network + seconds[ELSEWHERE] + metrics) / whole,
+    )
+    return {name: round(share, 3) for name, share in zip(WANTED, found, strict=True)}
 
 
 def notes(metrics: list[str]) -> list[str]:
@@ -170,7 +176,7 @@ def main() -> None:
     seconds = {part: median(run[part] for run in runs) for part in runs[0]}
     found = [shares(run) for run in runs]
     rows = [
-        {"share": name, "median": median(own), "best": max(own), "target": WANTED}
+        {"share": name, "median": median(own), "best": max(own), "target": WANTED[name]}
         for name in found[0]
         for own in [[one[name] for one in found]]
     ]
