@@ -1,17 +1,16 @@
 """Quality ratings to compare metrics with: people's (MOS), or pseudo-MOS made by other metrics."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
 from restoration.agreement.measure import PairValues
 from restoration.metrics.fingerprint import Function
+from restoration.opinion.calibrated import opinion
 from restoration.opinion.open import choose_teachers
 from restoration.opinion.people import OpinionData, Pairs
-from restoration.opinion.pseudo import LEVELS, PseudoPairs
+from restoration.opinion.pseudo import PseudoPairs
 
 TEACHER = "teacher "  # before the name of a metric that pseudo-MOS is made of
 
@@ -62,41 +61,39 @@ def human_ratings(data: OpinionData) -> Ratings:
     return Ratings(data, data.name, description, f"MOS [{low:g}, {high:g}]", data.scores)
 
 
-def pseudo_ratings(
-    dataroot: str,
-    distortions: Sequence[str] | None = None,
-    levels: Sequence[float] = LEVELS,
-    num_references: int | None = None,
-    size: int | None = None,
-    seed: int = 0,
-    by_family: bool = False,
-    teachers: Sequence[str] | str | None = None,
-) -> Ratings:
-    """Pseudo-MOS of a folder of photographs: every kind and level of distortion.
+def calibrated_ratings(pairs: PseudoPairs) -> Ratings:
+    """What people said on average of every kind and level of distortion.
+
+    A distorted photograph is rated by the mean of KADID-10k's ratings of its kind and level. What
+    the photograph itself changes about that is left out, so no metric can agree entirely.
 
     Args:
-        dataroot: folder, LMDB or `skimage:` names of clean photographs.
-        distortions: kinds; None for KADID-10k's 25.
-        levels: levels of every kind, 1 to 5.
-        num_references: how many photographs, the first ones; None for all.
-        size: side of the square from the middle of each; None for whole photographs.
-        seed: of the distortions.
-        by_family: categories are families ("blur", "noise", ...) instead of kinds.
+        pairs: at KADID-10k's own strengths (`rated`).
+    """
+    assert pairs.rated
+    scores = np.array([float(opinion(kind, level)) for kind, level in pairs.kinds_and_levels])
+    description = (
+        f"KADID-10k's mean rating of each kind and level: {pairs.description}; in [0, 1], higher "
+        "is better."
+    )
+    return Ratings(pairs, f"calibrated_{pairs.name}", description, "mean MOS", scores)
+
+
+def pseudo_ratings(pairs: PseudoPairs, teachers: Sequence[str] | str | None = None) -> Ratings:
+    """Pseudo-MOS: the mean rank by metrics.
+
+    Args:
+        pairs: the images.
         teachers: metrics that rate, see `choose_teachers`.
 
     Raises:
-        FileNotFoundError: no such folder.
-        ValueError: an unknown name, a level outside 1..5, too few or too small photographs.
+        ValueError: an unknown name, or piq is not installed.
     """
-    if not dataroot:
-        raise ValueError("expected pseudo:DIR with a folder of clean photographs")
     chosen = choose_teachers(teachers)
-    pairs = PseudoPairs(dataroot, distortions, levels, num_references, size, seed, by_family)
-    place = "whole" if size is None else f"{size}x{size} cuts"
     description = (
-        f"Pseudo-MOS, no human scores: {dataroot}, {len(set(pairs.references))} photographs, "
-        f"{place}, {len(pairs)} pairs; mean rank of {', '.join(chosen)}, in [0, 1]."
+        f"Pseudo-MOS, no human scores: {pairs.description}; mean rank of {', '.join(chosen)}, in "
+        "[0, 1]."
     )
-    name = "pseudo_" + re.sub(r"\W+", "_", Path(dataroot).name)
     functions = {f"{TEACHER}{teacher}": function for teacher, function in chosen.items()}
-    return Ratings(pairs, name, description, "pseudo-MOS (mean rank)", teachers=functions)
+    axis_label = "pseudo-MOS (mean rank)"
+    return Ratings(pairs, f"pseudo_{pairs.name}", description, axis_label, teachers=functions)

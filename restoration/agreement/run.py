@@ -34,7 +34,7 @@ def evaluate_metrics(
     """Compare metrics with ratings, and write tables and figures.
 
     Args:
-        ratings: from `human_ratings` or `pseudo_ratings`.
+        ratings: from `human_ratings`, `calibrated_ratings` or `pseudo_ratings`.
         metrics: names, see `agreement.metrics`.
         folder: where results go; values that an earlier run measured there are used again.
         backbone: of vgg and e-vgg where they name none.

@@ -107,7 +107,8 @@ def _fit_from(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", OptimizeWarning)  # no covariance is needed
-            best, _ = curve_fit(logistic, x, scores, start, bounds=bounds, maxfev=MAX_EVALUATIONS)
+            inside = np.clip(start, *bounds)
+            best, _ = curve_fit(logistic, x, scores, inside, bounds=bounds, maxfev=MAX_EVALUATIONS)
     except RuntimeError:
         return None
     return tuple(map(float, best)) if np.isfinite(best).all() else None

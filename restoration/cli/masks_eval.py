@@ -7,13 +7,20 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from restoration.agreement.ratings import Ratings, human_ratings, pseudo_ratings
+from restoration.agreement.ratings import (
+    Ratings,
+    calibrated_ratings,
+    human_ratings,
+    pseudo_ratings,
+)
 from restoration.agreement.report import ALL, HEADINGS, AgreementReport, format_cell
 from restoration.agreement.run import FILES, evaluate_metrics
 from restoration.cli import session
 from restoration.cli.masks_verify import KINDS, add_csv_arguments, open_data
 from restoration.cli.progress import progress_on
+from restoration.opinion.pseudo import PseudoPairs
 
+CALIBRATED, PSEUDO = "calibrated", "pseudo"
 DEFAULT_METRICS = "mae,e-mae,psnr,e-psnr,ssim,e-ssim,vgg,e-vgg"
 
 
@@ -23,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         required=True,
         metavar="KIND:PATH",
-        help=f"{KINDS}; or pseudo:DIR for pseudo-MOS on a folder of clean photographs",
+        help=f"{KINDS}; or for a folder of clean photographs, which are distorted here, "
+        "calibrated:DIR for what people said of each kind and level, or pseudo:DIR for pseudo-MOS",
     )
     add_csv_arguments(parser)
     parser.add_argument(
@@ -56,13 +64,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="bootstrap resamples of the references; 0 for no intervals (default: %(default)s)",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="seed of the bootstrap and of pseudo-MOS (default: 0)"
+        "--seed", type=int, default=0, help="seed of the bootstrap and of distortions (default: 0)"
     )
     session.add_device(parser)
-    _add_pseudo_arguments(parser.add_argument_group("pseudo-MOS (pseudo:)"))
+    _add_distorted_arguments(parser.add_argument_group("calibrated: and pseudo:"))
 
 
-def _add_pseudo_arguments(group: argparse._ArgumentGroup) -> None:
+def _add_distorted_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--distortions", metavar="NAMES", help="comma-separated kinds (default: KADID-10k's 25)"
     )
@@ -81,8 +89,9 @@ def _add_pseudo_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--teachers",
         metavar="NAMES",
-        help="comma-separated metrics whose mean rank is the score; held-out: metrics that no "
-        "shipped mask was trained with (default: those that pseudo-MOS for training comes from)",
+        help="of pseudo: comma-separated metrics whose mean rank is the score; held-out: metrics "
+        "that no shipped mask was trained with (default: those that pseudo-MOS for training comes "
+        "from)",
     )
     group.add_argument(
         "--by-family", action="store_true", help="group the kinds by family (blur, noise, ...)"
@@ -125,17 +134,21 @@ def numbers(text: str) -> list[float]:
 def open_ratings(arguments: argparse.Namespace) -> Ratings:
     """Open what --data names; arguments of the other kind of data are an error."""
     kind, _, path = arguments.data.partition(":")
-    if kind != "pseudo":
+    if kind not in (CALIBRATED, PSEUDO):
         data = open_data(arguments)
         for name in ("distortions", "references", "teachers", "by_family"):
             if getattr(arguments, name):
-                raise ValueError(f"--{name.replace('_', '-')} is for pseudo: alone")
+                raise ValueError(f"--{name.replace('_', '-')} is for photographs distorted here")
         return human_ratings(data)
     if arguments.direction or arguments.range:
         raise ValueError("--direction and --range are for csv: alone")
     if arguments.size != "whole" and not arguments.size.isdigit():
         raise ValueError(f"expected --size whole or a number of pixels, got {arguments.size!r}")
-    return pseudo_ratings(
+    if kind == CALIBRATED and arguments.teachers is not None:
+        raise ValueError("--teachers is for pseudo: alone")
+    if not path:
+        raise ValueError(f"expected {kind}:DIR with a folder of clean photographs")
+    pairs = PseudoPairs(
         path,
         split(arguments.distortions) if arguments.distortions else None,
         numbers(arguments.levels),
@@ -143,8 +156,11 @@ def open_ratings(arguments: argparse.Namespace) -> Ratings:
         None if arguments.size == "whole" else int(arguments.size),
         arguments.seed,
         arguments.by_family,
-        None if arguments.teachers is None else split(arguments.teachers),
+        rated=kind == CALIBRATED,
     )
+    if kind == CALIBRATED:
+        return calibrated_ratings(pairs)
+    return pseudo_ratings(pairs, None if arguments.teachers is None else split(arguments.teachers))
 
 
 def _plain(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -1,13 +1,15 @@
-"""Pseudo-MOS on a folder of photographs: every kind and level of distortion, scored by metrics.
+"""A folder of photographs at every kind and level of distortion, to be scored without new ratings.
 
-No person was asked: the score of a distorted image is its mean rank under the ensemble of
-`teachers`. With the kinds of a data set of ratings it emulates that set's protocol on other
-photographs. Images are computed when they are read, so nothing is stored.
+Of pseudo-MOS no person was asked: the score of a distorted image is its mean rank under the
+ensemble of `teachers`. With the kinds of a data set of ratings it emulates that set's protocol on
+other photographs. Images are computed when they are read, so nothing is stored.
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from functools import cache, lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -31,6 +33,7 @@ class PseudoPairs:
         size: side of the square cut from the middle of each; None for whole photographs.
         seed: of the distortions.
         by_family: categories are families ("blur", "noise", ...) instead of kinds.
+        rated: whether the strengths of the levels are KADID-10k's own, which people rated.
 
     Raises:
         FileNotFoundError: no such folder.
@@ -47,6 +50,7 @@ class PseudoPairs:
         size: int | None = None,
         seed: int = 0,
         by_family: bool = False,
+        rated: bool = False,
     ):
         kinds = tuple(distortions or DISTORTIONS)
         families = {kind: find_distortion(kind).family for kind in kinds}
@@ -64,7 +68,7 @@ class PseudoPairs:
                     f"expected sides of {size} or more, got {self._source.size(index)} in "
                     f"{self._source.names[index]}"
                 )
-        self._size, self._seed = size, seed
+        self._dataroot, self._size, self._seed, self.rated = dataroot, size, seed, rated
         self._rows = [
             (number, kind, level) for number in range(count) for kind in kinds for level in levels
         ]
@@ -72,8 +76,21 @@ class PseudoPairs:
         self.references = tuple(names[number] for number, _, _ in self._rows)
         self.distorted = tuple(f"{names[n]}:{kind}:{level:g}" for n, kind, level in self._rows)
         self.categories = tuple(families[kind] if by_family else kind for _, kind, _ in self._rows)
+        self.kinds_and_levels = [(kind, level) for _, kind, level in self._rows]
         self._reference = lru_cache(1)(self._cut)  # rows of one reference follow each other
         self._photograph = cache(self._digest_of_photograph)
+
+    @property
+    def name(self) -> str:
+        """The folder's, for folders of results."""
+        return re.sub(r"\W+", "_", Path(self._dataroot).name)
+
+    @property
+    def description(self) -> str:
+        """What and how many they are."""
+        place = "whole" if self._size is None else f"{self._size}x{self._size} cuts"
+        count = len(set(self.references))
+        return f"{self._dataroot}, {count} photographs, {place}, {len(self)} pairs"
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -93,12 +110,14 @@ class PseudoPairs:
         """Distorted image of pair `index`, RGB (H, W, 3) float32 in [0, 1]."""
         number, kind, level = self._rows[index]
         seed = (self._seed, number)  # one draw for all levels, which so differ in strength alone
-        return to_float(distort(self._reference(number), kind, level, seed))
+        among = RATED if self.rated else None
+        return to_float(distort(self._reference(number), kind, level, seed, among))
 
     def fingerprint(self, index: int) -> str:
         """Digest of the photograph, the seed, and what kind and level make of a fixed probe."""
         number, kind, level = self._rows[index]
-        parts = f"{self._seed} {number}", self._photograph(number), probe_digest(kind, level)
+        probe = probe_digest(kind, level, self.rated)
+        parts = f"{self._seed} {number}", self._photograph(number), probe
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:12]
 
     def _digest_of_photograph(self, number: int) -> str:

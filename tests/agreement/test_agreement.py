@@ -63,6 +63,15 @@ def test_a_limit_that_runs_away_is_held(rate):
     assert max(abs(p) for p in curve.parameters[:2]) < 12
 
 
+def test_values_that_lie_close_but_for_a_few():
+    """Their spread is that of the few, so that the others' is below the narrowest width."""
+    draw = np.random.default_rng(129)
+    values, scores = np.r_[draw.normal(0, 1e-3, 57), 1, 2, 5], draw.random(60)
+    curve = fit_curve(values, scores)
+    assert np.isfinite(curve(values)).all()
+    assert np.square(curve(values) - scores).sum() <= np.square(scores - scores.mean()).sum()
+
+
 @pytest.mark.parametrize(
     ("values", "scores"),
     [

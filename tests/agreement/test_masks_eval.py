@@ -16,8 +16,10 @@ from restoration.cli import main
 from restoration.cli.masks import SUBCOMMANDS
 from restoration.data import open_source, read_float, write_png
 from restoration.degradations.distortions import DISTORTIONS, distort
+from restoration.degradations.kadid import RATED
 from restoration.masks.options import MaskMetric
 from restoration.metrics.fingerprint import fingerprint
+from restoration.opinion.calibrated import people_means
 from restoration.opinion.contact_sheet import contact_sheet, visibility
 from restoration.opinion.pseudo import PseudoPairs
 
@@ -131,6 +133,26 @@ def test_pseudo_opinion_ranks_levels_and_says_that_nobody_was_asked(tmp_path, ca
     assert (np.diff(scores, axis=2) < 0).all()
 
 
+def test_calibrated_ratings_are_what_people_said_of_the_kind_and_level(tmp_path, capsys):
+    kinds = ["--distortions", "white_noise,brighten", "--levels", "1,3,5", "--size", "64"]
+    more = ["--metrics", "mae,psnr", "--resamples", "0", "--by-family"]
+    assert evaluate("calibrated:skimage:chelsea,coffee", tmp_path, *kinds, *more) == 0
+    assert "KADID-10k's mean rating" in " ".join(capsys.readouterr().out.split())
+    pairs = read_rows(tmp_path / "per_pair.csv")
+    assert {pair["category"] for pair in pairs} == {"noise", "brightness"}
+    for pair in pairs:
+        name, kind, level = pair["distorted"].rsplit(":", 2)
+        mean = people_means()[kind][int(level) - 1]
+        assert float(pair["score"]) == pytest.approx((mean - 1) / 4)
+    noisy = distort(
+        open_source("skimage:coffee").read(0)[168:232, 268:332], "white_noise", 5, (0, 1), RATED
+    )
+    clean = open_source("skimage:coffee").read(0)[168:232, 268:332]
+    (row,) = [p for p in pairs if p["distorted"] == "coffee:white_noise:5"]
+    error = np.abs(noisy.astype(float) - clean).mean() / 255
+    assert float(row["mae"]) == pytest.approx(error, rel=1e-5), "KADID-10k's own strengths"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -152,6 +174,9 @@ def test_pseudo_opinion_ranks_levels_and_says_that_nobody_was_asked(tmp_path, ca
             "iw_ssim, dists, lpips, mae, ensemble, held-out, got 'vif'",
         ),
         (["--data", "pseudo:skimage:coffee", "--resamples", "-1"], "0 or more"),
+        (["--data", "calibrated:"], "folder of clean photographs"),
+        (["--data", "calibrated:skimage:coffee", "--teachers", "vsi"], "for pseudo: alone"),
+        (["--data", "calibrated:skimage:coffee", "--range", "0", "1"], "for csv: alone"),
         (["--data", "pseudo:skimage:coffee", "--metrics", "maee"], "did you mean 'mae'"),
         (["--data", "pseudo:skimage:coffee", "--metrics", "mae,MAE"], "'mae' twice"),
         (["--data", "pseudo:skimage:coffee", "--metrics", "mae=x.pth"], "masks for e-mae"),
@@ -267,7 +292,13 @@ def test_an_interrupted_measurement_goes_on_where_it_was_left(tmp_path):
 
 @pytest.mark.parametrize(
     ("changes", "missing"),
-    [({}, 0), ({"levels": (1, 3, 5)}, 2), ({"seed": 2}, 4), ({"size": 40}, 4)],
+    [
+        ({}, 0),
+        ({"levels": (1, 3, 5)}, 2),
+        ({"seed": 2}, 4),
+        ({"size": 40}, 4),
+        ({"rated": True}, 4),
+    ],
 )
 def test_only_what_changed_is_measured_again(changes, missing, tmp_path):
     PairValues(pairs(), {"mae": mean_error}, tmp_path).measure()
