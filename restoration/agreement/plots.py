@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from math import ceil
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from restoration.agreement.metrics import NamedMetric
 from restoration.agreement.report import ALL, HEADINGS, AgreementReport, partners
 
 COLUMNS = (3, 4)
+TITLE_LETTERS, LEGEND_LETTERS = 44, 66  # that fit above a panel
 LOG_SPAN = 30.0  # a metric whose values span more than this factor gets a logarithmic axis
 PLAIN_COLOR, ENHANCED_COLORS = "#9aa5b1", ("#d1495b", "#edae49", "#66a182")
 MARKERS = "osD^vP*X"
@@ -99,7 +101,7 @@ def _draw_curve(
     axis.set_ylim(scores.min() - margin, scores.max() + margin)
     row = report.row(metric.label, ALL)
     shown = [f"{HEADINGS[k]} {row[k]:.3f}" for k in ("plcc", "srocc") if row[k] is not None]
-    axis.set_title(f"{metric.label}\n{'  '.join(shown)}", fontsize=10)
+    axis.set_title(f"{fill(metric.label, TITLE_LETTERS)}\n{'  '.join(shown)}", fontsize=10)
     better = "higher is better →" if metric.higher_is_better else "← lower is better"
     axis.set_xlabel(better, fontsize=8)
     axis.grid(alpha=0.25)
@@ -125,7 +127,8 @@ def bar_figure(
     columns = 2 if len(panels) > 1 and len(report.categories) <= 10 else 1
     rows = ceil(len(panels) / columns)
     width = max(6.0, 0.75 * len(report.categories) + 1.5) * columns
-    figure, axes = _subplots(rows, columns, (width, 3.0 * rows + 0.9))
+    lines = max(len(labels) for labels in panels)  # of a legend at most, that each need room
+    figure, axes = _subplots(rows, columns, (width, (2.8 + 0.2 * lines) * rows + 0.9))
     for axis, labels in zip(axes.flat, panels, strict=False):
         _draw_bars(axis, labels, paired, report, statistic)
     for axis in axes.flat[len(panels) :]:
@@ -165,7 +168,8 @@ def _draw_bars(
             color = ENHANCED_COLORS[num_enhanced % len(ENHANCED_COLORS)]
             num_enhanced += 1
         offset = (number - (len(labels) - 1) / 2) * width
-        axis.bar(places + offset, heights, width * 0.94, color=color, label=label)
+        name = fill(label, LEGEND_LETTERS)
+        axis.bar(places + offset, heights, width * 0.94, color=color, label=name)
         axis.errorbar(
             places + offset, heights, errors, fmt="none", ecolor="#333333", elinewidth=1, capsize=2
         )
@@ -175,7 +179,10 @@ def _draw_bars(
     axis.axhline(0, color="black", lw=0.8)
     axis.grid(axis="y", alpha=0.25)
     axis.set_axisbelow(True)
-    axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, frameon=False, fontsize=9)
+    columns = min(4, max(1, LEGEND_LETTERS // (max(map(len, labels)) + 6)))
+    axis.legend(
+        loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, frameon=False, fontsize=9
+    )
 
 
 def _subplots(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, np.ndarray]:

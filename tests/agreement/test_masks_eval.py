@@ -11,6 +11,7 @@ from scipy import stats
 import losses
 from restoration.agreement.measure import PairValues
 from restoration.agreement.metrics import MASKED, NamedMetric, build_named
+from restoration.agreement.plots import bar_figure, scatter_figure
 from restoration.agreement.report import ALL, compare, gain_table, partners, table
 from restoration.cli import main
 from restoration.cli.masks import SUBCOMMANDS
@@ -260,6 +261,20 @@ def test_fingerprints_tell_metrics_apart():
     prints = [fingerprint(m.function) for m in metrics]
     assert len(set(prints)) == 5
     assert prints == [fingerprint(m.function) for m in metrics]
+
+
+def test_long_names_stay_inside_the_figures(tmp_path):
+    """Names of weights can be long; a title that is cut off leaves ink at the edge."""
+    long = "mae:alpha=1:" + "x" * 60
+    metrics = [NamedMetric(f"{name} ({long})", None, False, mean_error) for name in "abc"]
+    values = {metric.label: np.arange(12.0) for metric in metrics}
+    scores, kinds = np.linspace(5, 1, 12), ["noise"] * 6 + ["blur"] * 6
+    report = compare(metrics, values, scores, list("rs") * 6, kinds, 0, 0)
+    scatter_figure(tmp_path / "s.png", metrics, values, scores, kinds, report, "MOS")
+    bar_figure(tmp_path / "b.png", metrics, report)
+    for name in ("s.png", "b.png"):
+        image = np.asarray(Image.open(tmp_path / name).convert("L"))
+        assert image[:, [0, 1, -2, -1]].min() == 255, name
 
 
 # ------------------------------------------------------------------ values
