@@ -4,7 +4,8 @@
 
 The comparison is a process, as a user starts it. Then `restoration train` trains every recipe with
 every seed, from the option files that the comparison wrote, and one `restoration test` measures all
-these networks on the same images with the same metrics; a process each, too. --dry takes seconds.
+these networks on the same images with the same metrics; a process each, too. --dry takes less than
+a minute.
 """
 
 import argparse

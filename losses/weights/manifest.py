@@ -21,7 +21,6 @@ AUTHORS = "https://raw.githubusercontent.com/ugurcogalan06"
 TORCHVISION = "https://download.pytorch.org/models"
 NO_LICENCE = "none stated: for your own use, not redistributed here"
 OPINIONS = "KADID-10k quality ratings (MOS) (arXiv:2305.19858)"
-PSEUDO_OPINIONS = "pseudo-MOS on BSDS500 train and test"
 CALIBRATED = "BSDS500 train and test, rated by KADID-10k's mean ratings (MOS) per kind and level"
 IMAGENET = "ImageNet-1k"
 BAPPS = "people's choices between distortions, BAPPS (arXiv:1801.03924)"
@@ -140,7 +139,7 @@ def _authors(name: str, blob: str, size: int) -> Weights:
     return Weights(file, NO_LICENCE, OPINIONS, (source,), blob, size=size, used_by=used_by)
 
 
-def _ours(name: str, blob: str, size: int, used_by: str, data: str = PSEUDO_OPINIONS) -> Weights:
+def _ours(name: str, blob: str, size: int, used_by: str, data: str = CALIBRATED) -> Weights:
     file = f"{name}.safetensors"
     return Weights(file, "Apache-2.0", data, git_blob=blob, size=size, used_by=used_by)
 
@@ -237,19 +236,17 @@ MANIFEST: dict[str, Weights] = {
         "7985cfe36053653fba25c9bb63965442927e68fc",
         283_098,
         "E-VGG on embedded",
-        CALIBRATED,
     ),
     "masks_e_vgg_vgg16": _ours(
         "masks_e_vgg_vgg16",
         "48d99e55320a71cbbf5be9f43cf5a3b4367a3c9e",
         2_299_430,
         "E-VGG on vgg16",
-        CALIBRATED,
     ),
     "masks_e_vgg_vgg19": _ours(
         "masks_e_vgg_vgg19",
-        "f0294369b6f65fd7bf1478512480c1d03ca88c51",
-        2_522_104,
+        "801009766a2e176b20661f4a9b5cdaf6c03eb841",
+        713_210,
         "E-VGG on vgg19",
     ),
     "masks_e_dists": _ours(
@@ -257,42 +254,36 @@ MANIFEST: dict[str, Weights] = {
         "93f3a1f3c5323af211046de425d7d608320480ae",
         2_310_664,
         "E-DISTS",
-        CALIBRATED,
     ),
     "masks_e_lpips": _ours(
         "masks_e_lpips",
         "819bda3ad2cc076bd5f26462f2758b841dcbe9b7",
         2_299_430,
         "E-LPIPS",
-        CALIBRATED,
     ),
     "pixel_mask_e_mae": _ours(
         "pixel_mask_e_mae",
         "8538ec360a42857810d6a16654f1b5ac398e460c",
         26_128,
         "E-MAE",
-        CALIBRATED,
     ),
     "pixel_mask_e_mse": _ours(
         "pixel_mask_e_mse",
         "be44f3d211010b4adfffa80bc878ce75aeec5c6c",
         26_128,
         "E-MSE, E-FLIP",
-        CALIBRATED,
     ),
     "pixel_mask_e_psnr": _ours(
         "pixel_mask_e_psnr",
-        "9e201085e63995aa399641168a900bda1a99cf98",
+        "5c95bf14770d33e553e41a111d44393b303d7244",
         26_128,
         "E-PSNR",
-        CALIBRATED,
     ),
     "pixel_mask_e_ssim": _ours(
         "pixel_mask_e_ssim",
         "8786fdff978808a2bf836e33cb56ef1c1d423f14",
         26_128,
         "E-SSIM",
-        CALIBRATED,
     ),
     "E_MAE": _authors("E_MAE", "256c2f314d14cfafe9ff59824107038288756748", 173_327),
     "E_MSE": _authors("E_MSE", "c9d1184936076fad788f3b772e8e57557ff529f0", 172_643),
