@@ -109,13 +109,21 @@ def test_noise_in_smooth_dark_regions_counts_more_than_in_texture():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not VGG16.is_file(), reason="needs VGG-16's weights beside the repository")
-@pytest.mark.parametrize("name", ["E-VGG", "E-LPIPS", "E-DISTS"])
-def test_masks_on_vgg16_make_a_loss(name):
+@pytest.mark.skipif(not VGG16.is_file(), reason="needs VGG's weights beside the repository")
+@pytest.mark.parametrize(
+    ("name", "backbone"),
+    [
+        ("E-VGG", {"weights": VGG16}),
+        ("E-VGG", {"weights": VGG19, "backbone": "vgg19"}),
+        ("E-LPIPS", {"weights": VGG16}),
+        ("E-DISTS", {"weights": VGG16}),
+    ],
+)
+def test_masks_on_vgg_make_a_loss(name, backbone):
     torch.manual_seed(0)
     clean = photograph("astronaut", 64)
     start = clean + 0.1 * torch.randn_like(clean)
-    term = losses.build_term(name, weights=VGG16)
+    term = losses.build_term(name, **backbone)
     pixels = start.clone().requires_grad_()
     optimizer = torch.optim.Adam([pixels], lr=0.004)
     found = []
