@@ -49,11 +49,16 @@ def compare(given: argparse.Namespace, folder: Path) -> float:
     return run(["compare", "-opt", str(given.opt), "--out", str(folder), *forced], given.threads)
 
 
+def option_files(compared: Path) -> list[Path]:
+    """Those of all trainings of a comparison, with seeds or without."""
+    return sorted((compared / "recipes").rglob("options.yml"))
+
+
 def train_each(compared: Path, folder: Path, threads: int) -> tuple[float, dict[str, Path]]:
     """The seconds of all trainings, each by itself, and the networks that they left."""
     seconds, networks = 0.0, {}
-    for path in sorted(compared.glob("recipes/*/seed_*/options.yml")):
-        name = f"{path.parent.parent.name}_{path.parent.name}"
+    for path in option_files(compared):
+        name = "_".join(path.parent.relative_to(compared / "recipes").parts)
         forced = [f"name={name}", f"path:experiments_root={folder}"]
         seconds += run(["train", "-opt", str(path), "--force_yml", *forced], threads)
         networks[name] = folder / name / "models" / "net_g_latest.pth"
@@ -62,7 +67,7 @@ def train_each(compared: Path, folder: Path, threads: int) -> tuple[float, dict[
 
 def test_all(compared: Path, folder: Path, networks: dict[str, Path], threads: int) -> float:
     """The seconds of one test that measures these networks as the comparison did."""
-    trained = next(compared.glob("recipes/*/seed_*/options.yml"))
+    trained, *_ = option_files(compared)
     options = yaml.safe_load(trained.read_text(encoding="utf-8"))
     del options["train"], options["datasets"]["train"]
     options |= {
