@@ -193,6 +193,7 @@ class MaskBank(VisualMasks):
         names = [networks] * len(self.channels) if isinstance(networks, str) else list(networks)
         if len(names) != len(self.channels):
             raise ValueError(f"expected {len(self.channels)} mask networks, got {names}")
+        self.networks = tuple(names)
         for k, (name, count) in enumerate(zip(names, self.channels, strict=True), start=1):
             check_name("mask network", name, tuple(NETWORKS))
             self.add_module(f"mask_finder_{k}", NETWORKS[name](2 * count))

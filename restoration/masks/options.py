@@ -35,6 +35,11 @@ class MaskMetric(Strict):
         description="Of the masks: `three_conv` as published, or `compact`, of half the "
         "resolution and 35 times cheaper on images; one for all taps, or one each.",
     )
+    masks: str | None = Field(
+        None,
+        description="File or name of masks to go on from, such as those that ship (`restoration "
+        "weights list`); trained from nothing if absent. Their networks are taken, not `network`.",
+    )
     precision: Literal["float32", "bf16"] = Field(
         "float32", description="Of the backbone while masks are trained; bf16 is faster."
     )
@@ -151,7 +156,9 @@ class MaskTrain(Strict):
         0.0, ge=0, description="Of equal shares: with several taps, no mask hides more than others."
     )
     tap_weight: float = Field(0.5, ge=0, description="Of each tap's own prediction of the score.")
-    threads: PositiveInt = Field(1, description="CPU threads; one gives the same bits anywhere.")
+    threads: PositiveInt = Field(
+        1, description="CPU threads; one gives the same bits on all CPUs of a kind."
+    )
 
 
 class MaskLogger(Strict):

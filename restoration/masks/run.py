@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save
 
 from restoration.common import distributed, durable
+from restoration.common.bf16 import SLOW, fast_in_bf16
 from restoration.common.folders import OPTIONS_FILE, write_json
 from restoration.common.log import log_file
 from restoration.common.progress import Progress, no_progress
@@ -86,6 +87,8 @@ def train(
         write_run_files(resolved, folder, place)
         with log_file(folder / "train.log"):
             logger.info("training on %s", describe(training))
+            if resolved.metric.precision == "bf16" and not fast_in_bf16(place):
+                logger.warning(SLOW, "metric.precision: bf16")
             if held_out is not None:
                 logger.info("held out: %s", describe(held_out))
             if state is not None:
@@ -102,7 +105,7 @@ def settings_of(options: MaskOptions) -> MaskSettings:
 
 
 def build_metric(options: MaskOptions) -> EnhancedMetric:
-    """The metric with masks that are not trained yet."""
+    """The metric with masks that are not trained yet, or with those to go on from."""
     given = options.metric
     weights = None if given.backbone_weights is None else str(given.backbone_weights)
     return trainable.build_metric(
@@ -113,6 +116,7 @@ def build_metric(options: MaskOptions) -> EnhancedMetric:
         given.order,
         given.network,
         given.precision,
+        given.masks,
     )
 
 

@@ -53,6 +53,7 @@ def build_metric(
     order: str = "reference_first",
     networks: str | Sequence[str] = "three_conv",
     precision: str = "float32",
+    masks: str | Path | None = None,
 ) -> "EnhancedMetric":
     """Build a metric by names.
 
@@ -64,21 +65,22 @@ def build_metric(
         order: how a pair is concatenated for the masks.
         networks: of the masks, see `losses.MaskBank`.
         precision: of the backbone, "float32" or "bf16".
+        masks: file or name of masks to go on from, with their own networks; None for new ones.
 
     Raises:
-        FileNotFoundError: weights are not on this machine.
-        ValueError: an unknown kind, or arguments that it has no use for.
+        FileNotFoundError: weights or masks are not on this machine.
+        ValueError: an unknown kind, arguments that it has no use for, or masks of other taps.
     """
     if kind not in FEATURE_METRICS:
         if backbone is not None or weights is not None or taps is not None:
             raise ValueError(f"{kind} compares pixels: it has no backbone, weights or taps")
-        return EnhancedMetric(kind, order=order, networks=networks)
+        return EnhancedMetric(kind, order=order, networks=networks, masks=masks)
     only, (pooling, normalize) = FEATURE_METRICS[kind].backbone, FEATURE_METRICS[kind].architecture
     if only is not None and (backbone not in (None, only) or taps is not None):
         raise ValueError(f"{kind} has all taps of {only}: it takes no other backbone and no taps")
     name = backbone or only or "embedded"
     body = losses.build_backbone(name, taps, weights, pooling, normalize, precision)
-    return EnhancedMetric(kind, body, order, networks)
+    return EnhancedMetric(kind, body, order, networks, masks)
 
 
 class EnhancedMetric(nn.Module):
@@ -89,10 +91,12 @@ class EnhancedMetric(nn.Module):
         backbone: frozen features, for a metric of features.
         order: how a pair is concatenated for the masks.
         networks: of the masks, see `losses.MaskBank`.
+        masks: file or name of masks to go on from, with their own networks; None for new ones.
 
     Raises:
-        ValueError: an unknown kind, order or network, or a kind that needs a backbone without it,
-            or the reverse.
+        FileNotFoundError: the masks are not on this machine.
+        ValueError: an unknown kind, order or network, a kind that needs a backbone without it or
+            the reverse, or masks of other taps.
     """
 
     spread: Tensor
@@ -103,6 +107,7 @@ class EnhancedMetric(nn.Module):
         backbone: losses.Backbone | None = None,
         order: str = "reference_first",
         networks: str | Sequence[str] = "three_conv",
+        masks: str | Path | None = None,
     ):
         super().__init__()
         if kind not in KINDS or (kind in FEATURE_METRICS) != (backbone is not None):
@@ -118,7 +123,11 @@ class EnhancedMetric(nn.Module):
             plain = FEATURE_METRICS[kind].distance(backbone)
             channels = plain.compared_channels(backbone)
         self._plain = (plain,)  # in a tuple: neither trained nor saved
-        self.masks = losses.MaskBank(channels, order, networks)
+        begun = None if masks is None else losses.load_masks(masks, channels, order)
+        self.masks = losses.MaskBank(channels, order, begun.networks if begun else networks)
+        if begun is not None:
+            self.masks.load_state_dict(begun.state_dict())
+        self.trained = masks is not None
         # the masks are trained on features of size 1, whatever the backbone's are
         self.register_buffer("spread", torch.ones(len(self.channels)))
 
@@ -148,7 +157,8 @@ class EnhancedMetric(nn.Module):
     def visual_masks(self, reference: list[Tensor], distorted: list[Tensor]) -> list[Tensor]:
         """Masks of a pair of features, (B, 1, H_k, W_k) in [0, 1] per tap.
 
-        Under autocast they compute in half precision, which halves the time of a training.
+        Under autocast they compute in half precision, which halves the time of a training where
+        the device has it.
         """
         pair = (
             [
@@ -206,6 +216,13 @@ class EnhancedMetric(nn.Module):
         self.masks.load_state_dict(bank.state_dict())
         self.spread.fill_(1)
         return self
+
+    def set_spread(self, spread: Sequence[Tensor]) -> None:
+        """Let the masks read features divided by these sizes, and answer as before."""
+        for number, size in enumerate(spread):
+            first = self.masks.get_parameter(f"mask_finder_{number + 1}.conv1.0.weight")
+            first.data *= size / self.spread[number]
+            self.spread[number] = size
 
     def folded(self) -> dict[str, Tensor]:
         """State dict of the masks for features as the backbone gives them."""

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import losses
+from restoration.common.bf16 import fast_in_bf16
 from restoration.common.signals import interrupts_deferred
 from restoration.masks.batches import BLOCK, MaskSettings, check_table, draw_batch, draw_visible
 from restoration.masks.place import (
@@ -123,9 +124,9 @@ class MaskTrainer(nn.Module):
 
     @torch.no_grad()
     def start(self, reference: Tensor, distorted: Tensor) -> None:
-        """Initialise masks and scales for features of the size that this batch has."""
-        for number, feature in enumerate(self.metric.features(reference)):
-            self.metric.spread[number] = feature.std()
+        """Initialise scales, and masks that are new, for features of the size of this batch's."""
+        self.metric.set_spread([feature.std() for feature in self.metric.features(reference)])
+        for number in range(0 if self.metric.trained else len(self.metric.channels)):
             mask = self.metric.masks.get_submodule(f"mask_finder_{number + 1}")
             assert isinstance(mask, losses.MaskNet | losses.CompactMaskNet)
             start_from_contrast(mask)
@@ -136,7 +137,8 @@ class MaskTrainer(nn.Module):
 
     def _maps(self, *pair: Tensor, plain: bool) -> tuple[list[Tensor], list[Tensor]]:
         """Error of every place per tap, masked, and plain where that is asked for."""
-        with torch.autocast(pair[0].device.type, torch.bfloat16):
+        device = pair[0].device
+        with torch.autocast(device.type, torch.bfloat16, enabled=fast_in_bf16(device)):
             features = self.metric.features_of(*pair)
             masked = self.metric.maps_of(*features, masked=True)
             return masked, self.metric.maps_of(*features, masked=False) if plain else []

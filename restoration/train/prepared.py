@@ -8,6 +8,7 @@ import torch
 from rich.console import Console
 
 from restoration.common import distributed
+from restoration.common.bf16 import SLOW, fast_in_bf16
 from restoration.common.folders import OPTIONS_FILE
 from restoration.common.installation import tensorboard_conflict
 from restoration.common.log import log_file
@@ -20,6 +21,7 @@ from restoration.options.run_folder import (
     own_folder,
     write_run_files,
 )
+from restoration.options.training import Train
 from restoration.train.estimate import estimate
 from restoration.train.run import Run, run_training
 from restoration.train.states import set_aside_later
@@ -69,6 +71,8 @@ def train_prepared(
                 logger.info("changed since: %s", "; ".join(changed))
             for line in foresee(run):
                 logger.info(line)
+            for setting in slow_settings(run.recipe, device):
+                logger.warning(SLOW, setting)
             conflict = tensorboard_conflict() if options.logger.use_tb_logger else None
             if conflict is not None:
                 logger.warning(conflict)
@@ -98,6 +102,14 @@ def foresee(run: Run) -> list[str]:
         run.trainer, run.patches, channels, start, recipe.total_iter, recipe.accumulate
     )
     return found.lines(run.trainer.device)
+
+
+def slow_settings(recipe: Train, device: torch.device) -> list[str]:
+    """Settings that ask for bf16 on a device that is slow in it."""
+    if fast_in_bf16(device):
+        return []
+    terms = [f"{t.type}'s precision: bf16" for t in recipe.losses if t.precision == "bf16"]
+    return [*(["amp: bf16"] if recipe.amp == "bf16" else []), *terms]
 
 
 def opening(run: Run, device: torch.device, processes: int) -> list[str]:

@@ -13,7 +13,7 @@ import losses
 from losses.frozen import follow
 from restoration.masks import place, trainable
 from restoration.masks import trainer as masks
-from restoration.masks.batches import MaskSettings
+from restoration.masks.batches import MaskSettings, draw_batch
 from restoration.masks.outcome import agreement, distances
 from restoration.masks.scaler import fit_scaler
 from restoration.masks.state import latest_state, load_progress, replace_state
@@ -404,3 +404,25 @@ def test_first_convolutions_of_many_channels_learn_slower():
     assert found == [3 / 24, 3 / 48, 3 / 96]
     assert scales[id(metric.masks.mask_finder_1.conv2[0].weight)] == 1
     assert len(masks.build_optimizer(trainer).param_groups) == 2
+
+
+def test_a_training_goes_on_from_given_masks(table):
+    shipped = "pixel_mask_e_mae"  # compact, whatever network is asked for
+    metric = EnhancedMetric("e-mae", masks=shipped)
+    wanted = losses.load_masks(shipped, (3,)).state_dict()
+    trainer = masks.MaskTrainer(metric)
+    reference, distorted, _ = draw_batch(table, SETTINGS, 0)
+    with torch.no_grad():
+        before = metric(reference, distorted)
+        trainer.start(reference, distorted)
+        torch.testing.assert_close(metric(reference, distorted), before)
+    assert metric.spread.item() != 1
+    torch.testing.assert_close(metric.folded(), dict(wanted))
+    masks.train_masks(trainer, table, replace(SETTINGS, num_steps=3))
+    moved = [(metric.folded()[name] - value).abs().max() for name, value in wanted.items()]
+    assert 0 < max(moved) < 0.02
+
+
+def test_masks_of_other_taps_are_no_start():
+    with pytest.raises(ValueError, match=r"expected masks for taps with \(3,\) channels"):
+        build_metric("e-mae", masks="masks_e_vgg_embedded")
