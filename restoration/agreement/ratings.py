@@ -8,9 +8,9 @@ import numpy as np
 from restoration.agreement.measure import PairValues
 from restoration.metrics.fingerprint import Function
 from restoration.opinion.calibrated import opinion
+from restoration.opinion.distorted import DistortedPairs
 from restoration.opinion.open import choose_teachers
 from restoration.opinion.people import OpinionData, Pairs
-from restoration.opinion.pseudo import PseudoPairs
 
 TEACHER = "teacher "  # before the name of a metric that pseudo-MOS is made of
 
@@ -61,7 +61,7 @@ def human_ratings(data: OpinionData) -> Ratings:
     return Ratings(data, data.name, description, f"MOS [{low:g}, {high:g}]", data.scores)
 
 
-def calibrated_ratings(pairs: PseudoPairs) -> Ratings:
+def calibrated_ratings(pairs: DistortedPairs) -> Ratings:
     """What people said on average of every kind and level of distortion.
 
     A distorted photograph is rated by the mean of KADID-10k's ratings of its kind and level. What
@@ -79,7 +79,7 @@ def calibrated_ratings(pairs: PseudoPairs) -> Ratings:
     return Ratings(pairs, f"calibrated_{pairs.name}", description, "mean MOS", scores)
 
 
-def pseudo_ratings(pairs: PseudoPairs, teachers: Sequence[str] | str | None = None) -> Ratings:
+def pseudo_ratings(pairs: DistortedPairs, teachers: Sequence[str] | str | None = None) -> Ratings:
     """Pseudo-MOS: the mean rank by metrics.
 
     Args:

@@ -18,7 +18,7 @@ from restoration.agreement.run import FILES, evaluate_metrics
 from restoration.cli import session
 from restoration.cli.masks_verify import KINDS, add_csv_arguments, open_data
 from restoration.cli.progress import progress_on
-from restoration.opinion.pseudo import PseudoPairs
+from restoration.opinion.distorted import DistortedPairs
 
 CALIBRATED, PSEUDO = "calibrated", "pseudo"
 DEFAULT_METRICS = "mae,e-mae,psnr,e-psnr,ssim,e-ssim,vgg,e-vgg"
@@ -72,7 +72,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_distorted_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--distortions", metavar="NAMES", help="comma-separated kinds (default: KADID-10k's 25)"
+        "--distortions",
+        metavar="NAMES",
+        help="comma-separated kinds or families (default: KADID-10k's 25, and --denoisers)",
+    )
+    group.add_argument(
+        "--denoisers",
+        metavar="NAMES",
+        help="of pseudo: comma-separated denoisers whose outputs are further kinds (family "
+        "denoised): gaussian, bilateral, nlm, ffdnet, a network that `restoration weights list` "
+        "shows, or a checkpoint",
     )
     group.add_argument(
         "--levels", default="1,2,3,4,5", metavar="LIST", help="levels (default: %(default)s)"
@@ -136,7 +145,7 @@ def open_ratings(arguments: argparse.Namespace) -> Ratings:
     kind, _, path = arguments.data.partition(":")
     if kind not in (CALIBRATED, PSEUDO):
         data = open_data(arguments)
-        for name in ("distortions", "references", "teachers", "by_family"):
+        for name in ("distortions", "denoisers", "references", "teachers", "by_family"):
             if getattr(arguments, name):
                 raise ValueError(f"--{name.replace('_', '-')} is for photographs distorted here")
         return human_ratings(data)
@@ -148,9 +157,10 @@ def open_ratings(arguments: argparse.Namespace) -> Ratings:
         raise ValueError("--teachers is for pseudo: alone")
     if not path:
         raise ValueError(f"expected {kind}:DIR with a folder of clean photographs")
-    pairs = PseudoPairs(
+    pairs = DistortedPairs(
         path,
         split(arguments.distortions) if arguments.distortions else None,
+        split(arguments.denoisers) if arguments.denoisers else (),
         numbers(arguments.levels),
         arguments.references,
         None if arguments.size == "whole" else int(arguments.size),

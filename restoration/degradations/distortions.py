@@ -7,7 +7,7 @@ whole numbers are interpolated.
 """
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,6 +62,9 @@ DISTORTIONS: dict[str, Distortion] = {
     "contrast_change": Distortion(tone.contrast_change, (0.1, 0.2, 0.35, 0.55, 0.8), "contrast"),
 }
 
+DENOISED_FAMILY = "denoised"
+DENOISED = "denoised_by_"  # before the name of a denoiser, see `restoration.opinion.denoised`
+
 HELD_OUT: dict[str, Distortion] = {
     "pink_noise": Distortion(structure.pink_noise, (0.02, 0.04, 0.07, 0.12, 0.2), "noise"),
     "gamma": Distortion(tone.gamma, (1.1, 1.25, 1.5, 1.9, 2.6), "brightness"),
@@ -71,6 +74,35 @@ HELD_OUT: dict[str, Distortion] = {
 def known_distortions() -> dict[str, Distortion]:
     """Those of `DISTORTIONS` and of `HELD_OUT`, by name."""
     return {**DISTORTIONS, **HELD_OUT}
+
+
+def family_of(kind: str) -> str:
+    """Family of a kind of distortion; of one that is not known here, the kind itself."""
+    if kind.startswith(DENOISED):
+        return DENOISED_FAMILY
+    entry = known_distortions().get(kind)
+    return kind if entry is None else entry.family
+
+
+def choose_kinds(asked: Sequence[str] | None, available: Sequence[str]) -> list[str]:
+    """Kinds of distortion by their own names or those of their families ("noise", "blur").
+
+    Args:
+        asked: names; None for all that are available.
+        available: kinds to choose from, in their order.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    if asked is None:
+        return list(available)
+    known = dict.fromkeys([*available, *sorted(map(family_of, available))])
+    for name in asked:
+        if name not in known:
+            raise ValueError(
+                f"expected one of {', '.join(known)}, got {name!r}{nearest(name, known)}"
+            )
+    return [kind for kind in available if {kind, family_of(kind)} & set(asked)]
 
 
 def find_distortion(name: str, among: Mapping[str, Distortion] | None = None) -> Distortion:

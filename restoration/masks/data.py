@@ -41,6 +41,7 @@ def open_table(data: MaskData, seed: int, progress: Progress = no_progress) -> O
             data.table,
             advance,
             data.type == "calibrated",
+            data.denoisers,
         )
 
 

@@ -82,6 +82,12 @@ class MaskData(Strict):
     distortions: list[str] | None = Field(
         None, description="Kinds (white_noise, jpeg, ...) or families (noise, blur, ...); all."
     )
+    denoisers: list[str] = Field(
+        [],
+        description="Of those made here: denoisers whose outputs are further kinds, such as "
+        "`[gaussian, bilateral, nlm, denoise_color_xs]`: filters, ffdnet, networks that "
+        "`restoration weights list` shows, or checkpoints.",
+    )
     levels: list[Level] | None = Field(
         None,
         min_length=1,
@@ -104,7 +110,7 @@ class MaskData(Strict):
     def _check(self) -> "MaskData":
         if self.held_out_every == 1:
             raise ValueError("held_out_every: 1 would leave nothing to train on")
-        pseudo = ("num_versions", "size", "teachers", "table")
+        pseudo = ("num_versions", "size", "denoisers", "teachers", "table")
         default = MaskData.model_fields
         wrong = [name for name in pseudo if getattr(self, name) != default[name].default]
         if not self.drawn_here and wrong:

@@ -8,7 +8,7 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from restoration.degradations.distortions import known_distortions
+from restoration.degradations.distortions import family_of
 from restoration.masks.scaler import fit_scaler
 from restoration.masks.trainable import EnhancedMetric
 from restoration.opinion.pairs import to_tensor
@@ -51,12 +51,6 @@ def distances(
             on_progress()
     assert values is not None  # a table has a pair
     return values
-
-
-def family_of(kind: str) -> str:
-    """Family of a distortion that is known here, or the kind itself."""
-    entry = known_distortions().get(kind)
-    return kind if entry is None else entry.family
 
 
 def agreement(

@@ -5,6 +5,8 @@ blur? People's mean rating (MOS) of each of KADID-10k's 25 kinds at its 5 levels
 (`kadid10k_means.csv`), and explains nine tenths of the variance of all its scores. A rating is
 that mean at the level, and between levels its interpolation. What the error of this photograph
 says beside it moves the level: towards the one at which a photograph has that error on average.
+Nobody rated the outputs of the denoisers that a training may add. They are rated as KADID-10k's
+denoised photographs with the same error.
 
 Source: DMOS (1 to 5, 5 is best) of Lin, Hosu, Saupe 2019, "KADID-10k: A Large-scale Artificially
 Distorted IQA Database"; the 125 means over its 81 photographs are facts computed from them.
@@ -19,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from restoration.degradations.distortions import distort
+from restoration.degradations.distortions import DENOISED, Distortion, distort
 from restoration.degradations.kadid import BEST_IN_THE_MIDDLE, RATED
 from restoration.opinion.pairs import crop, to_tensor
 from restoration.opinion.table import OpinionTable
@@ -37,6 +39,7 @@ WHOLE_LEVELS = 0.3  # share of versions at a whole level
 TONE_CURVES = 0.25  # share of photographs that get another tone curve
 TRIES, VISIBLE = 6, 40  # local kinds are drawn again until the cut shows this difference (of 255)
 LOCAL = ("color_block", "patch_displacement")
+OF_DENOISERS = "denoise"  # the kind whose means rate the outputs of other denoisers
 
 
 def mae(x: Tensor, y: Tensor) -> Tensor:
@@ -58,21 +61,25 @@ def opinion(kind: str, levels: np.ndarray | float) -> np.ndarray:
     return (mean - WORST) / (BEST - WORST)
 
 
-def equivalent_levels(kind: str, levels: np.ndarray, quality: np.ndarray) -> np.ndarray:
+def equivalent_levels(
+    kind: str, levels: np.ndarray, quality: np.ndarray, others: np.ndarray | None = None
+) -> np.ndarray:
     """Levels at which photographs of this kind have these qualities on average.
 
     Args:
         kind: a key of `kadid.RATED`.
         levels: (P,) levels at which versions were drawn, 1 to 5.
         quality: (P,) what a metric says of them, higher is better.
+        others: (Q,) what it says of other versions, whose levels are wanted; not for kinds that are
+            best in the middle. None: those of the kind itself.
 
     Returns:
-        (P,) levels from 1 to 5; the middle one is where some kinds are best.
+        (P,) or (Q,) levels from 1 to 5; the middle one is where some kinds are best.
     """
     error = -quality
     curve = _local_lines(levels, error)
     if kind not in BEST_IN_THE_MIDDLE:
-        return np.interp(error, *_rising(curve, GRID))
+        return np.interp(error if others is None else -others, *_rising(curve, GRID))
     result = np.empty(len(levels))
     for side in (-1, 1):  # from the best, the middle, to either end
         versions, part = (levels - 3) * side >= 0, (GRID - 3) * side >= 0
@@ -103,17 +110,29 @@ def rate(
     """Rate versions by kind, level and what metrics say of them.
 
     Args:
-        kinds: (P,) keys of `kadid.RATED`.
+        kinds: (P,) keys of `kadid.RATED`, or outputs of denoisers (`denoised_by_...`).
         levels: (P,) 1 to 5.
         qualities: (P,) of each teacher, higher is better; their levels are averaged.
         own: share of the drawn level, in [0, 1].
 
     Returns:
         (P,) scores in [0, 1], higher is better.
+
+    Raises:
+        ValueError: outputs of denoisers, but no version of the kind "denoise" to compare with.
     """
     scores = np.empty(len(levels))
     for kind in np.unique(kinds).tolist():
         chosen = kinds == kind
+        if kind.startswith(DENOISED):
+            like = kinds == OF_DENOISERS
+            if not like.any():
+                raise ValueError(f"outputs of denoisers are rated beside the kind {OF_DENOISERS}")
+            found = [
+                equivalent_levels(OF_DENOISERS, levels[like], q[like], q[chosen]) for q in qualities
+            ]
+            scores[chosen] = opinion(OF_DENOISERS, np.mean(found, axis=0))
+            continue
         moved = [equivalent_levels(kind, levels[chosen], q[chosen]) for q in qualities]
         scores[chosen] = opinion(kind, own * levels[chosen] + (1 - own) * np.mean(moved, axis=0))
     return scores
@@ -126,7 +145,7 @@ def draw_calibrated(
     size: int,
     seed: int,
     teachers: Mapping[str, Teacher] | None = None,
-    kinds: Sequence[str] = tuple(RATED),
+    kinds: Mapping[str, Distortion] = RATED,
     levels: Sequence[float] | None = None,
     on_progress: Callable[[], None] | None = None,
 ) -> OpinionTable:
@@ -139,7 +158,7 @@ def draw_calibrated(
         size: side of a cut.
         seed: of everything drawn.
         teachers: say how a version differs from others of its kind and level; `mae` if None.
-        kinds: keys of `kadid.RATED`.
+        kinds: distortions to choose from, by name: of `kadid.RATED`, or outputs of denoisers.
         levels: levels to choose from, 1 to 5; None for all between, whole or not.
         on_progress: called twice per reference, when it is distorted and when it is measured.
 
@@ -152,6 +171,7 @@ def draw_calibrated(
     versions = np.empty((count, size, size, 3), np.uint8)  # in place: many pieces fragment memory
     strengths, qualities = np.empty(count), np.empty((len(measures), count))
     drawn: list[str] = []
+    names = list(kinds)
     for number in range(num_references):
         rng = np.random.default_rng((seed, number))
         around = _surroundings(images[number % len(images)], size, rng)
@@ -159,11 +179,11 @@ def draw_calibrated(
         references[number] = around[middle]
         mine = slice(number * num_versions, (number + 1) * num_versions)
         strengths[mine] = _levels(levels, num_versions, rng)
-        order = rng.permutation(len(kinds))
+        order = rng.permutation(len(names))
         for place in range(num_versions):
-            kind, at = kinds[order[place % len(kinds)]], mine.start + place
+            kind, at = names[order[place % len(names)]], mine.start + place
             seeds = (seed, number, place)
-            versions[at] = _version(around, kind, float(strengths[at]), seeds, middle)
+            versions[at] = _version(around, kind, float(strengths[at]), seeds, middle, kinds)
             drawn.append(kind)
         if on_progress is not None:
             on_progress()
@@ -173,10 +193,10 @@ def draw_calibrated(
         if on_progress is not None:
             on_progress()
     row = np.repeat(np.arange(num_references), num_versions)
-    names = np.array(drawn)
-    scores = rate(names, strengths, list(qualities))
+    drawn_kinds = np.array(drawn)
+    scores = rate(drawn_kinds, strengths, list(qualities))
     photographs = np.arange(num_references) % len(images)
-    return OpinionTable(references, versions, row, names, scores, photographs)
+    return OpinionTable(references, versions, row, drawn_kinds, scores, photographs)
 
 
 def _levels(choice: Sequence[float] | None, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -204,10 +224,11 @@ def _version(
     level: float,
     seed: tuple[int, int, int],
     middle: tuple[slice, slice],
+    among: Mapping[str, Distortion],
 ) -> np.ndarray:
     """Distort an image and cut its middle, in which a local distortion must show."""
     for attempt in range(TRIES):
-        cut = distort(image, kind, level, (*seed, attempt), RATED)[middle]
+        cut = distort(image, kind, level, (*seed, attempt), among)[middle]
         if kind not in LOCAL or np.abs(cut.astype(int) - image[middle]).max() > VISIBLE:
             break
     return cut

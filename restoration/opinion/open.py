@@ -17,12 +17,14 @@ from losses import extras
 from losses.naming import nearest
 from restoration.data import open_source
 from restoration.data.images import image_size, read_rgb8
-from restoration.degradations.distortions import DISTORTIONS, known_distortions
+from restoration.degradations.distortions import DISTORTIONS, choose_kinds
+from restoration.degradations.kadid import RATED
 from restoration.metrics.fingerprint import Function, fingerprint
 from restoration.opinion import calibrated
+from restoration.opinion.denoised import denoised_kinds
+from restoration.opinion.distorted import LEVELS, probe_digest
 from restoration.opinion.people import OpinionData
 from restoration.opinion.people.table import listed
-from restoration.opinion.pseudo import LEVELS, probe_digest
 from restoration.opinion.table import ImageFiles, OpinionTable
 
 ENSEMBLE, HELD_OUT_TEACHER = "ensemble", "held-out"
@@ -55,24 +57,6 @@ def choose_teachers(names: Sequence[str] | str | None) -> dict[str, Function]:
     if not chosen:
         raise ValueError(f"expected one of {', '.join((*known, *groups))}, got no name")
     return chosen
-
-
-def choose_kinds(asked: Sequence[str] | None, available: Sequence[str]) -> list[str]:
-    """Kinds of distortion by their own names or those of their families ("noise", "blur").
-
-    Args:
-        asked: names; None for all that are available.
-        available: kinds to choose from, in their order.
-
-    Raises:
-        ValueError: an unknown name.
-    """
-    if asked is None:
-        return list(available)
-    known = known_distortions()
-    families = {kind: known[kind].family for kind in available if kind in known}
-    chosen = {_known(name, (*available, *sorted(set(families.values())))) for name in asked}
-    return [kind for kind in available if kind in chosen or families.get(kind) in chosen]
 
 
 def _known(name: str, names: Sequence[str]) -> str:
@@ -114,6 +98,7 @@ def draw_opinions(
     cache: Path | None = None,
     on_progress: Callable[[], None] | None = None,
     by_people: bool = False,
+    denoisers: Sequence[str] = (),
 ) -> OpinionTable:
     """Distort cuts of photographs and score them.
 
@@ -126,22 +111,26 @@ def draw_opinions(
         num_versions: distorted versions of each.
         size: side of a cut.
         seed: of everything drawn.
-        distortions: kinds or families; None for KADID-10k's 25.
+        distortions: kinds or families; None for KADID-10k's 25, and the outputs of `denoisers`.
         levels: strengths to choose from; None for all from 1 to 5.
         teachers: see `choose_teachers`.
         cache: .npz file that keeps the table; one made with other arguments is an error.
         on_progress: called twice per reference.
         by_people: whether scores are calibrated by people's means; teachers then say how a version
             differs from its kind and level, by default "mae".
+        denoisers: names or checkpoints whose outputs are further kinds, see `denoised_kinds`.
 
     Raises:
+        FileNotFoundError: there is no such denoiser.
         ValueError: an unknown name, a level outside 1..5, a cache of something else.
     """
     count = len(photographs) if num_references is None else num_references
     chosen: dict[str, Function] = {"mae": calibrated.mae}  # needs no piq
     if teachers is not None or not by_people:
         chosen = choose_teachers(teachers)
-    kinds = choose_kinds(distortions, list(DISTORTIONS))
+    outputs = denoised_kinds(denoisers)
+    among = {**(RATED if by_people else DISTORTIONS), **outputs}
+    kinds = {kind: among[kind] for kind in choose_kinds(distortions, list(among))}
     if levels is not None and (not levels or not all(1 <= level <= 5 for level in levels)):
         raise ValueError(f"expected levels from 1 to 5, got {list(levels)}")
     about: dict[str, Any] = {
@@ -150,7 +139,7 @@ def draw_opinions(
         "num_versions": num_versions,
         "size": size,
         "seed": seed,
-        "distortions": {k: [probe_digest(k, v, by_people) for v in LEVELS] for k in kinds},
+        "distortions": {n: [probe_digest(n, k, v) for v in LEVELS] for n, k in kinds.items()},
         "levels": None if levels is None else list(levels),
         "teachers": fingerprints(chosen),
     }

@@ -9,7 +9,7 @@ them halve before they look. A small cut is halved here in their stead: else the
 from half the distance.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
 import cv2
@@ -21,7 +21,7 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 import losses
-from restoration.degradations.distortions import DISTORTIONS, distort
+from restoration.degradations.distortions import DISTORTIONS, Distortion, distort
 from restoration.opinion.pairs import crop, to_tensor
 from restoration.opinion.table import OpinionTable
 
@@ -125,7 +125,7 @@ def draw_table(
     size: int,
     seed: int,
     teachers: dict[str, Teacher] | None = None,
-    distortions: Sequence[str] | None = None,
+    kinds: Mapping[str, Distortion] = DISTORTIONS,
     levels: Sequence[float] | None = None,
     on_progress: Callable[[], None] | None = None,
 ) -> OpinionTable:
@@ -138,7 +138,7 @@ def draw_table(
         size: side of a cut.
         seed: of everything drawn.
         teachers: the ensemble; None for `TEACHERS`.
-        distortions: keys of `DISTORTIONS`; None for all.
+        kinds: distortions to choose from, by name.
         levels: strengths to choose from, 1 to 5; None for all between, whole or not.
         on_progress: called twice per reference, when it is distorted and when it is scored.
 
@@ -146,8 +146,8 @@ def draw_table(
         The table, a pure function of the arguments.
     """
     rng = np.random.default_rng(seed)
-    names = list(distortions or DISTORTIONS)
-    references, versions, kinds = [], [], []
+    names = list(kinds)
+    references, versions, numbers = [], [], []
     for number in range(num_references):
         reference = crop(vary(images[number % len(images)], size, rng), size, rng)
         chosen = rng.permutation(len(names))[np.arange(num_versions) % len(names)]
@@ -156,10 +156,10 @@ def draw_table(
         else:
             strengths = rng.choice(np.array(levels, float), num_versions)
         references.append(reference)
-        kinds.append(chosen)
+        numbers.append(chosen)
         versions.append(
             [
-                distort(reference, names[kind], float(level), (seed, number, k))
+                distort(reference, names[kind], float(level), (seed, number, k), kinds)
                 for k, (kind, level) in enumerate(zip(chosen, strengths, strict=True))
             ]
         )
@@ -170,7 +170,7 @@ def draw_table(
         np.stack(references),
         np.concatenate(versions),
         np.repeat(np.arange(num_references), num_versions),
-        np.array(names)[np.concatenate(kinds)],
+        np.array(names)[np.concatenate(numbers)],
         ensemble(raw).ravel(),
         np.arange(num_references) % len(images),
     )

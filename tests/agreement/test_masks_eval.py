@@ -22,7 +22,7 @@ from restoration.masks.options import MaskMetric
 from restoration.metrics.fingerprint import fingerprint
 from restoration.opinion.calibrated import people_means
 from restoration.opinion.contact_sheet import contact_sheet, visibility
-from restoration.opinion.pseudo import PseudoPairs
+from restoration.opinion.distorted import DistortedPairs
 
 KINDS = "gaussian_blur,white_noise"
 
@@ -282,7 +282,7 @@ def test_long_names_stay_inside_the_figures(tmp_path):
 
 def pairs(**changes):
     settings = {"distortions": ["gaussian_blur"], "levels": (1, 3), "size": 48, "seed": 1}
-    return PseudoPairs("skimage:chelsea,coffee", **(settings | changes))
+    return DistortedPairs("skimage:chelsea,coffee", **(settings | changes))
 
 
 def mean_error(x, y):
@@ -329,14 +329,14 @@ def test_another_metric_of_the_same_name_is_measured_again(tmp_path):
 def test_other_strengths_are_measured_again(tmp_path, monkeypatch):
     from dataclasses import replace
 
-    from restoration.opinion import pseudo
+    from restoration.opinion import distorted
 
     PairValues(pairs(), {"mae": mean_error}, tmp_path).measure()
     changed = replace(DISTORTIONS["gaussian_blur"], strengths=(0.5, 0.8, 1.5, 2.2, 4.0))
     monkeypatch.setitem(DISTORTIONS, "gaussian_blur", changed)
-    pseudo.probe_digest.cache_clear()
+    distorted.probe_digest.cache_clear()
     assert PairValues(pairs(), {"mae": mean_error}, tmp_path).num_missing == 2  # level 3 of both
-    pseudo.probe_digest.cache_clear()
+    distorted.probe_digest.cache_clear()
 
 
 def test_metrics_on_one_backbone_share_its_features():

@@ -6,12 +6,11 @@ import torch
 
 import losses
 from restoration.data import write_png
-from restoration.degradations.distortions import DISTORTIONS
+from restoration.degradations.distortions import DISTORTIONS, choose_kinds
 from restoration.masks.batches import MaskSettings, check_table, draw_batch
 from restoration.masks.outcome import agreement, distances, measure
 from restoration.opinion import teachers
 from restoration.opinion.open import (
-    choose_kinds,
     choose_teachers,
     draw_opinions,
     read_photographs,

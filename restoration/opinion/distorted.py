@@ -15,19 +15,28 @@ import numpy as np
 
 from restoration.data import open_source
 from restoration.data.images import to_float
-from restoration.degradations.distortions import DISTORTIONS, distort, find_distortion
+from restoration.degradations.distortions import (
+    DISTORTIONS,
+    Distortion,
+    choose_kinds,
+    distort,
+    known_distortions,
+)
 from restoration.degradations.kadid import RATED
+from restoration.opinion.denoised import denoised_kinds
 
 LEVELS = (1.0, 2.0, 3.0, 4.0, 5.0)
 PROBE_SIDE = 48
 
 
-class PseudoPairs:
+class DistortedPairs:
     """Photographs and all their distorted versions, in the order reference, kind, level.
 
     Args:
         dataroot: folder, LMDB or `skimage:` names of clean photographs.
-        distortions: kinds, keys of `DISTORTIONS` or `HELD_OUT`; None for all of `DISTORTIONS`.
+        distortions: kinds of `DISTORTIONS` or `HELD_OUT`, or families of them; None for all of
+            `DISTORTIONS` and of `denoisers`.
+        denoisers: names or checkpoints whose outputs are further kinds, see `denoised_kinds`.
         levels: levels of every kind, 1 to 5.
         num_references: how many photographs, the first ones; None for all.
         size: side of the square cut from the middle of each; None for whole photographs.
@@ -36,15 +45,16 @@ class PseudoPairs:
         rated: whether the strengths of the levels are KADID-10k's own, which people rated.
 
     Raises:
-        FileNotFoundError: no such folder.
-        ValueError: an unknown kind, a level outside 1..5, too few photographs, one that is too
-            small for the cut.
+        FileNotFoundError: no such folder or denoiser.
+        ValueError: an unknown kind, denoisers where people should have rated, a level outside
+            1..5, too few photographs, one that is too small for the cut.
     """
 
     def __init__(
         self,
         dataroot: str,
         distortions: Sequence[str] | None = None,
+        denoisers: Sequence[str] = (),
         levels: Sequence[float] = LEVELS,
         num_references: int | None = None,
         size: int | None = None,
@@ -52,8 +62,13 @@ class PseudoPairs:
         by_family: bool = False,
         rated: bool = False,
     ):
-        kinds = tuple(distortions or DISTORTIONS)
-        families = {kind: find_distortion(kind).family for kind in kinds}
+        if rated and denoisers:
+            raise ValueError("people rated no outputs of denoisers: expected `pseudo:` for them")
+        outputs = denoised_kinds(denoisers)
+        self._known = {**(RATED if rated else known_distortions()), **outputs}
+        available = (*DISTORTIONS, *outputs) if distortions is None else tuple(self._known)
+        kinds = choose_kinds(distortions, available)
+        families = {kind: self._known[kind].family for kind in kinds}
         if not levels or not all(1 <= level <= 5 for level in levels):
             raise ValueError(f"expected levels from 1 to 5, got {list(levels) or 'none'}")
         self._source = open_source(dataroot)
@@ -110,13 +125,12 @@ class PseudoPairs:
         """Distorted image of pair `index`, RGB (H, W, 3) float32 in [0, 1]."""
         number, kind, level = self._rows[index]
         seed = (self._seed, number)  # one draw for all levels, which so differ in strength alone
-        among = RATED if self.rated else None
-        return to_float(distort(self._reference(number), kind, level, seed, among))
+        return to_float(distort(self._reference(number), kind, level, seed, self._known))
 
     def fingerprint(self, index: int) -> str:
         """Digest of the photograph, the seed, and what kind and level make of a fixed probe."""
         number, kind, level = self._rows[index]
-        probe = probe_digest(kind, level, self.rated)
+        probe = probe_digest(kind, self._known[kind], level)
         parts = f"{self._seed} {number}", self._photograph(number), probe
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:12]
 
@@ -126,14 +140,14 @@ class PseudoPairs:
 
 
 @cache
-def probe_digest(kind: str, level: float, rated: bool = False) -> str:
+def probe_digest(name: str, kind: Distortion, level: float) -> str:
     """Digest of a distorted probe: it changes with the formula and the table of strengths.
 
     Args:
-        kind: of distortion.
+        name: of the kind of distortion.
+        kind: its function and strengths.
         level: 1 to 5.
-        rated: whether the table is that of KADID-10k's own strengths.
     """
     probe = np.random.default_rng(0).integers(0, 256, (PROBE_SIDE, PROBE_SIDE, 3), np.uint8)
-    distorted = distort(probe, kind, level, among=RATED if rated else None)
+    distorted = distort(probe, name, level, among={name: kind})
     return hashlib.sha256(distorted.tobytes()).hexdigest()
