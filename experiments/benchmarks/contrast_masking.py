@@ -7,6 +7,8 @@ python experiments/benchmarks/contrast_masking.py --images datasets/CBSD68 --num
 """
 
 import argparse
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -15,7 +17,12 @@ from losses.pixel import EnhancedLoss
 from restoration.data import open_source
 from restoration.degradations.distortions import distort
 from restoration.degradations.kadid import RATED
-from restoration.masks.contrast import BLOCK, block_agreement, contrast_masking
+from restoration.masks.contrast import (
+    BLOCK,
+    block_agreement,
+    contrast_masking,
+    contrast_masking_of_vision,
+)
 from restoration.masks.visibility import mean_of_blocks, visibility
 
 TERMS: dict[str, type[EnhancedLoss]] = {
@@ -29,13 +36,19 @@ KINDS = ("white_noise", "white_noise_color", "impulse_noise", "gaussian_blur", "
 LEVEL = 3.0
 
 
-def masking(terms: dict[str, EnhancedLoss], images: list[np.ndarray], sigmas: list[float]) -> None:
-    """Print the mean ratio of every mask, one row each."""
+def masking(
+    terms: dict[str, EnhancedLoss], images: list[np.ndarray], sigmas: list[float], vision: bool
+) -> None:
+    """Print the mean ratio of every mask, one row each, and with `vision` that of ColorVideoVDP."""
     print(f"mean mask, most textured over smoothest quarter of blocks, {len(images)} photographs")
-    for name, term in terms.items():
+    rows: dict[str, Callable[[np.ndarray, float], float]] = {
+        name: partial(contrast_masking, term) for name, term in terms.items()
+    }
+    if vision:
+        rows["ColorVideoVDP"] = contrast_masking_of_vision
+    for name, ratio_of in rows.items():
         ratios = {
-            sigma: sum(contrast_masking(term, image, sigma) for image in images) / len(images)
-            for sigma in sigmas
+            sigma: sum(ratio_of(image, sigma) for image in images) / len(images) for sigma in sigmas
         }
         print(name, *(f"sigma {sigma:g}: {ratio:.3f}" for sigma, ratio in ratios.items()))
 
@@ -74,7 +87,7 @@ def main() -> None:
         terms[text] = TERMS[name](file)
     source = open_source(given.images)
     images = [source.read(n) for n in range(min(given.num, len(source)))]
-    masking(terms, images, given.sigmas)
+    masking(terms, images, given.sigmas, not given.no_cvvdp)
     if not given.no_cvvdp:
         agreement({**{name: term() for name, term in PLAIN.items()}, **terms}, images)
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from losses import Loss
 from losses.pixel import EnhancedLoss
+from restoration.masks.visibility import visibility
 from restoration.opinion.pairs import to_tensor
 
 BLOCK = 32
@@ -29,16 +30,48 @@ def contrast_masking(term: EnhancedLoss, image: np.ndarray, sigma: float, seed: 
     Raises:
         ValueError: an image of fewer than four blocks.
     """
+    reference, distorted = _with_noise(image, sigma, seed)
+    return _textured_over_smooth(term.mask(distorted, reference), reference)
+
+
+def contrast_masking_of_vision(image: np.ndarray, sigma: float, seed: int = 0) -> float:
+    """The same ratio for ColorVideoVDP: visible difference of a block, divided by its error.
+
+    Args:
+        image: photograph, RGB (H, W, 3) uint8, with four blocks or more.
+        sigma: of the Gaussian noise that is to be seen, of 255.
+        seed: of the noise.
+
+    Raises:
+        ValueError: an image of fewer than four blocks, or cvvdp is not installed.
+    """
+    reference, distorted = _with_noise(image, sigma, seed)
+    pixels = (distorted[0].permute(1, 2, 0) * 255).round().byte().numpy()
+    height, width = pixels.shape[:2]
+    seen = torch.from_numpy(visibility(np.ascontiguousarray(image[:height, :width]), pixels))
+    error = (distorted - reference).abs().mean(1, keepdim=True)
+    return _textured_over_smooth(
+        F.avg_pool2d(seen[None, None], BLOCK) / F.avg_pool2d(error, BLOCK), reference
+    )
+
+
+def _with_noise(image: np.ndarray, sigma: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Whole blocks of a photograph, (1, 3, H, W), without and with noise."""
     rows, columns = (side // BLOCK for side in image.shape[:2])
     if rows * columns < 4:
         raise ValueError(f"expected 4 blocks of {BLOCK}x{BLOCK} or more, got {image.shape}")
     reference = to_tensor([image[: rows * BLOCK, : columns * BLOCK]])
     noise = torch.randn(reference.shape, generator=torch.Generator().manual_seed(seed))
-    distorted = (reference + noise * sigma / 255).clamp(0, 1)
-    mask = F.avg_pool2d(term.mask(distorted, reference), BLOCK).flatten()
-    order = _contrast(reference).argsort()
-    quarter = len(order) // 4
-    return float(mask[order[-quarter:]].mean() / mask[order[:quarter]].mean())
+    return reference, (reference + noise * sigma / 255).clamp(0, 1)
+
+
+def _textured_over_smooth(values: Tensor, reference: Tensor) -> float:
+    """Mean of a map in the quarter of blocks with most contrast over that in the smoothest."""
+    rows, columns = (side // BLOCK for side in reference.shape[-2:])
+    blocks = F.adaptive_avg_pool2d(values, (rows, columns))
+    ordered = blocks.flatten()[_contrast(reference).argsort()]
+    quarter = len(ordered) // 4
+    return float(ordered[-quarter:].mean() / ordered[:quarter].mean())
 
 
 def _contrast(image: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ import torch
 
 import losses
 from losses.masks import VisualMasks
+from restoration.masks import contrast
 from restoration.masks.contrast import contrast_masking
 
 
@@ -26,6 +27,17 @@ def test_the_ratio_of_a_mask_made_by_hand(monkeypatch):
     found = contrast_masking(losses.EnhancedMAE(), half_textured(), 10)
     assert found == pytest.approx(0.2 / 0.8, rel=0.15)  # columns at the edges differ
     assert found == contrast_masking(losses.EnhancedMAE(), half_textured(), 10)
+
+
+def test_the_ratio_of_what_a_model_of_vision_sees(monkeypatch):
+    def visibility(reference, distorted):  # a third of the error on the right
+        difference = np.abs(distorted.astype(np.float32) - reference).mean(2) / 255
+        difference[:, 64:] /= 3
+        return difference
+
+    monkeypatch.setattr(contrast, "visibility", visibility)
+    found = contrast.contrast_masking_of_vision(half_textured()[:, :127], 10)
+    assert found == pytest.approx(1 / 3, rel=0.05)  # pixels are rounded for the model
 
 
 def test_too_small_an_image():
