@@ -8,11 +8,13 @@ from rich.table import Table
 
 from losses import extras
 from restoration.cli import session
+from restoration.cli.masks_eval import split
 from restoration.cli.progress import progress_bar
 from restoration.data import open_source, write_png
 from restoration.data.images import read_rgb8
-from restoration.degradations.distortions import DISTORTIONS
+from restoration.degradations.distortions import DISTORTIONS, Distortion
 from restoration.opinion.contact_sheet import LEVELS, contact_sheet, visibility
+from restoration.opinion.denoised import denoised_kinds
 
 MEASURES = ("haarpsi", "mdsi")
 
@@ -32,6 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=192,
         metavar="N",
         help="side in pixels of the square cut from the middle (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--denoisers",
+        default="",
+        metavar="NAMES",
+        help="comma-separated denoisers whose outputs are further kinds: gaussian, bilateral, nlm, "
+        "ffdnet, a network that `restoration weights list` shows, or a checkpoint",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the distortions (default: 0)")
     parser.add_argument(
@@ -54,15 +63,16 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError("expected --out FILE.png, or --measure, or both")
     if arguments.out is not None and arguments.out.suffix.lower() != ".png":
         raise ValueError(f"expected a file name ending in .png, got {arguments.out}")
+    kinds = {**DISTORTIONS, **denoised_kinds(split(arguments.denoisers))}
     images = read_cuts(arguments)
     console = session.make_console()
     if arguments.out is not None:
-        with progress_bar(console, "distorting", len(DISTORTIONS)) as advance:
-            sheet = contact_sheet(images[0], seed=arguments.seed, on_progress=advance)
+        with progress_bar(console, "distorting", len(kinds)) as advance:
+            sheet = contact_sheet(images[0], kinds, arguments.seed, advance)
         write_png(arguments.out, sheet)
         console.print(f"{arguments.out}: {sheet.shape[1]}x{sheet.shape[0]} pixels")
     if arguments.measure:
-        measure(images, arguments.seed)
+        measure(images, kinds, arguments.seed)
 
 
 def read_cuts(arguments: argparse.Namespace) -> list[np.ndarray]:
@@ -84,7 +94,7 @@ def read_cuts(arguments: argparse.Namespace) -> list[np.ndarray]:
     return cuts
 
 
-def measure(images: list[np.ndarray], seed: int) -> None:
+def measure(images: list[np.ndarray], kinds: dict[str, Distortion], seed: int) -> None:
     """Print mean HaarPSI per level, and how often quality falls from one level to the next."""
     try:
         from restoration.opinion.teachers import TEACHERS
@@ -95,8 +105,8 @@ def measure(images: list[np.ndarray], seed: int) -> None:
     view = Table("distortion", show_edge=False, title=f"HaarPSI, mean of {len(images)} photographs")
     for head in [f"level {level}" for level in LEVELS] + ["falls: HaarPSI", "falls: MDSI"]:
         view.add_column(head, justify="right")
-    with progress_bar(console, "measuring", len(DISTORTIONS)) as advance:
-        for visible in visibility(images, metrics, seed=seed):
+    with progress_bar(console, "measuring", len(kinds)) as advance:
+        for visible in visibility(images, metrics, kinds, seed):
             means = [f"{value:.3f}" for value in visible.means["haarpsi"]]
             falls = [f"{100 * visible.monotone[metric]:.0f} %" for metric in MEASURES]
             view.add_row(visible.name, *means, *falls)

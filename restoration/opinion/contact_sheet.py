@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from restoration.degradations.distortions import DISTORTIONS, distort
+from restoration.degradations.distortions import DENOISED, DISTORTIONS, Distortion, distort
 from restoration.opinion.pairs import to_tensor
 
 LEVELS = (1, 2, 3, 4, 5)
@@ -17,7 +17,7 @@ PAPER, INK, FAINT = (255, 255, 255), (20, 20, 20), (110, 110, 110)
 
 def contact_sheet(
     image: np.ndarray,
-    names: Sequence[str] = tuple(DISTORTIONS),
+    kinds: Mapping[str, Distortion] = DISTORTIONS,
     seed: int = 0,
     on_progress: Callable[[], None] | None = None,
 ) -> np.ndarray:
@@ -25,7 +25,7 @@ def contact_sheet(
 
     Args:
         image: reference, RGB (H, W, 3) uint8.
-        names: distortions, top to bottom.
+        kinds: distortions by name, top to bottom.
         seed: of the distortions.
         on_progress: called after each row.
 
@@ -36,7 +36,7 @@ def contact_sheet(
     columns = ["reference", *(f"level {level}" for level in LEVELS)]
     size = (
         LABEL_WIDTH + len(columns) * (width + GAP),
-        HEAD_HEIGHT + len(names) * (height + GAP),
+        HEAD_HEIGHT + len(kinds) * (height + GAP),
     )
     sheet = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(sheet)
@@ -44,15 +44,15 @@ def contact_sheet(
     for number, text in enumerate(columns):
         middle = LABEL_WIDTH + number * (width + GAP) + width // 2
         draw.text((middle, HEAD_HEIGHT // 2), text, INK, large, anchor="mm")
-    for number, name in enumerate(names):
+    for number, (name, entry) in enumerate(kinds.items()):
         top = HEAD_HEIGHT + number * (height + GAP)
-        entry = DISTORTIONS[name]
-        strengths = [f"{value:g}" for value in entry.strengths]
+        strengths = [f"{value:.3g}" for value in entry.strengths]
         text = f"{entry.family}\n{', '.join(strengths[:3])},\n{', '.join(strengths[3:])}"
-        draw.text((8, top + 8), f"{number + 1}. {name}", INK, large)
+        title = f"{number + 1}. {name.removeprefix(DENOISED)}"
+        draw.text((8, top + 8), title, INK, large)
         draw.multiline_text((8, top + 32), text, FAINT, small)
         for column, level in enumerate((0, *LEVELS)):
-            tile = Image.fromarray(distort(image, name, level, seed))
+            tile = Image.fromarray(distort(image, name, level, seed, kinds))
             sheet.paste(tile, (LABEL_WIDTH + column * (width + GAP), top))
         if on_progress is not None:
             on_progress()
@@ -77,7 +77,7 @@ class Visibility:
 def visibility(
     images: Sequence[np.ndarray],
     metrics: Mapping[str, Callable[[Tensor, Tensor], Tensor]],
-    names: Sequence[str] = tuple(DISTORTIONS),
+    kinds: Mapping[str, Distortion] = DISTORTIONS,
     seed: int = 0,
 ) -> Iterator[Visibility]:
     """Measure all levels of distortions on several photographs.
@@ -85,16 +85,18 @@ def visibility(
     Args:
         images: references, RGB (H, W, 3) uint8.
         metrics: (distorted, reference) batches -> (B,), higher is better.
-        names: distortions.
+        kinds: distortions by name.
         seed: of the distortions; each image has a draw of its own, the same for all levels.
 
     Yields:
         One result per distortion, in order.
     """
-    for name in names:
+    for name in kinds:
         qualities = {metric: np.empty((len(images), len(LEVELS))) for metric in metrics}
         for number, image in enumerate(images):
-            distorted = to_tensor([distort(image, name, level, (seed, number)) for level in LEVELS])
+            distorted = to_tensor(
+                [distort(image, name, level, (seed, number), kinds) for level in LEVELS]
+            )
             reference = to_tensor([image] * len(LEVELS))
             for metric, function in metrics.items():
                 qualities[metric][number] = function(distorted, reference).numpy()

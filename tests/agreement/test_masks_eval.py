@@ -446,7 +446,7 @@ def test_verify_names_what_is_unreadable(opinions, tmp_path, capsys):
 
 def test_contact_sheet_has_the_pixels_of_every_level(photographs):
     picture = photographs[0]
-    sheet = contact_sheet(picture, ["jpeg", "white_noise"])
+    sheet = contact_sheet(picture, {name: DISTORTIONS[name] for name in ("jpeg", "white_noise")})
     wanted = [distort(picture, "white_noise", level, 0) for level in range(6)]
     row = sheet[-64 - 4 : -4, 190:]
     found = [row[:, i * 68 : i * 68 + 64] for i in range(6)]
@@ -454,7 +454,8 @@ def test_contact_sheet_has_the_pixels_of_every_level(photographs):
 
 
 def test_visibility_by_hand(photographs):
-    found = list(visibility(photographs, {"m": lambda x, y: -mean_error(x, y)}, ["gaussian_blur"]))
+    kinds = {"gaussian_blur": DISTORTIONS["gaussian_blur"]}
+    found = list(visibility(photographs, {"m": lambda x, y: -mean_error(x, y)}, kinds))
     errors = [
         [np.abs(distort(p, "gaussian_blur", k).astype(float) - p).mean() / 255 for k in range(1, 6)]
         for p in photographs
@@ -468,5 +469,7 @@ def test_distortions_command(tmp_path, capsys):
     arguments = ["--image", "skimage:chelsea", "--size", "32", "--out", str(out)]
     assert main(["masks", "distortions", *arguments]) == 0
     assert Image.open(out).size == (190 + 6 * 36, 30 + 25 * 36)
+    assert main(["masks", "distortions", *arguments, "--denoisers", "gaussian,nlm"]) == 0
+    assert Image.open(out).size == (190 + 6 * 36, 30 + 27 * 36)
     assert main(["masks", "distortions", "--image", "skimage:chelsea"]) == 2
     assert "--out FILE.png, or --measure" in capsys.readouterr().err
