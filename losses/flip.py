@@ -252,7 +252,7 @@ class FLIP(PixelLoss):
 class EnhancedFLIP(EnhancedLoss, FLIP):
     """E-FLIP: mean(M * FLIP map), in [0, 1], lower is better, 0 for identical images.
 
-    No mask was released for it: the default is this project's, which it shares with E-MSE.
+    No mask was released for it: the default is this project's, trained with the error of E-MAE.
 
     Args:
         masks: mask file, or a name of the weights manifest; None for the shipped pixel mask.
@@ -263,7 +263,7 @@ class EnhancedFLIP(EnhancedLoss, FLIP):
         weights: the former name of `masks`.
     """
 
-    shipped = "pixel_mask_e_mse"
+    shipped = "pixel_mask_e_flip"
 
     def __init__(
         self,

@@ -115,7 +115,7 @@ class EnhancedLoss(Loss):
 
     Args:
         masks: mask file, or a name of the weights manifest; None for the mask that ships for
-            this term (E-MSE and E-FLIP share one).
+            this term.
         order: how the pair is concatenated for the mask network; the authors' released pixel
             metrics use "reference_first".
         mask_gradient: whether gradients also flow through the mask to the prediction.

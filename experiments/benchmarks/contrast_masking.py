@@ -27,11 +27,17 @@ from restoration.masks.visibility import mean_of_blocks, visibility
 
 TERMS: dict[str, type[EnhancedLoss]] = {
     "e-mae": losses.EnhancedMAE,
+    "e-mse": losses.EnhancedMSE,
     "e-psnr": losses.EnhancedPSNR,
     "e-ssim": losses.EnhancedSSIM,
     "e-flip": losses.EnhancedFLIP,
 }
-PLAIN: dict[str, type[losses.Loss]] = {"mae": losses.MAE, "psnr": losses.PSNR, "flip": losses.FLIP}
+PLAIN: dict[str, type[losses.Loss]] = {
+    "mae": losses.MAE,
+    "mse": losses.MSE,
+    "psnr": losses.PSNR,
+    "flip": losses.FLIP,
+}
 KINDS = ("white_noise", "white_noise_color", "impulse_noise", "gaussian_blur", "jpeg", "jpeg2000")
 LEVEL = 3.0
 

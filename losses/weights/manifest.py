@@ -261,6 +261,12 @@ MANIFEST: dict[str, Weights] = {
         2_299_430,
         "E-LPIPS",
     ),
+    "pixel_mask_e_flip": _ours(
+        "pixel_mask_e_flip",
+        "be44f3d211010b4adfffa80bc878ce75aeec5c6c",
+        26_128,
+        "E-FLIP",
+    ),
     "pixel_mask_e_mae": _ours(
         "pixel_mask_e_mae",
         "8538ec360a42857810d6a16654f1b5ac398e460c",
@@ -269,9 +275,9 @@ MANIFEST: dict[str, Weights] = {
     ),
     "pixel_mask_e_mse": _ours(
         "pixel_mask_e_mse",
-        "be44f3d211010b4adfffa80bc878ce75aeec5c6c",
+        "b3d45442527d4872e6f39605db2759e9c0b0f9e7",
         26_128,
-        "E-MSE, E-FLIP",
+        "E-MSE",
     ),
     "pixel_mask_e_psnr": _ours(
         "pixel_mask_e_psnr",
