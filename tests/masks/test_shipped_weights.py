@@ -81,7 +81,11 @@ def psnr(x, y):
 
 @pytest.mark.parametrize(
     ("term", "rise"),  # features leave much of the noise free, so E-VGG alone gains little
-    [({"type": "E-MAE"}, 3.0), ({"type": "E-VGG", "backbone": "embedded"}, 0.1)],
+    [
+        ({"type": "E-MAE"}, 3.0),
+        ({"type": "E-MSE", "weight": 1e4}, 3.0),
+        ({"type": "E-VGG", "backbone": "embedded"}, 0.1),
+    ],
 )
 def test_minimising_it_alone_over_pixels_raises_psnr(term, rise):
     torch.manual_seed(0)
