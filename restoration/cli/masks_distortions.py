@@ -8,7 +8,7 @@ from rich.table import Table
 
 from losses import extras
 from restoration.cli import session
-from restoration.cli.masks_eval import split
+from restoration.cli.masks_eval import DENOISERS_HELP, split
 from restoration.cli.progress import progress_bar
 from restoration.data import open_source, write_png
 from restoration.data.images import read_rgb8
@@ -35,13 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="side in pixels of the square cut from the middle (default: %(default)s)",
     )
-    parser.add_argument(
-        "--denoisers",
-        default="",
-        metavar="NAMES",
-        help="comma-separated denoisers whose outputs are further kinds: gaussian, bilateral, nlm, "
-        "ffdnet, a network that `restoration weights list` shows, or a checkpoint",
-    )
+    parser.add_argument("--denoisers", default="", metavar="NAMES", help=DENOISERS_HELP)
     parser.add_argument("--seed", type=int, default=0, help="seed of the distortions (default: 0)")
     parser.add_argument(
         "--measure",

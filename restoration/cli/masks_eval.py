@@ -21,6 +21,10 @@ from restoration.cli.progress import progress_on
 from restoration.opinion.distorted import DistortedPairs
 
 CALIBRATED, PSEUDO = "calibrated", "pseudo"
+DENOISERS_HELP = (
+    "comma-separated denoisers whose outputs are further kinds (family denoised): gaussian, "
+    "bilateral, nlm, ffdnet, a network that `restoration weights list` shows, or a checkpoint"
+)
 DEFAULT_METRICS = "mae,e-mae,psnr,e-psnr,ssim,e-ssim,vgg,e-vgg"
 
 
@@ -77,11 +81,7 @@ def _add_distorted_arguments(group: argparse._ArgumentGroup) -> None:
         help="comma-separated kinds or families (default: KADID-10k's 25, and --denoisers)",
     )
     group.add_argument(
-        "--denoisers",
-        metavar="NAMES",
-        help="of pseudo: comma-separated denoisers whose outputs are further kinds (family "
-        "denoised): gaussian, bilateral, nlm, ffdnet, a network that `restoration weights list` "
-        "shows, or a checkpoint",
+        "--denoisers", default="", metavar="NAMES", help=f"of pseudo: {DENOISERS_HELP}"
     )
     group.add_argument(
         "--levels", default="1,2,3,4,5", metavar="LIST", help="levels (default: %(default)s)"
@@ -160,7 +160,7 @@ def open_ratings(arguments: argparse.Namespace) -> Ratings:
     pairs = DistortedPairs(
         path,
         split(arguments.distortions) if arguments.distortions else None,
-        split(arguments.denoisers) if arguments.denoisers else (),
+        split(arguments.denoisers),
         numbers(arguments.levels),
         arguments.references,
         None if arguments.size == "whole" else int(arguments.size),

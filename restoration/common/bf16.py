@@ -1,6 +1,6 @@
 """Whether a device computes in bf16 at least as fast as in float32.
 
-A CPU without AVX-512 (most laptops) emulates bf16: training a compact mask then takes thirty times
+A CPU without AVX-512 (most laptops) emulates bf16: training a compact mask then takes twenty times
 as long as in float32.
 """
 

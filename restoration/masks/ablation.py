@@ -136,7 +136,8 @@ def _figure_pair(plan: AblationPlan) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _trained_metric(options: MaskOptions, file: Path, device: torch.device) -> EnhancedMetric:
-    return run.build_metric(options).load(file).to(device)
+    metric = options.metric.model_copy(update={"masks": str(file)})
+    return run.build_metric(options.model_copy(update={"metric": metric})).to(device)
 
 
 def _plain_name(metric: EnhancedMetric) -> str:

@@ -210,13 +210,6 @@ class EnhancedMetric(nn.Module):
         maps = (self.maps_of(*features, masked) for masked in (False, True))
         return torch.stack([self.weigh([e.mean((1, 2, 3)) for e in each]) for each in maps])
 
-    def load(self, path: str | Path) -> "EnhancedMetric":
-        """Take trained masks from a file, see `losses.load_masks`; returns the metric."""
-        bank = losses.load_masks(path, self.channels, self.masks.order)
-        self.masks.load_state_dict(bank.state_dict())
-        self.spread.fill_(1)
-        return self
-
     def set_spread(self, spread: Sequence[Tensor]) -> None:
         """Let the masks read features divided by these sizes, and answer as before."""
         for number, size in enumerate(spread):

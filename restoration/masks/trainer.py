@@ -126,10 +126,11 @@ class MaskTrainer(nn.Module):
     def start(self, reference: Tensor, distorted: Tensor) -> None:
         """Initialise scales, and masks that are new, for features of the size of this batch's."""
         self.metric.set_spread([feature.std() for feature in self.metric.features(reference)])
-        for number in range(0 if self.metric.trained else len(self.metric.channels)):
-            mask = self.metric.masks.get_submodule(f"mask_finder_{number + 1}")
-            assert isinstance(mask, losses.MaskNet | losses.CompactMaskNet)
-            start_from_contrast(mask)
+        if not self.metric.trained:
+            for number in range(len(self.metric.channels)):
+                mask = self.metric.masks.get_submodule(f"mask_finder_{number + 1}")
+                assert isinstance(mask, losses.MaskNet | losses.CompactMaskNet)
+                start_from_contrast(mask)
         target = dissimilarity(reference, distorted).mean()
         blocks = self.blocks(self._maps(reference, distorted, plain=False)[0], reference)
         errors = torch.stack([error.mean() for error in blocks])

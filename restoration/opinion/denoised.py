@@ -79,7 +79,7 @@ def denoised_kinds(denoisers: Sequence[str]) -> dict[str, Distortion]:
 def _kind(denoiser: str) -> Callable[[np.ndarray, float, np.random.Generator], np.ndarray]:
     if denoiser in FILTERS:
         return partial(_by_filter, FILTERS[denoiser])
-    if not Path(denoiser).is_file() and denoiser not in DENOISERS:
+    if not Path(denoiser).expanduser().is_file() and denoiser not in DENOISERS:
         known = (*FILTERS, *DENOISERS)
         raise FileNotFoundError(
             f"expected a denoiser of {', '.join(FILTERS)}, a network that `restoration weights "

@@ -182,7 +182,7 @@ def test_a_trained_file_gives_the_learned_distance(kind, term, order, vgg16, tmp
     with torch.no_grad():
         wanted = metric(reference, distorted)
         found = term(vgg16, file, order=order, reduction="none")(distorted, reference)
-        again = build_metric(kind, weights=vgg16, order=order).load(file)(reference, distorted)
+        again = build_metric(kind, weights=vgg16, order=order, masks=file)(reference, distorted)
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-7)
     torch.testing.assert_close(again, wanted, rtol=1e-4, atol=1e-7)
 
