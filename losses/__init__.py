@@ -13,6 +13,7 @@ from losses.flip import FLIP, EnhancedFLIP
 from losses.lpips import ELPIPS, LPIPS
 from losses.masks import (
     CompactMaskNet,
+    ContextMaskNet,
     MaskBank,
     MaskNet,
     ScalerNetwork,
@@ -51,6 +52,7 @@ __all__ = [
     "Backbone",
     "Charbonnier",
     "CompactMaskNet",
+    "ContextMaskNet",
     "Criterion",
     "EnhancedFLIP",
     "EnhancedMAE",

@@ -13,6 +13,7 @@ from restoration.options.base import Name, Strict
 from restoration.options.load import merge, override, read_mapping, validate
 
 Level = Annotated[int, Field(ge=1, le=5)]
+Network = Literal["three_conv", "compact", "context"]
 
 
 class MaskMetric(Strict):
@@ -30,10 +31,11 @@ class MaskMetric(Strict):
     taps: list[str] | None = Field(
         None, description="ReLUs of e-vgg, such as relu2_2; all that the weights hold if absent."
     )
-    network: Literal["three_conv", "compact"] | list[Literal["three_conv", "compact"]] = Field(
+    network: Network | list[Network] = Field(
         "three_conv",
-        description="Of the masks: `three_conv` as published, or `compact`, of half the "
-        "resolution and 35 times cheaper on images; one for all taps, or one each.",
+        description="Of the masks: `three_conv` as published; `compact`, of half the resolution "
+        "and 35 times cheaper on images; or `context`, 30 times cheaper, which also reads what the "
+        "pair is like as a whole. One for all taps, or one each.",
     )
     masks: str | None = Field(
         None,

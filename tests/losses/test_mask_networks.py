@@ -5,20 +5,39 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from losses import CompactMaskNet, EnhancedMAE, MaskBank, MaskNet, load_masks, masks
+from losses import (
+    CompactMaskNet,
+    ContextMaskNet,
+    EnhancedMAE,
+    MaskBank,
+    MaskNet,
+    load_masks,
+    masks,
+)
+
+KINDS = [MaskNet, CompactMaskNet, ContextMaskNet]
 
 
-@pytest.fixture(scope="module")
-def network():
+def drawn(kind, *args, **kwargs):
+    """A network with weights that all matter: a context's last layer begins at zero."""
     torch.manual_seed(0)
-    return CompactMaskNet(6).eval()
+    network = kind(*args, **kwargs)
+    if isinstance(network, ContextMaskNet):
+        for parameter in network.context[-1].parameters():
+            torch.nn.init.normal_(parameter, std=0.5)
+    return network
 
 
 def by_hand(network, first, second):
     """The formula on the state dict, for even sides, with the pair copied together."""
     w = network.state_dict()
     x = F.conv2d(torch.cat([first, second], 1), w["conv1.0.weight"], w["conv1.0.bias"], 2, 1).relu()
-    for n in range(3):
+    for n in range(len(network.blocks)):
+        if n == 2 and isinstance(network, ContextMaskNet):
+            means = x.flatten(2).mean(2)
+            inner = (means @ w["context.0.weight"].T + w["context.0.bias"]).clamp_min(0)
+            answer = inner @ w["context.2.weight"].T + w["context.2.bias"]
+            x = x * (1 + answer[:, :24, None, None]) + answer[:, 24:, None, None]
         y = F.conv2d(x, w[f"blocks.{n}.0.weight"], w[f"blocks.{n}.0.bias"], 1, 1, groups=24)
         x = x + torch.einsum("oi,bihw->bohw", w[f"blocks.{n}.1.weight"][..., 0, 0], y).add(
             w[f"blocks.{n}.1.bias"].view(1, -1, 1, 1)
@@ -35,13 +54,17 @@ def by_hand(network, first, second):
     return mask[:, None]
 
 
-def test_parity_by_hand(network):
+@pytest.mark.parametrize("kind", [CompactMaskNet, ContextMaskNet])
+def test_parity_by_hand(kind):
+    network = drawn(kind, 6)
     first, second = torch.rand(2, 2, 3, 16, 20)
     torch.testing.assert_close(network.of_pair(first, second), by_hand(network, first, second))
 
 
+@pytest.mark.parametrize("kind", [CompactMaskNet, ContextMaskNet])
 @pytest.mark.parametrize("size", [(16, 16), (17, 16), (15, 19), (2, 2)])
-def test_a_mask_has_the_size_of_its_pair(network, size):
+def test_a_mask_has_the_size_of_its_pair(kind, size):
+    network = drawn(kind, 6)
     first, second = torch.rand(2, 1, 3, *size)
     mask = network.of_pair(first, second)
     assert mask.shape == (1, 1, *size)
@@ -50,18 +73,28 @@ def test_a_mask_has_the_size_of_its_pair(network, size):
 
 
 def test_it_is_small():
-    count = [sum(p.numel() for p in net(6).parameters()) for net in (CompactMaskNet, MaskNet)]
-    assert count == [4873, 41025]
+    assert [sum(p.numel() for p in kind(6).parameters()) for kind in KINDS] == [41025, 4873, 7513]
 
 
-def test_gradients():
-    torch.manual_seed(0)
-    network = CompactMaskNet(2, width=4).double()
+def test_a_context_sees_what_is_far_away():
+    """An error in a corner changes the mask in the other one, which no other network sees."""
+    reference, near, far = torch.rand(1, 3, 96, 96), *torch.zeros(2, 1, 3, 96, 96)
+    far[..., 64:, 64:] = 0.5
+    for kind in KINDS:
+        network = drawn(kind, 6)
+        masks = [network.of_pair(reference, reference + error) for error in (near, far)]
+        same = torch.equal(*(mask[..., :16, :16] for mask in masks))
+        assert same == (kind is not ContextMaskNet)
+
+
+@pytest.mark.parametrize("kind", [CompactMaskNet, ContextMaskNet])
+def test_gradients(kind):
+    network = drawn(kind, 2, width=4).double()
     first, second = torch.rand(2, 1, 1, 6, 5, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(network.of_pair, (first, second))
 
 
-@pytest.mark.parametrize("networks", ["compact", ["compact", "three_conv"]])
+@pytest.mark.parametrize("networks", ["compact", ["compact", "three_conv"], ["context", "compact"]])
 def test_a_file_says_what_its_networks_are(networks, tmp_path):
     torch.manual_seed(0)
     bank = MaskBank((4, 8), networks=networks)
@@ -94,12 +127,11 @@ def test_bad_input():
         MaskBank((3, 4), networks=["compact"])
 
 
-@pytest.mark.parametrize("kind", [MaskNet, CompactMaskNet])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("height", [1, 63, 64, 65, 66, 67, 131, 200])
 def test_strips_are_the_whole(height, kind):
     """Without gradients a mask is made by strips of rows; nobody may see where they meet."""
-    torch.manual_seed(0)
-    net = kind(6, width=8)
+    net = drawn(kind, 6, width=8)
     first, second = torch.rand(2, 2, 3, height, 21)
     whole = net(torch.cat([first, second], dim=1))  # with gradients: in one piece
     with torch.no_grad():

@@ -360,7 +360,10 @@ def test_bad_kind(kind):
         EnhancedMetric(kind)
 
 
-@pytest.mark.parametrize(("place", "networks"), [("masking", "compact"), ("masking", "three_conv")])
+@pytest.mark.parametrize(
+    ("place", "networks"),
+    [("masking", "compact"), ("masking", "three_conv"), ("masking", "context")],
+)
 def test_compact_masks_train_and_go_into_a_file(place, networks, table, tmp_path):
     settings = replace(SETTINGS, num_steps=30, place=place, warmup_iter=5)
     torch.manual_seed(0)
