@@ -42,6 +42,7 @@ def open_table(data: MaskData, seed: int, progress: Progress = no_progress) -> O
             advance,
             data.type == "calibrated",
             data.denoisers,
+            data.own_level,
         )
 
 

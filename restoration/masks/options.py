@@ -100,6 +100,13 @@ class MaskData(Strict):
         description="Of pseudo: metrics that score, or `held-out`; the ensemble if absent. Of "
         "calibrated: how an image differs from its kind and level; `mae` if absent.",
     )
+    own_level: float = Field(
+        0.25,
+        ge=0,
+        le=1,
+        description="Of calibrated: share of the level that a version was drawn at in the one that "
+        "is rated; the rest is the level at which photographs have its error on average.",
+    )
     held_out_every: int = Field(
         8, ge=0, description="Every n-th photograph is measured on and not trained on; 0: none."
     )
@@ -118,6 +125,8 @@ class MaskData(Strict):
         if not self.drawn_here and wrong:
             raise ValueError(f"{', '.join(wrong)}: for `type: pseudo` alone, or `calibrated`")
         given = self.direction is not None, self.score_range is not None
+        if self.type != "calibrated" and self.own_level != default["own_level"].default:
+            raise ValueError("own_level: for `type: calibrated` alone")
         if self.type == "csv" and not all(given):
             raise ValueError("csv needs `direction` (MOS or DMOS) and `score_range: [LOW, HIGH]`")
         if self.type != "csv" and any(given):

@@ -31,7 +31,7 @@ Teacher = Callable[[Tensor, Tensor], Tensor]  # (distorted, reference) -> (B,), 
 MEANS = Path(__file__).with_name("kadid10k_means.csv")
 LEVELS = np.arange(1.0, 6.0)
 BEST, WORST = 5.0, 1.0  # of the scale of the means
-OWN_LEVEL = 0.25  # share of the drawn level in the one that is rated; the rest is the teachers'
+OWN_LEVEL = 0.25  # default share of the drawn level in the rated one; the rest is the teachers'
 MARGIN, BLOCK = 16, 8  # pixels around a cut that are distorted with it; side of JPEG's blocks
 SMOOTHING = 0.35  # levels; width of the local lines that say how a metric falls with the level
 GRID = np.linspace(1, 5, 81)
@@ -148,6 +148,7 @@ def draw_calibrated(
     kinds: Mapping[str, Distortion] = RATED,
     levels: Sequence[float] | None = None,
     on_progress: Callable[[], None] | None = None,
+    own: float = OWN_LEVEL,
 ) -> OpinionTable:
     """Distort random cuts of photographs at KADID-10k's levels and rate them.
 
@@ -161,6 +162,7 @@ def draw_calibrated(
         kinds: distortions to choose from, by name: of `kadid.RATED`, or outputs of denoisers.
         levels: levels to choose from, 1 to 5; None for all between, whole or not.
         on_progress: called twice per reference, when it is distorted and when it is measured.
+        own: share of the drawn level in the one that is rated, in [0, 1].
 
     Returns:
         The table, a pure function of the arguments.
@@ -194,7 +196,7 @@ def draw_calibrated(
             on_progress()
     row = np.repeat(np.arange(num_references), num_versions)
     drawn_kinds = np.array(drawn)
-    scores = rate(drawn_kinds, strengths, list(qualities))
+    scores = rate(drawn_kinds, strengths, list(qualities), own)
     photographs = np.arange(num_references) % len(images)
     return OpinionTable(references, versions, row, drawn_kinds, scores, photographs)
 

@@ -8,6 +8,7 @@ kind and level on average (`calibrated`), or KADID-10k, TID2013, CSIQ, PIPAL and
 import hashlib
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,7 @@ def draw_opinions(
     on_progress: Callable[[], None] | None = None,
     by_people: bool = False,
     denoisers: Sequence[str] = (),
+    own_level: float = calibrated.OWN_LEVEL,
 ) -> OpinionTable:
     """Distort cuts of photographs and score them.
 
@@ -119,6 +121,7 @@ def draw_opinions(
         by_people: whether scores are calibrated by people's means; teachers then say how a version
             differs from its kind and level, by default "mae".
         denoisers: names or checkpoints whose outputs are further kinds, see `denoised_kinds`.
+        own_level: with `by_people`, the share of the drawn level in the one that is rated.
 
     Raises:
         FileNotFoundError: there is no such denoiser.
@@ -144,11 +147,11 @@ def draw_opinions(
         "teachers": fingerprints(chosen),
     }
     if by_people:
-        about["people"] = _digest(calibrated.MEANS.read_text(), str(calibrated.OWN_LEVEL))
+        about["people"] = _digest(calibrated.MEANS.read_text(), str(float(own_level)))
     if cache is not None and cache.is_file():
         return OpinionTable.load(cache, about)
     if by_people:
-        draw: Callable[..., OpinionTable] = calibrated.draw_calibrated
+        draw: Callable[..., OpinionTable] = partial(calibrated.draw_calibrated, own=own_level)
     else:
         from restoration.opinion.teachers import draw_table as draw  # needs piq, as chosen above
     table = draw(

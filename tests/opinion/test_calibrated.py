@@ -55,6 +55,8 @@ def test_worse_pictures_of_a_kind_are_rated_lower():
     np.testing.assert_allclose(by_level, calibrated.opinion("jpeg", levels))
     assert spearmanr(scores, quality)[0] > spearmanr(by_level, quality)[0]
     assert spearmanr(scores, by_level)[0] > 0.9
+    by_error = calibrated.rate(kinds, levels, [quality], own=0)
+    assert spearmanr(by_error, quality)[0] == pytest.approx(1, abs=1e-3)  # equal beyond the ends
 
 
 def test_the_level_of_an_average_picture_stays():
@@ -83,6 +85,8 @@ def test_a_cache_of_other_ratings_is_refused(photographs, tmp_path):
     first = draw_opinions(named, **few, cache=cache, by_people=True)
     again = draw_opinions(named, **few, cache=cache, by_people=True)
     np.testing.assert_array_equal(first.scores, again.scores)
+    with pytest.raises(ValueError, match="another people"):
+        draw_opinions(named, **few, cache=cache, by_people=True, own_level=0)
     with pytest.raises(ValueError, match="another distortions, people"):
         draw_opinions(named, **few, cache=cache, teachers=["mae"])
     with pytest.raises(ValueError, match="levels from 1 to 5"):
