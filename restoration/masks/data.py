@@ -43,6 +43,7 @@ def open_table(data: MaskData, seed: int, progress: Progress = no_progress) -> O
             data.type == "calibrated",
             data.denoisers,
             data.own_level,
+            data.smallest_scale,
         )
 
 

@@ -107,6 +107,13 @@ class MaskData(Strict):
         description="Of calibrated: share of the level that a version was drawn at in the one that "
         "is rated; the rest is the level at which photographs have its error on average.",
     )
+    smallest_scale: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Of calibrated: photographs are shrunk by random factors from this to 1 before "
+        "they are cut, as far as a cut fits; 1: never.",
+    )
     held_out_every: int = Field(
         8, ge=0, description="Every n-th photograph is measured on and not trained on; 0: none."
     )
@@ -125,8 +132,10 @@ class MaskData(Strict):
         if not self.drawn_here and wrong:
             raise ValueError(f"{', '.join(wrong)}: for `type: pseudo` alone, or `calibrated`")
         given = self.direction is not None, self.score_range is not None
-        if self.type != "calibrated" and self.own_level != default["own_level"].default:
-            raise ValueError("own_level: for `type: calibrated` alone")
+        of_people = ("own_level", "smallest_scale")
+        wrong = [name for name in of_people if getattr(self, name) != default[name].default]
+        if self.type != "calibrated" and wrong:
+            raise ValueError(f"{', '.join(wrong)}: for `type: calibrated` alone")
         if self.type == "csv" and not all(given):
             raise ValueError("csv needs `direction` (MOS or DMOS) and `score_range: [LOW, HIGH]`")
         if self.type != "csv" and any(given):

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -149,6 +150,7 @@ def draw_calibrated(
     levels: Sequence[float] | None = None,
     on_progress: Callable[[], None] | None = None,
     own: float = OWN_LEVEL,
+    smallest_scale: float = 1.0,
 ) -> OpinionTable:
     """Distort random cuts of photographs at KADID-10k's levels and rate them.
 
@@ -163,6 +165,7 @@ def draw_calibrated(
         levels: levels to choose from, 1 to 5; None for all between, whole or not.
         on_progress: called twice per reference, when it is distorted and when it is measured.
         own: share of the drawn level in the one that is rated, in [0, 1].
+        smallest_scale: photographs are shrunk by factors from this to 1, as far as a cut fits.
 
     Returns:
         The table, a pure function of the arguments.
@@ -176,7 +179,8 @@ def draw_calibrated(
     names = list(kinds)
     for number in range(num_references):
         rng = np.random.default_rng((seed, number))
-        around = _surroundings(images[number % len(images)], size, rng)
+        image = _shrunk(images[number % len(images)], size, smallest_scale, rng)
+        around = _surroundings(image, size, rng)
         middle = _middle(around.shape, size)
         references[number] = around[middle]
         mine = slice(number * num_versions, (number + 1) * num_versions)
@@ -206,6 +210,16 @@ def _levels(choice: Sequence[float] | None, count: int, rng: np.random.Generator
         return rng.choice(np.array(choice, float), count)
     levels = rng.uniform(1, 5, count)
     return np.where(rng.random(count) < WHOLE_LEVELS, levels.round(), levels)
+
+
+def _shrunk(image: np.ndarray, size: int, smallest: float, rng: np.random.Generator) -> np.ndarray:
+    """Shrink a photograph by a random factor: it gets sharper, and loses JPEG's traces."""
+    if smallest == 1:
+        return image
+    needed = size + 2 * MARGIN
+    factor = rng.uniform(min(1.0, max(smallest, needed / min(image.shape[:2]))), 1)
+    height, width = (round(side * factor) for side in image.shape[:2])
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def _surroundings(image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:

@@ -101,6 +101,7 @@ def draw_opinions(
     by_people: bool = False,
     denoisers: Sequence[str] = (),
     own_level: float = calibrated.OWN_LEVEL,
+    smallest_scale: float = 1.0,
 ) -> OpinionTable:
     """Distort cuts of photographs and score them.
 
@@ -122,6 +123,7 @@ def draw_opinions(
             differs from its kind and level, by default "mae".
         denoisers: names or checkpoints whose outputs are further kinds, see `denoised_kinds`.
         own_level: with `by_people`, the share of the drawn level in the one that is rated.
+        smallest_scale: with `by_people`, photographs are shrunk by factors from this to 1.
 
     Raises:
         FileNotFoundError: there is no such denoiser.
@@ -148,10 +150,14 @@ def draw_opinions(
     }
     if by_people:
         about["people"] = _digest(calibrated.MEANS.read_text(), str(float(own_level)))
+    if smallest_scale != 1:
+        about["smallest_scale"] = smallest_scale
     if cache is not None and cache.is_file():
         return OpinionTable.load(cache, about)
     if by_people:
-        draw: Callable[..., OpinionTable] = partial(calibrated.draw_calibrated, own=own_level)
+        draw: Callable[..., OpinionTable] = partial(
+            calibrated.draw_calibrated, own=own_level, smallest_scale=smallest_scale
+        )
     else:
         from restoration.opinion.teachers import draw_table as draw  # needs piq, as chosen above
     table = draw(

@@ -73,6 +73,19 @@ def test_kinds_that_are_best_in_the_middle_keep_their_side(kind):
     assert (found[levels < 3] <= 3).all() and (found[levels > 3] >= 3).all()
 
 
+def test_photographs_are_shrunk_only_as_far_as_a_cut_fits():
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (200, 150, 3)).astype(np.uint8)
+    shapes = [calibrated._shrunk(image, 64, 0.3, rng).shape for _ in range(50)]
+    assert min(min(shape[:2]) for shape in shapes) >= 64 + 2 * calibrated.MARGIN
+    assert len(set(shapes)) > 20
+    for height, width, _ in shapes:
+        assert height / width == pytest.approx(4 / 3, rel=0.01)  # its proportions stay
+    assert calibrated._shrunk(image, 64, 1.0, rng) is image
+    small = image[:90, :90]
+    assert calibrated._shrunk(small, 64, 0.3, rng).shape == small.shape
+
+
 def test_one_version_of_a_kind_is_enough():
     score = calibrated.rate(np.array(["jpeg"]), np.array([2.0]), [np.array([-0.1])])
     assert 0 <= score[0] <= 1
@@ -87,6 +100,8 @@ def test_a_cache_of_other_ratings_is_refused(photographs, tmp_path):
     np.testing.assert_array_equal(first.scores, again.scores)
     with pytest.raises(ValueError, match="another people"):
         draw_opinions(named, **few, cache=cache, by_people=True, own_level=0)
+    with pytest.raises(ValueError, match="another smallest_scale"):
+        draw_opinions(named, **few, cache=cache, by_people=True, smallest_scale=0.5)
     with pytest.raises(ValueError, match="another distortions, people"):
         draw_opinions(named, **few, cache=cache, teachers=["mae"])
     with pytest.raises(ValueError, match="levels from 1 to 5"):

@@ -588,6 +588,7 @@ def test_shipped_mask_files(path, tmp_path):
         ("data.levels", [6], "option `data.levels.0`"),
         ("data.type", "kadid10k", "teachers: for `type: pseudo` alone"),
         ("data.own_level", 0, "own_level: for `type: calibrated` alone"),
+        ("data.smallest_scale", 0.5, "smallest_scale: for `type: calibrated` alone"),
         ("data.score_range", [0, 1], "direction and score_range are for `type: csv` alone"),
         ("name", "../x", "option `name`"),
     ],
