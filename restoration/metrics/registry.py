@@ -170,9 +170,10 @@ def _e_mae(name: str, masks: str | Path | None = None, weights: str | Path | Non
         weights: the former name of `masks`.
     """
     masks = renamed_masks(masks, weights, name)
-    mask = "shipped with this project" if masks is None else Path(masks).name
-    scale = f"times 100, mask {mask}"
     function = EMae(masks)
+    named = masks or losses.EnhancedMAE.shipped
+    blob = losses.weights.git_blob_id(losses.weights.resolve(named).read_bytes())
+    scale = f"times 100, mask {Path(named).name}, git blob {blob[:8]}"
     return Metric(name, "E-MAE x100", False, scale, function, function.loss)
 
 

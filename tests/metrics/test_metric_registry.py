@@ -5,6 +5,7 @@ import torch
 
 import losses
 from losses import MaskBank
+from losses.weights import MANIFEST, git_blob_id
 from restoration.metrics import METRICS, Metric, MetricUnavailable, build_metrics, known_metrics
 from restoration.metrics import psnr as psnr_function
 from restoration.metrics.piq_metrics import PIQ
@@ -81,7 +82,11 @@ def test_what_a_table_learns(mask_file):
     assert [m.higher_is_better for m in metrics.values()] == [True, True, False, False]
     assert [m.label for m in metrics.values()] == ["PSNR", "SSIM", "E-MAE x100", "MAE"]
     assert metrics["psnr"].scale == "dB on RGB, data range 1, crop 0"
-    assert metrics["e_mae"].scale == "times 100, mask mask.pth"
+    blob = git_blob_id(mask_file.read_bytes())[:8]
+    assert metrics["e_mae"].scale == f"times 100, mask mask.pth, git blob {blob}"
+    shipped = MANIFEST["pixel_mask_e_mae"].git_blob[:8]
+    told = f"times 100, mask pixel_mask_e_mae, git blob {shipped}"
+    assert build_metrics(["e_mae"])["e_mae"].scale == told
 
 
 def test_two_settings_of_one_metric(pair):
