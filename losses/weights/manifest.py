@@ -281,8 +281,8 @@ MANIFEST: dict[str, Weights] = {
     ),
     "pixel_mask_e_psnr": _ours(
         "pixel_mask_e_psnr",
-        "5c95bf14770d33e553e41a111d44393b303d7244",
-        26_128,
+        "acb1059f481d3f44d7822dbdc637a3e3d27c9f94",
+        37_424,
         "E-PSNR",
     ),
     "pixel_mask_e_ssim": _ours(
