@@ -202,7 +202,7 @@ class ContextMaskNet(CompactMaskNet):
             return self.of_strip(first, second)
         hidden = _by_strips(self._before, (first, second), self.reach, shrinks=2)
         after = partial(self._after, context=self._context(hidden))
-        return _enlarge(_by_strips(after, (hidden,), self.reach), first)
+        return _enlarge(_by_strips(after, (hidden,), len(self.blocks)), first)
 
     def of_strip(self, first: Tensor, second: Tensor) -> Tensor:
         """Mask of a pair that is all that is known, (B, in_channels / 2, H, W) x 2."""

@@ -269,14 +269,20 @@ MANIFEST: dict[str, Weights] = {
     ),
     "pixel_mask_e_mae": _ours(
         "pixel_mask_e_mae",
+        "b631d27c8a50660b637ba1457a4c819842a20a03",
+        37_424,
+        "E-MAE",
+    ),
+    "pixel_mask_e_mae_compact": _ours(
+        "pixel_mask_e_mae_compact",
         "8538ec360a42857810d6a16654f1b5ac398e460c",
         26_128,
-        "E-MAE",
+        "E-MAE, earlier",
     ),
     "pixel_mask_e_mse": _ours(
         "pixel_mask_e_mse",
-        "b3d45442527d4872e6f39605db2759e9c0b0f9e7",
-        26_128,
+        "f6d1220827e2e8314910f0f93bdf096ddf74614d",
+        37_424,
         "E-MSE",
     ),
     "pixel_mask_e_psnr": _ours(

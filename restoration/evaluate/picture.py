@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from restoration.degradations.conditions import Condition
 from restoration.evaluate.measure import Denoise, to_batch
 from restoration.evaluate.rows import condition_text
 from restoration.evaluate.sets import EvaluationSet
+from restoration.maps.figure import top_of
 from restoration.metrics import as_rgb
 
 PICTURE_CONDITIONS = 4
@@ -93,11 +95,12 @@ def draw_rows(path: Path, rows: Sequence[tuple[str, Shown]]) -> None:
     figure, axes = pyplot.subplots(
         len(rows), len(TITLES), figsize=size, squeeze=False, layout="constrained"
     )
+    mask_limit = top_of([row.mask for _, row in rows])
     for line, (label, row) in zip(axes, rows, strict=True):
         for axis, picture in zip(line, row.images, strict=False):
             axis.imshow(picture, cmap="gray", vmin=0, vmax=1)
         of_error = line[3].imshow(row.error, cmap="magma", vmin=0, vmax=ERROR_LIMIT)
-        of_mask = line[4].imshow(row.mask, cmap="magma", vmin=0, vmax=1)
+        of_mask = line[4].imshow(row.mask, cmap="magma", vmin=0, vmax=mask_limit)
         line[0].set_ylabel(label, parse_math=False)
         for axis in line:
             axis.set(xticks=[], yticks=[])
@@ -105,8 +108,9 @@ def draw_rows(path: Path, rows: Sequence[tuple[str, Shown]]) -> None:
                 spine.set_visible(False)
     for axis, title in zip(axes[0], TITLES, strict=True):
         axis.set_title(title, parse_math=False)
-    figure.colorbar(of_error, ax=axes[:, 3], location="bottom", shrink=0.9, pad=0.02)
-    figure.colorbar(of_mask, ax=axes[:, 4], location="bottom", shrink=0.9, pad=0.02)
+    below: dict[str, Any] = {"location": "bottom", "shrink": 0.9, "pad": 0.02, "extend": "max"}
+    figure.colorbar(of_error, ax=axes[:, 3], **below)
+    figure.colorbar(of_mask, ax=axes[:, 4], **below)
     figure.savefig(path, dpi=100)
     pyplot.close(figure)
 

@@ -1,7 +1,8 @@
 """One figure of a pair: reference, distorted, then error map, enhanced map and mask per metric.
 
 Plain and enhanced maps of a row stand on one colour scale, as in the supplement of
-arXiv:2305.19858; masks always on 0 to 1 (MILO's on 0 to 4).
+arXiv:2305.19858; each mask has its own, since masks of noise can be a hundred times smaller than
+masks of blur.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,14 +25,18 @@ DPI = 110
 
 def color_limit(maps: ErrorMaps) -> float:
     """Where the common colour scale of plain and enhanced map ends; never at 0."""
-    shown = [m for m in (maps.plain, maps.enhanced) if m is not None]
-    top = max(float(np.quantile(m, TOP_SHARE)) for m in shown)
-    return top or max(float(m.max()) for m in shown) or 1.0
+    return top_of([m for m in (maps.plain, maps.enhanced) if m is not None])
 
 
 def mask_limit(maps: ErrorMaps) -> float:
-    """Where the colour scale of the mask ends: 1, or 4 where it goes beyond (MILO's may)."""
-    return 4.0 if maps.mask is not None and maps.mask.max() > 1 + 1e-6 else 1.0
+    """Where the colour scale of the mask ends; never at 0."""
+    return 1.0 if maps.mask is None else top_of([maps.mask])
+
+
+def top_of(maps: Sequence[np.ndarray]) -> float:
+    """Where a colour scale for all of these maps ends; never at 0."""
+    top = max(float(np.quantile(m, TOP_SHARE)) for m in maps)
+    return top or max(float(m.max()) for m in maps) or 1.0
 
 
 def colored(map_: np.ndarray, limit: float) -> np.ndarray:
@@ -68,7 +73,8 @@ def _note(maps: Sequence[ErrorMaps], values: Mapping[str, float]) -> str:
     lines.append(f"at the {TOP_SHARE:.1%} quantile of its error maps.")
     if any(row.mask is not None for row in maps):
         lines.append("Plain and enhanced map share that scale.")
-        lines.append("Masks: brighter = an error here is visible.")
+        lines.append("Masks: brighter = an error here is more visible.")
+        lines.append("Each mask has its own scale.")
     if any(row.unit == OPINION for row in maps):
         lines.append("Rating scale: s = scaler network of the mask file.")
     drawn = {name for row in maps if not row.tap for name in (row.plain_name, row.enhanced_name)}
@@ -147,7 +153,7 @@ def _draw_row(
     of_mask = line[2].imshow(row.mask, vmax=mask_limit(row), **shown)
     line[2].set_title(f"mask, mean {row.mask.mean():.3g}", fontsize=10)
     _color_bar(image, line[1], row.unit, extend="max")
-    _color_bar(of_mask, line[2], "visibility")
+    _color_bar(of_mask, line[2], "visibility", extend="max")
 
 
 def _color_bar(image: "AxesImage", axis: "Axes", label: str, extend: str = "neither") -> None:

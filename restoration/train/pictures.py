@@ -14,6 +14,7 @@ from restoration.evaluate.measure import Denoise, to_batch
 from restoration.evaluate.picture import ERROR_LIMIT, TITLES, to_image
 from restoration.evaluate.rows import condition_slug, condition_text
 from restoration.evaluate.sets import EvaluationSet
+from restoration.maps.figure import top_of
 from restoration.metrics import as_rgb
 
 LARGEST, SMALLEST = 384, 192  # pixels of a panel: its centre is shown, or it is enlarged
@@ -65,10 +66,12 @@ class Pictures:
         with torch.no_grad():
             mask = self.masked.mask(as_rgb(restored), as_rgb(clean))
         panels = [as_rgb(image).clamp(0, 1) for image in (noisy, restored, clean)]
-        panels += [_magma(error), _magma(mask)]
+        limit = top_of([mask.cpu().numpy()])
+        panels += [_magma(error), _magma(mask / limit)]
         labels = list(TITLES)
         labels[0] += f", {condition_text(condition)}"
         labels[3] += f", 0 to {ERROR_LIMIT:g}"
+        labels[4] += f", 0 to {limit:.2g}"
         return labelled(panels, labels)
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 import losses
 from restoration.maps.error_maps import error_maps, has_maps, names_of, pixel_maps
-from restoration.maps.figure import color_limit, colored, named_maps, write_maps
+from restoration.maps.figure import color_limit, colored, mask_limit, named_maps, write_maps
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,8 @@ def test_the_scale_is_common(pair):
     named = named_maps([maps])
     assert set(named) == {"mae_error", "mae_enhanced", "mae_mask"}
     assert named["mae_error"][1] == named["mae_enhanced"][1] == color_limit(maps)
-    assert named["mae_mask"][1] == 1
+    assert named["mae_mask"][1] == np.quantile(maps.mask, 0.998), "a mask's scale is its own"
+    assert mask_limit(pixel_maps("mae", *pair)) == 1, "without a mask"
     assert color_limit(pixel_maps("mae", pair[1], pair[1])) == 1, "identical images: any but 0"
 
 
