@@ -174,7 +174,7 @@ def _e_mae(name: str, masks: str | Path | None = None, weights: str | Path | Non
     named = masks or losses.EnhancedMAE.shipped
     blob = losses.weights.git_blob_id(losses.weights.resolve(named).read_bytes())
     scale = f"times 100, mask {Path(named).name}, git blob {blob[:8]}"
-    return Metric(name, "E-MAE x100", False, scale, function, function.loss)
+    return Metric(name, "E-MAE x100", False, scale, function, function.loss, digits=5)
 
 
 def _piq(kind: str, name: str) -> Metric:
