@@ -269,15 +269,9 @@ MANIFEST: dict[str, Weights] = {
     ),
     "pixel_mask_e_mae": _ours(
         "pixel_mask_e_mae",
-        "b631d27c8a50660b637ba1457a4c819842a20a03",
-        37_424,
-        "E-MAE",
-    ),
-    "pixel_mask_e_mae_compact": _ours(
-        "pixel_mask_e_mae_compact",
         "8538ec360a42857810d6a16654f1b5ac398e460c",
         26_128,
-        "E-MAE, earlier",
+        "E-MAE",
     ),
     "pixel_mask_e_mse": _ours(
         "pixel_mask_e_mse",
