@@ -1,7 +1,8 @@
 """What masks learn from, as an option file names it: ratings made here, or those of people."""
 
 from restoration.common.progress import Progress, no_progress
-from restoration.masks.options import MaskData
+from restoration.masks.options import OF_CALIBRATED, MaskData
+from restoration.opinion.calibrated import Calibration
 from restoration.opinion.open import draw_opinions, read_photographs, table_of_people
 from restoration.opinion.people import open_opinions
 from restoration.opinion.table import OpinionTable
@@ -28,6 +29,9 @@ def open_table(data: MaskData, seed: int, progress: Progress = no_progress) -> O
         return table_of_people(ratings, data.num_references, data.distortions, data.levels, seed)
     photographs = read_photographs(data.dataroots, data.size)
     count = len(photographs) if data.num_references is None else data.num_references
+    by_people = None
+    if data.type == "calibrated":
+        by_people = Calibration(**{name: getattr(data, name) for name in OF_CALIBRATED})
     with progress("distorting and scoring", 2 * count) as advance:
         return draw_opinions(
             photographs,
@@ -40,10 +44,8 @@ def open_table(data: MaskData, seed: int, progress: Progress = no_progress) -> O
             data.teachers,
             data.table,
             advance,
-            data.type == "calibrated",
+            by_people,
             data.denoisers,
-            data.own_level,
-            data.smallest_scale,
         )
 
 

@@ -14,6 +14,7 @@ from restoration.options.load import merge, override, read_mapping, validate
 
 Level = Annotated[int, Field(ge=1, le=5)]
 Network = Literal["three_conv", "compact", "context"]
+OF_CALIBRATED = ("own_level", "smallest_scale", "noise_masking", "texture_every")  # of MaskData
 
 
 class MaskMetric(Strict):
@@ -114,6 +115,18 @@ class MaskData(Strict):
         description="Of calibrated: photographs are shrunk by random factors from this to 1 before "
         "they are cut, as far as a cut fits; 1: never.",
     )
+    noise_masking: float = Field(
+        0.0,
+        ge=0,
+        description="Of calibrated: exponent of the reference's contrast by which it hides white "
+        "noise in a rating; 0: noise is rated by its error alone.",
+    )
+    texture_every: int = Field(
+        0,
+        ge=0,
+        description="Of calibrated: every n-th reference is a random texture instead of a cut of a "
+        "photograph; 0: none.",
+    )
     held_out_every: int = Field(
         8, ge=0, description="Every n-th photograph is measured on and not trained on; 0: none."
     )
@@ -132,14 +145,15 @@ class MaskData(Strict):
         if not self.drawn_here and wrong:
             raise ValueError(f"{', '.join(wrong)}: for `type: pseudo` alone, or `calibrated`")
         given = self.direction is not None, self.score_range is not None
-        of_people = ("own_level", "smallest_scale")
-        wrong = [name for name in of_people if getattr(self, name) != default[name].default]
+        wrong = [name for name in OF_CALIBRATED if getattr(self, name) != default[name].default]
         if self.type != "calibrated" and wrong:
             raise ValueError(f"{', '.join(wrong)}: for `type: calibrated` alone")
         if self.type == "csv" and not all(given):
             raise ValueError("csv needs `direction` (MOS or DMOS) and `score_range: [LOW, HIGH]`")
         if self.type != "csv" and any(given):
             raise ValueError("direction and score_range are for `type: csv` alone")
+        if self.noise_masking and self.teachers is not None:
+            raise ValueError("noise_masking: not with `teachers`, which then rate noise")
         if not self.drawn_here and len(self.dataroots) != 1:
             raise ValueError(f"{self.type} has one dataroot, got {self.dataroot}")
         return self

@@ -17,13 +17,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from restoration.common.luma import LUMA
-from restoration.masks.batches import BLOCK
+from restoration.opinion.masking import block_error, threshold, visible_error
 
 FLOOR = 1e-2  # dissimilarity of a block below which nobody sees a difference
 GRADIENT_FLOOR, CHROMA_FLOOR, LUMINANCE_FLOOR = 0.0026, 0.00846, 0.0001  # for a range of 1
 OPPONENT = (LUMA, (0.3, 0.04, -0.35), (0.34, -0.6, 0.17))  # luma, MDSI's chromas
-NO_CONTRAST, ELEVATION = 0.02, 0.6  # contrast that masks nothing; exponent of what masks
-WINDOW = 16  # pixels whose contrast masks an error
 SEEN = 0.1  # share of an image's mean error from which on a block counts
 SMALLEST = 1e-8
 SQUARED = ("e-mse", "e-psnr")  # metrics whose error grows with the square of the difference
@@ -60,37 +58,6 @@ def dissimilarity(reference: Tensor, distorted: Tensor) -> Tensor:
     pairs = zip(parts(reference), parts(distorted), floors, strict=True)
     gradient, chroma, luminance = (similarity(*pair) for pair in pairs)
     return 1 - gradient * chroma.clamp_min(0) * luminance
-
-
-def visible_error(reference: Tensor, distorted: Tensor) -> Tensor:
-    """Mean absolute error of 8x8 blocks, divided by what the reference's contrast hides.
-
-    Contrast c raises the threshold of what is seen as c^0.6.
-
-    Args:
-        reference: (B, 3, H, W) in [0, 1], H and W multiples of 8.
-        distorted: (B, 3, H, W) in [0, 1].
-
-    Returns:
-        (B, 1, H / 8, W / 8), not negative.
-
-    Source: the power law of contrast masking (Legge and Foley 1980).
-    """
-    return _block_error(reference, distorted) / _threshold(reference) ** ELEVATION
-
-
-def _block_error(reference: Tensor, distorted: Tensor) -> Tensor:
-    return F.avg_pool2d((reference - distorted).abs().mean(1, keepdim=True), BLOCK)
-
-
-def _threshold(reference: Tensor) -> Tensor:
-    """Contrast around every block, and a little where there is none."""
-    mix = reference.new_tensor(OPPONENT[0]).view(1, 3, 1, 1)
-    edge = (WINDOW - BLOCK) // 2
-    luma = F.pad(F.conv2d(reference, mix), (edge, edge, edge, edge), mode="reflect")
-    mean = F.avg_pool2d(luma, WINDOW, BLOCK)
-    variance = (F.avg_pool2d(luma.square(), WINDOW, BLOCK) - mean.square()).clamp_min(0)
-    return NO_CONTRAST + variance.sqrt()
 
 
 @dataclass(frozen=True)
@@ -162,12 +129,12 @@ def unmasked(reference: Tensor, distorted: Tensor, size: tuple[int, int]) -> tup
         distorted: (B, 3, H, W) in [0, 1].
         size: rows and columns of blocks.
     """
-    maps = torch.cat([_block_error(reference, distorted), _threshold(reference)], 1)
-    plain, threshold = F.adaptive_avg_pool2d(maps, size).split(1, dim=1)
-    return plain, threshold
+    maps = torch.cat([block_error(reference, distorted), threshold(reference)], 1)
+    plain, contrast = F.adaptive_avg_pool2d(maps, size).split(1, dim=1)
+    return plain, contrast
 
 
-def slope_distance(kind: str, errors: Tensor, plain: Tensor, threshold: Tensor) -> Tensor:
+def slope_distance(kind: str, errors: Tensor, plain: Tensor, around: Tensor) -> Tensor:
     """How far the masked errors of blocks are from falling as the reference's contrast rises.
 
     On a scale of logarithms, over the contrast around a block, what a mask leaves of an error shall
@@ -178,12 +145,12 @@ def slope_distance(kind: str, errors: Tensor, plain: Tensor, threshold: Tensor) 
         kind: of the enhanced metric.
         errors: (B, 1, h, w), masked, not negative.
         plain: (B, 1, h, w), the errors without masks, of `unmasked`.
-        threshold: (B, 1, h, w), the contrast, of `unmasked`.
+        around: (B, 1, h, w), the contrast, of `unmasked`.
 
     Source: contrast masking (Legge and Foley 1980).
     """
     seen = _seen(plain)
-    contrast = _relative(threshold, seen) * seen
+    contrast = _relative(around, seen) * seen
     gap = _relative(errors, seen) - _power(kind) * (_relative(plain, seen) - contrast)
     count = seen.sum((2, 3)).clamp_min(1)
     shared, own = ((contrast * map_).sum((2, 3)) / count for map_ in (gap, contrast))

@@ -14,6 +14,7 @@ Distorted IQA Database"; the 125 means over its 81 photographs are facts compute
 
 import csv
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from torch import Tensor
 
 from restoration.degradations.distortions import DENOISED, Distortion, distort
 from restoration.degradations.kadid import BEST_IN_THE_MIDDLE, RATED
+from restoration.opinion.masking import visible_error
 from restoration.opinion.pairs import crop, to_tensor
 from restoration.opinion.table import OpinionTable
 
@@ -31,8 +33,8 @@ Teacher = Callable[[Tensor, Tensor], Tensor]  # (distorted, reference) -> (B,), 
 
 MEANS = Path(__file__).with_name("kadid10k_means.csv")
 LEVELS = np.arange(1.0, 6.0)
+SMALLEST = 1e-6  # keeps the logarithm of an error finite
 BEST, WORST = 5.0, 1.0  # of the scale of the means
-OWN_LEVEL = 0.25  # default share of the drawn level in the rated one; the rest is the teachers'
 MARGIN, BLOCK = 16, 8  # pixels around a cut that are distorted with it; side of JPEG's blocks
 SMOOTHING = 0.35  # levels; width of the local lines that say how a metric falls with the level
 GRID = np.linspace(1, 5, 81)
@@ -40,12 +42,39 @@ WHOLE_LEVELS = 0.3  # share of versions at a whole level
 TONE_CURVES = 0.25  # share of photographs that get another tone curve
 TRIES, VISIBLE = 6, 40  # local kinds are drawn again until the cut shows this difference (of 255)
 LOCAL = ("color_block", "patch_displacement")
+NOISE = ("white_noise", "white_noise_color")  # kinds that the reference's contrast may hide
+STEEPEST, MOST_CONTRAST = 1.5, 0.3  # of random textures: exponent of their spectrum, contrast
 OF_DENOISERS = "denoise"  # the kind whose means rate the outputs of other denoisers
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What is distorted, and what a rating follows beside the kind of distortion.
+
+    Args:
+        own_level: share of the drawn level in the one that is rated, in [0, 1].
+        smallest_scale: photographs are shrunk by factors from this to 1, as far as a cut fits.
+        noise_masking: exponent of the reference's contrast by which it hides white noise, see
+            `masking.visible_error`; 0: noise is rated by its error alone.
+        texture_every: every n-th reference is a random texture and no photograph; 0: none.
+    """
+
+    own_level: float = 0.25
+    smallest_scale: float = 1.0
+    noise_masking: float = 0.0
+    texture_every: int = 0
+
+
+DEFAULT = Calibration()
 
 
 def mae(x: Tensor, y: Tensor) -> Tensor:
     """Logarithm of the mean absolute error, negative: the teacher by default."""
-    return -((x - y).abs().mean((1, 2, 3)) + 1e-6).log()
+    return _quality((x - y).abs())
+
+
+def _quality(error: Tensor) -> Tensor:
+    return -(error.mean((1, 2, 3)) + SMALLEST).log()
 
 
 @cache
@@ -106,7 +135,10 @@ def _rising(curve: np.ndarray, levels: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def rate(
-    kinds: np.ndarray, levels: np.ndarray, qualities: Sequence[np.ndarray], own: float = OWN_LEVEL
+    kinds: np.ndarray,
+    levels: np.ndarray,
+    qualities: Sequence[np.ndarray],
+    own: float = DEFAULT.own_level,
 ) -> np.ndarray:
     """Rate versions by kind, level and what metrics say of them.
 
@@ -149,8 +181,7 @@ def draw_calibrated(
     kinds: Mapping[str, Distortion] = RATED,
     levels: Sequence[float] | None = None,
     on_progress: Callable[[], None] | None = None,
-    own: float = OWN_LEVEL,
-    smallest_scale: float = 1.0,
+    how: Calibration = DEFAULT,
 ) -> OpinionTable:
     """Distort random cuts of photographs at KADID-10k's levels and rate them.
 
@@ -164,8 +195,7 @@ def draw_calibrated(
         kinds: distortions to choose from, by name: of `kadid.RATED`, or outputs of denoisers.
         levels: levels to choose from, 1 to 5; None for all between, whole or not.
         on_progress: called twice per reference, when it is distorted and when it is measured.
-        own: share of the drawn level in the one that is rated, in [0, 1].
-        smallest_scale: photographs are shrunk by factors from this to 1, as far as a cut fits.
+        how: what is distorted, and what a rating follows.
 
     Returns:
         The table, a pure function of the arguments.
@@ -179,8 +209,10 @@ def draw_calibrated(
     names = list(kinds)
     for number in range(num_references):
         rng = np.random.default_rng((seed, number))
-        image = _shrunk(images[number % len(images)], size, smallest_scale, rng)
+        image = _shrunk(images[number % len(images)], size, how.smallest_scale, rng)
         around = _surroundings(image, size, rng)
+        if how.texture_every and number % how.texture_every == (how.texture_every - 1) // 2:
+            around = _texture(around.shape[:2], rng)
         middle = _middle(around.shape, size)
         references[number] = around[middle]
         mine = slice(number * num_versions, (number + 1) * num_versions)
@@ -196,11 +228,15 @@ def draw_calibrated(
         pair = to_tensor(list(versions[mine])), to_tensor([references[number]] * num_versions)
         with torch.no_grad():
             qualities[:, mine] = [measure(*pair).numpy() for measure in measures]
+            if how.noise_masking:
+                noisy = np.isin(drawn[mine], NOISE)
+                seen = visible_error(pair[1][noisy], pair[0][noisy], how.noise_masking)
+                qualities[:, mine][:, noisy] = _quality(seen).numpy()
         if on_progress is not None:
             on_progress()
     row = np.repeat(np.arange(num_references), num_versions)
     drawn_kinds = np.array(drawn)
-    scores = rate(drawn_kinds, strengths, list(qualities), own)
+    scores = rate(drawn_kinds, strengths, list(qualities), how.own_level)
     photographs = np.arange(num_references) % len(images)
     return OpinionTable(references, versions, row, drawn_kinds, scores, photographs)
 
@@ -227,6 +263,21 @@ def _surroundings(image: np.ndarray, size: int, rng: np.random.Generator) -> np.
     if rng.random() < TONE_CURVES:
         image = (255 * (image / 255.0) ** rng.uniform(0.6, 1.8)).round().astype(np.uint8)
     return crop(image, min(size + 2 * MARGIN, *image.shape[:2]), rng)
+
+
+def _texture(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """Noise with a spectrum of 1 / f^s, fine to coarse, grey or coloured, of any contrast."""
+    channels = 3 if rng.random() < 0.5 else 1
+    white = np.fft.fft2(rng.standard_normal((*shape, channels)), axes=(0, 1))
+    rows, columns = np.fft.fftfreq(shape[0])[:, None], np.fft.fftfreq(shape[1])[None]
+    frequency = np.maximum(np.hypot(rows, columns), 1 / max(shape))
+    gain = frequency ** -rng.uniform(0, STEEPEST)
+    noise = np.fft.ifft2(white * gain[..., None], axes=(0, 1)).real
+    noise -= noise.mean((0, 1))
+    noise *= rng.uniform(0, MOST_CONTRAST) / noise.std()
+    color = rng.uniform(0.1, 0.9, 3 if rng.random() < 0.5 else 1)
+    image = np.broadcast_to(color + noise, (*shape, 3))
+    return (255 * image.clip(0, 1)).round().astype(np.uint8)
 
 
 def _middle(shape: tuple[int, ...], size: int) -> tuple[slice, slice]:

@@ -22,6 +22,7 @@ from restoration.degradations.distortions import DISTORTIONS, choose_kinds
 from restoration.degradations.kadid import RATED
 from restoration.metrics.fingerprint import Function, fingerprint
 from restoration.opinion import calibrated
+from restoration.opinion.calibrated import Calibration
 from restoration.opinion.denoised import denoised_kinds
 from restoration.opinion.distorted import LEVELS, probe_digest
 from restoration.opinion.people import OpinionData
@@ -98,10 +99,8 @@ def draw_opinions(
     teachers: Sequence[str] | str | None = None,
     cache: Path | None = None,
     on_progress: Callable[[], None] | None = None,
-    by_people: bool = False,
+    by_people: Calibration | None = None,
     denoisers: Sequence[str] = (),
-    own_level: float = calibrated.OWN_LEVEL,
-    smallest_scale: float = 1.0,
 ) -> OpinionTable:
     """Distort cuts of photographs and score them.
 
@@ -119,11 +118,9 @@ def draw_opinions(
         teachers: see `choose_teachers`.
         cache: .npz file that keeps the table; one made with other arguments is an error.
         on_progress: called twice per reference.
-        by_people: whether scores are calibrated by people's means; teachers then say how a version
-            differs from its kind and level, by default "mae".
+        by_people: how scores are calibrated by people's means; teachers then say how a version
+            differs from its kind and level, by default "mae". None: they alone score.
         denoisers: names or checkpoints whose outputs are further kinds, see `denoised_kinds`.
-        own_level: with `by_people`, the share of the drawn level in the one that is rated.
-        smallest_scale: with `by_people`, photographs are shrunk by factors from this to 1.
 
     Raises:
         FileNotFoundError: there is no such denoiser.
@@ -131,7 +128,7 @@ def draw_opinions(
     """
     count = len(photographs) if num_references is None else num_references
     chosen: dict[str, Function] = {"mae": calibrated.mae}  # needs no piq
-    if teachers is not None or not by_people:
+    if teachers is not None or by_people is None:
         chosen = choose_teachers(teachers)
     outputs = denoised_kinds(denoisers)
     among = {**(RATED if by_people else DISTORTIONS), **outputs}
@@ -149,15 +146,14 @@ def draw_opinions(
         "teachers": fingerprints(chosen),
     }
     if by_people:
-        about["people"] = _digest(calibrated.MEANS.read_text(), str(float(own_level)))
-    if smallest_scale != 1:
-        about["smallest_scale"] = smallest_scale
+        about["people"] = _digest(calibrated.MEANS.read_text(), str(float(by_people.own_level)))
+        for name in ("smallest_scale", "noise_masking", "texture_every"):
+            if getattr(by_people, name) != getattr(calibrated.DEFAULT, name):
+                about[name] = getattr(by_people, name)
     if cache is not None and cache.is_file():
         return OpinionTable.load(cache, about)
     if by_people:
-        draw: Callable[..., OpinionTable] = partial(
-            calibrated.draw_calibrated, own=own_level, smallest_scale=smallest_scale
-        )
+        draw: Callable[..., OpinionTable] = partial(calibrated.draw_calibrated, how=by_people)
     else:
         from restoration.opinion.teachers import draw_table as draw  # needs piq, as chosen above
     table = draw(

@@ -9,8 +9,8 @@ from restoration.masks.place import (
     place_target,
     slope_distance,
     unmasked,
-    visible_error,
 )
+from restoration.opinion.masking import visible_error
 
 
 def pair(contrast=0.3):

@@ -6,6 +6,7 @@ from scipy.stats import spearmanr
 
 from restoration.degradations.kadid import RATED
 from restoration.opinion import calibrated
+from restoration.opinion.calibrated import Calibration
 from restoration.opinion.open import draw_opinions
 
 
@@ -86,6 +87,43 @@ def test_photographs_are_shrunk_only_as_far_as_a_cut_fits():
     assert calibrated._shrunk(small, 64, 0.3, rng).shape == small.shape
 
 
+def test_texture_hides_white_noise_where_it_is_asked_to():
+    """An even image and one of stripes, with the same noise: which is rated higher?"""
+    even = np.full((96, 96, 3), 128, np.uint8)
+    stripes = even.copy()
+    stripes[:, ::4], stripes[:, 1::4] = 70, 70
+
+    def ratings(kind, **how):
+        table = calibrated.draw_calibrated(
+            [even, stripes], 2, 12, 64, 0, kinds={kind: RATED[kind]}, how=Calibration(**how)
+        )
+        return table.scores.reshape(2, -1).mean(1)
+
+    alone = ratings("white_noise", own_level=0)
+    masked = ratings("white_noise", own_level=0, noise_masking=0.4)
+    assert masked[1] - masked[0] > alone[1] - alone[0] + 0.1
+    blur = [ratings("gaussian_blur", noise_masking=exponent) for exponent in (0, 0.4)]
+    np.testing.assert_array_equal(*blur)
+
+
+def test_some_references_are_textures(photographs, table):
+    textured = calibrated.draw_calibrated(
+        photographs, 6, 5, 64, seed=0, how=Calibration(texture_every=3)
+    )
+    plain = calibrated.draw_calibrated(photographs, 6, 5, 64, seed=0)
+    same = [
+        np.array_equal(a, b) for a, b in zip(textured.references, plain.references, strict=True)
+    ]
+    assert same == [True, False, True, True, False, True]
+    rng = np.random.default_rng(0)
+    drawn = [calibrated._texture((64, 48), rng) for _ in range(40)]
+    assert {image.shape for image in drawn} == {(64, 48, 3)}
+    contrasts = [image.astype(float).std() for image in drawn]
+    assert min(contrasts) < 15 and max(contrasts) > 60
+    grey = [np.ptp(image - image.mean((0, 1)), axis=2).max() < 2 for image in drawn]
+    assert any(grey) and not all(grey)
+
+
 def test_one_version_of_a_kind_is_enough():
     score = calibrated.rate(np.array(["jpeg"]), np.array([2.0]), [np.array([-0.1])])
     assert 0 <= score[0] <= 1
@@ -95,14 +133,18 @@ def test_a_cache_of_other_ratings_is_refused(photographs, tmp_path):
     named = {str(n): image for n, image in enumerate(photographs)}
     few = {"num_references": 2, "num_versions": 3, "size": 64}
     cache = tmp_path / "table.npz"
-    first = draw_opinions(named, **few, cache=cache, by_people=True)
-    again = draw_opinions(named, **few, cache=cache, by_people=True)
+    first = draw_opinions(named, **few, cache=cache, by_people=Calibration())
+    again = draw_opinions(named, **few, cache=cache, by_people=Calibration())
     np.testing.assert_array_equal(first.scores, again.scores)
     with pytest.raises(ValueError, match="another people"):
-        draw_opinions(named, **few, cache=cache, by_people=True, own_level=0)
+        draw_opinions(named, **few, cache=cache, by_people=Calibration(own_level=0))
     with pytest.raises(ValueError, match="another smallest_scale"):
-        draw_opinions(named, **few, cache=cache, by_people=True, smallest_scale=0.5)
+        draw_opinions(named, **few, cache=cache, by_people=Calibration(smallest_scale=0.5))
+    with pytest.raises(ValueError, match="another noise_masking"):
+        draw_opinions(named, **few, cache=cache, by_people=Calibration(noise_masking=0.4))
+    with pytest.raises(ValueError, match="another texture_every"):
+        draw_opinions(named, **few, cache=cache, by_people=Calibration(texture_every=2))
     with pytest.raises(ValueError, match="another distortions, people"):
         draw_opinions(named, **few, cache=cache, teachers=["mae"])
     with pytest.raises(ValueError, match="levels from 1 to 5"):
-        draw_opinions(named, **few, levels=[6], by_people=True)
+        draw_opinions(named, **few, levels=[6], by_people=Calibration())

@@ -8,6 +8,7 @@ from restoration.archs import build_network
 from restoration.degradations.distortions import choose_kinds, distort, family_of
 from restoration.degradations.kadid import RATED
 from restoration.opinion import calibrated
+from restoration.opinion.calibrated import Calibration
 from restoration.opinion.denoised import FILTERS, SIGMAS, denoised_kinds
 from restoration.opinion.distorted import DistortedPairs
 from restoration.opinion.open import draw_opinions, read_photographs
@@ -88,7 +89,7 @@ def test_they_are_rated_as_denoised_photographs_with_their_error():
 
 def test_tables_have_them_beside_the_other_kinds(photographs):
     named = {"denoisers": ["gaussian", "bilateral"], "num_references": 2, "size": 64}
-    rated = draw_opinions(photographs, num_versions=54, by_people=True, **named)
+    rated = draw_opinions(photographs, num_versions=54, by_people=Calibration(), **named)
     assert set(rated.kinds) == {*RATED, "denoised_by_gaussian", "denoised_by_bilateral"}
     only = draw_opinions(photographs, num_versions=4, distortions=["denoised"], **named)
     assert set(only.kinds) == {"denoised_by_gaussian", "denoised_by_bilateral"}

@@ -589,6 +589,8 @@ def test_shipped_mask_files(path, tmp_path):
         ("data.type", "kadid10k", "teachers: for `type: pseudo` alone"),
         ("data.own_level", 0, "own_level: for `type: calibrated` alone"),
         ("data.smallest_scale", 0.5, "smallest_scale: for `type: calibrated` alone"),
+        ("data.noise_masking", 0.4, "noise_masking: for `type: calibrated` alone"),
+        ("data.texture_every", 12, "texture_every: for `type: calibrated` alone"),
         ("data.score_range", [0, 1], "direction and score_range are for `type: csv` alone"),
         ("name", "../x", "option `name`"),
     ],
