@@ -13,6 +13,7 @@ Distorted IQA Database"; the 125 means over its 81 photographs are facts compute
 """
 
 import csv
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -70,11 +71,13 @@ DEFAULT = Calibration()
 
 def mae(x: Tensor, y: Tensor) -> Tensor:
     """Logarithm of the mean absolute error, negative: the teacher by default."""
-    return _quality((x - y).abs())
+    return -((x - y).abs().mean((1, 2, 3)) + SMALLEST).log()
 
 
-def _quality(error: Tensor) -> Tensor:
-    return -(error.mean((1, 2, 3)) + SMALLEST).log()
+def masked_mae(x: Tensor, y: Tensor, exponent: float) -> list[float]:
+    """The same of what the contrast of the reference y leaves of the error of each pair."""
+    pairs = zip(x.split(1), y.split(1), strict=True)
+    return [-math.log(visible_error(b, a, exponent).mean().item() + SMALLEST) for a, b in pairs]
 
 
 @cache
@@ -230,8 +233,8 @@ def draw_calibrated(
             qualities[:, mine] = [measure(*pair).numpy() for measure in measures]
             if how.noise_masking:
                 noisy = np.isin(drawn[mine], NOISE)
-                seen = visible_error(pair[1][noisy], pair[0][noisy], how.noise_masking)
-                qualities[:, mine][:, noisy] = _quality(seen).numpy()
+                seen = masked_mae(pair[0][noisy], pair[1][noisy], how.noise_masking)
+                qualities[:, mine][:, noisy] = seen
         if on_progress is not None:
             on_progress()
     row = np.repeat(np.arange(num_references), num_versions)
