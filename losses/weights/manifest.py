@@ -269,9 +269,15 @@ MANIFEST: dict[str, Weights] = {
     ),
     "pixel_mask_e_mae": _ours(
         "pixel_mask_e_mae",
+        "9fd0ba9ac131ff4042902877fd5dc4624c436372",
+        37_424,
+        "E-MAE",
+    ),
+    "pixel_mask_e_mae_compact": _ours(
+        "pixel_mask_e_mae_compact",
         "8538ec360a42857810d6a16654f1b5ac398e460c",
         26_128,
-        "E-MAE",
+        "E-MAE, earlier",
     ),
     "pixel_mask_e_mse": _ours(
         "pixel_mask_e_mse",

@@ -7,7 +7,7 @@ import yaml
 from tiny import TINY
 
 import losses
-from losses.masks import CompactMaskNet
+from losses.masks import ContextMaskNet
 from restoration.archs import build
 from restoration.cli import main
 from restoration.data import SkimageSource, read_image
@@ -75,9 +75,9 @@ def test_images_are_kept_for_a_picture_that_is_drawn_only(
 
 def test_the_mask_of_a_drawn_picture_is_made_by_strips(tmp_path, monkeypatch):
     """As a whole, the mask of a photograph of 24 megapixels would take gigabytes."""
-    mask, seen, drawn = CompactMaskNet.of_strip, [], []
+    begin, seen, drawn = ContextMaskNet._before, [], []
     monkeypatch.setattr(
-        CompactMaskNet, "of_strip", lambda *a: seen.append(a[2].shape[2]) or mask(*a)
+        ContextMaskNet, "_before", lambda *a: seen.append(a[2].shape[2]) or begin(*a)
     )
     shown = picture.shown
     monkeypatch.setattr(picture, "shown", lambda *a: drawn.append(a) or shown(*a))
