@@ -1,8 +1,8 @@
 """One figure of a pair: reference, distorted, then error map, enhanced map and mask per metric.
 
 Plain and enhanced maps of a row stand on one colour scale, as in the supplement of
-arXiv:2305.19858; each mask has its own, since masks of noise can be a hundred times smaller than
-masks of blur.
+arXiv:2305.19858, unless the enhanced one would be nearly black. Each mask has its own, since masks
+of noise can be a hundred times smaller than masks of blur.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
 TOP_SHARE = 0.998  # quantile of a row's maps at which its colour scale ends
+FAINT = 0.1  # share of the common scale below which an enhanced map has its own
 CELL = 3.6  # inches, the longer side of one image
 TEXT_HEIGHT = 0.5  # inches above each image
 DPI = 110
@@ -26,6 +27,13 @@ DPI = 110
 def color_limit(maps: ErrorMaps) -> float:
     """Where the common colour scale of plain and enhanced map ends; never at 0."""
     return top_of([m for m in (maps.plain, maps.enhanced) if m is not None])
+
+
+def enhanced_limit(maps: ErrorMaps) -> float:
+    """Where the colour scale of the enhanced map ends: the common one, its own if it is faint."""
+    common = color_limit(maps)
+    own = common if maps.enhanced is None else top_of([maps.enhanced])
+    return own if own < FAINT * common else common
 
 
 def mask_limit(maps: ErrorMaps) -> float:
@@ -51,10 +59,13 @@ def named_maps(maps: Sequence[ErrorMaps]) -> dict[str, tuple[np.ndarray, float]]
     """Every map with the end of its colour scale, by a name for files."""
     named = {}
     for row in maps:
-        kinds = {"error": row.plain, "enhanced": row.enhanced, "mask": row.mask}
-        for kind, array in kinds.items():
+        kinds = {
+            "error": (row.plain, color_limit(row)),
+            "enhanced": (row.enhanced, enhanced_limit(row)),
+            "mask": (row.mask, mask_limit(row)),
+        }
+        for kind, (array, limit) in kinds.items():
             if array is not None:
-                limit = mask_limit(row) if kind == "mask" else color_limit(row)
                 named[f"{row.stem}_{kind}"] = (array, limit)
     return named
 
@@ -72,7 +83,8 @@ def _note(maps: Sequence[ErrorMaps], values: Mapping[str, float]) -> str:
     ]
     lines.append(f"at the {TOP_SHARE:.1%} quantile of its error maps.")
     if any(row.mask is not None for row in maps):
-        lines.append("Plain and enhanced map share that scale.")
+        lines.append("Plain and enhanced map share that scale,")
+        lines.append("but a faint enhanced map has its own.")
         lines.append("Masks: brighter = an error here is more visible.")
         lines.append("Each mask has its own scale.")
     if any(row.unit == OPINION for row in maps):
@@ -135,7 +147,7 @@ def error_figure(
 def _draw_row(
     line: Sequence["Axes"], row: ErrorMaps, values: Mapping[str, float], size: tuple[int, int]
 ) -> None:
-    """Draw plain map, enhanced map and mask, with their two colour bars."""
+    """Draw plain map, enhanced map and mask, with their colour bars."""
     extent = (0, size[0], size[1], 0)  # maps of a tap are smaller than the image
     shown: dict[str, Any] = {
         "cmap": "magma",
@@ -148,11 +160,14 @@ def _draw_row(
     if row.enhanced is None or row.mask is None:
         _color_bar(image, line[0], row.unit, extend="max")
         return
-    line[1].imshow(row.enhanced, vmax=color_limit(row), **shown)
+    own = enhanced_limit(row) < color_limit(row)
+    enhanced = line[1].imshow(row.enhanced, vmax=enhanced_limit(row), **shown)
     line[1].set_title(_label(row.enhanced_name, row.tap, values), fontsize=10)
     of_mask = line[2].imshow(row.mask, vmax=mask_limit(row), **shown)
     line[2].set_title(f"mask, mean {row.mask.mean():.3g}", fontsize=10)
-    _color_bar(image, line[1], row.unit, extend="max")
+    if own:
+        _color_bar(image, line[0], row.unit, extend="max")
+    _color_bar(enhanced, line[1], row.unit, extend="max")
     _color_bar(of_mask, line[2], "visibility", extend="max")
 
 

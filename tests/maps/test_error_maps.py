@@ -1,5 +1,7 @@
 """Error maps, enhanced error maps and masks of one pair, and the figure that shows them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import reference as truth
@@ -114,9 +116,13 @@ def test_rows(pair):
 
 def test_the_scale_is_common(pair):
     maps = pixel_maps("mae", *pair, losses.EnhancedMAE())
+    maps = replace(maps, enhanced=0.2 * maps.plain)
     named = named_maps([maps])
     assert set(named) == {"mae_error", "mae_enhanced", "mae_mask"}
     assert named["mae_error"][1] == named["mae_enhanced"][1] == color_limit(maps)
+    faint = replace(maps, enhanced=0.01 * maps.plain)
+    assert named_maps([faint])["mae_enhanced"][1] == np.quantile(faint.enhanced, 0.998)
+    assert color_limit(faint) == color_limit(maps)
     assert named["mae_mask"][1] == np.quantile(maps.mask, 0.998), "a mask's scale is its own"
     assert mask_limit(pixel_maps("mae", *pair)) == 1, "without a mask"
     assert color_limit(pixel_maps("mae", pair[1], pair[1])) == 1, "identical images: any but 0"
