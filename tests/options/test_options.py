@@ -606,6 +606,13 @@ def test_mistakes_in_mask_files(path, value, message):
         validate(mapping, MaskOptions)
 
 
+def test_masked_noise_is_rated_by_no_teachers():
+    data = {"type": "calibrated", "dataroot": "x", "noise_masking": 0.4}
+    validate({"name": "masks", "data": data}, MaskOptions)
+    with pytest.raises(ValueError, match="noise_masking: not with `teachers`"):
+        validate({"name": "masks", "data": {**data, "teachers": ["mae"]}}, MaskOptions)
+
+
 def test_csv_states_its_scores():
     data = {"type": "csv", "dataroot": "x.csv"}
     with pytest.raises(ValueError, match="csv needs `direction`"):
