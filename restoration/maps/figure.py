@@ -155,17 +155,17 @@ def _draw_row(
         "extent": extent,
         "interpolation": "nearest",
     }
-    image = line[0].imshow(row.plain, vmax=color_limit(row), **shown)
+    common, own = color_limit(row), enhanced_limit(row)
+    image = line[0].imshow(row.plain, vmax=common, **shown)
     line[0].set_title(_label(row.plain_name, row.tap, values), fontsize=10)
     if row.enhanced is None or row.mask is None:
         _color_bar(image, line[0], row.unit, extend="max")
         return
-    own = enhanced_limit(row) < color_limit(row)
-    enhanced = line[1].imshow(row.enhanced, vmax=enhanced_limit(row), **shown)
+    enhanced = line[1].imshow(row.enhanced, vmax=own, **shown)
     line[1].set_title(_label(row.enhanced_name, row.tap, values), fontsize=10)
     of_mask = line[2].imshow(row.mask, vmax=mask_limit(row), **shown)
     line[2].set_title(f"mask, mean {row.mask.mean():.3g}", fontsize=10)
-    if own:
+    if own < common:
         _color_bar(image, line[0], row.unit, extend="max")
     _color_bar(enhanced, line[1], row.unit, extend="max")
     _color_bar(of_mask, line[2], "visibility", extend="max")

@@ -8,6 +8,7 @@ kind and level on average (`calibrated`), or KADID-10k, TID2013, CSIQ, PIPAL and
 import hashlib
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -147,9 +148,11 @@ def draw_opinions(
     }
     if by_people:
         about["people"] = _digest(calibrated.MEANS.read_text(), str(float(by_people.own_level)))
-        for name in ("smallest_scale", "noise_masking", "texture_every"):
-            if getattr(by_people, name) != getattr(calibrated.DEFAULT, name):
-                about[name] = getattr(by_people, name)
+        about |= {
+            name: value
+            for name, value in asdict(by_people).items()
+            if name != "own_level" and value != getattr(calibrated.DEFAULT, name)
+        }
     if cache is not None and cache.is_file():
         return OpinionTable.load(cache, about)
     if by_people:
