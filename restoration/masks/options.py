@@ -193,12 +193,26 @@ class MaskTrain(Strict):
         0.0, ge=0, description="Of how an error falls as the reference's contrast rises."
     )
     balance_weight: float = Field(
-        0.0, ge=0, description="Of equal shares: with several taps, no mask hides more than others."
+        0.0,
+        ge=0,
+        description="Of the balance of several taps: no mask hides more than others, or as "
+        "`tap_decay` says.",
+    )
+    tap_decay: PositiveFloat | None = Field(
+        None,
+        description="What each tap should add to the value, as a share of what the tap before it "
+        "adds (needs `balance_weight`). Default: masks leave equal shares of their taps' errors.",
     )
     tap_weight: float = Field(0.5, ge=0, description="Of each tap's own prediction of the score.")
     threads: PositiveInt = Field(
         1, description="CPU threads; one gives the same bits on all CPUs of a kind."
     )
+
+    @model_validator(mode="after")
+    def _check(self) -> "MaskTrain":
+        if self.tap_decay is not None and not self.balance_weight:
+            raise ValueError("tap_decay: has no effect without `balance_weight`")
+        return self
 
 
 class MaskLogger(Strict):

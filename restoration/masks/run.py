@@ -173,7 +173,9 @@ def _fit(
                 monitor.step(done, terms, norm)
 
             train_masks(
-                MaskTrainer(metric, settings.place).to(next(metric.parameters()).device),
+                MaskTrainer(metric, settings.place, settings.tap_decay).to(
+                    next(metric.parameters()).device
+                ),
                 table,
                 settings,
                 folder / STATES,

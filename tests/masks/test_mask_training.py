@@ -1,3 +1,4 @@
+import itertools
 import math
 import shutil
 from dataclasses import replace
@@ -298,6 +299,30 @@ def test_masks_that_hide_alike_are_in_balance():
     taps = len(backbone.channels)
     expected = apart**2 * (taps - 1) / taps**2  # variance of one number apart
     assert trainer(*pair).imbalance.item() == pytest.approx(expected, rel=0.02)
+
+
+def test_each_tap_adds_its_part_of_what_the_one_before_adds():
+    backbone = losses.build_backbone("embedded", weights="random")
+    trainer = masks.MaskTrainer(EnhancedMetric("e-vgg", backbone), tap_decay=0.25)
+    pair = torch.rand(2, 2, 3, 32, 32)
+    metric, taps = trainer.metric, len(backbone.channels)
+    last = [metric.masks.get_submodule(f"mask_finder_{k + 1}").conv3[0] for k in range(taps)]
+    for conv in last:
+        torch.nn.init.zeros_(conv.weight)
+    plain = [error.mean() for error in metric.error_maps(*pair, masked=False)]
+    added = [share * error for share, error in zip(metric.plain.shares, plain, strict=True)]
+    masks_wanted = [0.25**k / part for k, part in enumerate(added)]
+    largest = max(masks_wanted)
+    with torch.no_grad():
+        for conv, wanted in zip(last, masks_wanted, strict=True):
+            conv.bias.fill_(torch.logit(0.5 * wanted / largest))
+    assert trainer(*pair).imbalance.item() == pytest.approx(0, abs=1e-6)
+    parts = [metric.plain.shares[k] * e.mean() for k, e in enumerate(metric.error_maps(*pair))]
+    assert [(b / a).item() for a, b in itertools.pairwise(parts)] == pytest.approx(
+        [0.25] * (taps - 1), rel=1e-3
+    )
+    alike = masks.MaskTrainer(metric)
+    assert alike(*pair).imbalance.item() > 0.01
 
 
 def test_terms_without_a_weight_are_left_out():
