@@ -182,7 +182,11 @@ class MaskTrainer(nn.Module):
         return Found(scores, places, slopes, self._imbalance(masked, plain) if balance else None)
 
     def _imbalance(self, masked: list[Tensor], plain: list[Tensor]) -> Tensor:
-        """Variance of the logarithms of the taps' errors, relative to the balance wanted."""
+        """Mean squared logarithm of what is too much or too little of a tap, beside the others.
+
+        With `tap_decay` the first tap leads: if it had to follow, its mask would open until it
+        hid nothing.
+        """
         if self.tap_decay is None:
             wanted = [error.mean() for error in plain]
         else:
@@ -190,7 +194,8 @@ class MaskTrainer(nn.Module):
             wanted = [masked[0].new_tensor(self.tap_decay**k / share) for k, share in shares]
         pairs = zip(masked, wanted, strict=True)
         left = torch.stack([(m.mean() + TINY).log() - (w + TINY).log() for m, w in pairs])
-        return (left - left.mean()).square().mean()
+        leader = left.mean() if self.tap_decay is None else left[0].detach()
+        return (left - leader).square().mean()
 
 
 def rank_loss(predicted: Tensor, target: Tensor, sharpness: float = 10.0) -> Tensor:

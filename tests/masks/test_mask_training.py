@@ -321,8 +321,10 @@ def test_each_tap_adds_its_part_of_what_the_one_before_adds():
     assert [(b / a).item() for a, b in itertools.pairwise(parts)] == pytest.approx(
         [0.25] * (taps - 1), rel=1e-3
     )
-    alike = masks.MaskTrainer(metric)
-    assert alike(*pair).imbalance.item() > 0.01
+    torch.nn.init.constant_(last[1].bias, 2)
+    trainer(*pair).imbalance.backward()
+    assert last[1].bias.grad.item() > 0  # it should hide more
+    assert last[0].bias.grad is None or not last[0].bias.grad.any()  # the first tap leads
 
 
 def test_terms_without_a_weight_are_left_out():
