@@ -239,9 +239,15 @@ MANIFEST: dict[str, Weights] = {
     ),
     "masks_e_vgg_vgg16": _ours(
         "masks_e_vgg_vgg16",
+        "191f5906dee8dfaad0b8ee53dd43c5a435168940",
+        2_329_630,
+        "E-VGG on vgg16",
+    ),
+    "masks_e_vgg_vgg16_compact": _ours(
+        "masks_e_vgg_vgg16_compact",
         "48d99e55320a71cbbf5be9f43cf5a3b4367a3c9e",
         2_299_430,
-        "E-VGG on vgg16",
+        "E-VGG on vgg16, earlier",
     ),
     "masks_e_vgg_vgg19": _ours(
         "masks_e_vgg_vgg19",
