@@ -97,7 +97,7 @@ class Found(NamedTuple):
         scores: (B,) predicted ratings in [0, 1].
         places: how far blocks are from their target.
         slopes: how far errors are from falling with contrast; empty if not asked for.
-        imbalance: how far the taps' masked errors are from the wanted balance: variance of the
+        imbalance: how far the taps' masked errors are from the wanted balance: mean square of the
             logarithms of their ratios to it; None if not asked for.
     """
 
