@@ -239,7 +239,7 @@ MANIFEST: dict[str, Weights] = {
     ),
     "masks_e_vgg_vgg16": _ours(
         "masks_e_vgg_vgg16",
-        "191f5906dee8dfaad0b8ee53dd43c5a435168940",
+        "84594b42145f2c9a45b8e938136748965276f69d",
         2_329_630,
         "E-VGG on vgg16",
     ),

@@ -14,6 +14,7 @@ from restoration.options.load import merge, override, read_mapping, validate
 
 Level = Annotated[int, Field(ge=1, le=5)]
 Network = Literal["three_conv", "compact", "context"]
+OF_TAPS = ("e-vgg", "e-lpips", "e-dists")  # metrics with one mask per tap
 OF_CALIBRATED = ("own_level", "smallest_scale", "noise_masking", "texture_every")  # of MaskData
 
 
@@ -195,24 +196,17 @@ class MaskTrain(Strict):
     balance_weight: float = Field(
         0.0,
         ge=0,
-        description="Of the balance of several taps: no mask hides more than others, or as "
-        "`tap_decay` says.",
+        description="Of the balance of several taps: no mask hides more than others.",
     )
     tap_decay: PositiveFloat | None = Field(
         None,
-        description="What each tap should add to the value, as a share of what the tap before it "
-        "adds (needs `balance_weight`). Default: masks leave equal shares of their taps' errors.",
+        description="What each tap adds to the value, as a share of what the tap before it adds: "
+        "after the last step the masks of all taps but the first close, or open, until it is so.",
     )
     tap_weight: float = Field(0.5, ge=0, description="Of each tap's own prediction of the score.")
     threads: PositiveInt = Field(
         1, description="CPU threads; one gives the same bits on all CPUs of a kind."
     )
-
-    @model_validator(mode="after")
-    def _check(self) -> "MaskTrain":
-        if self.tap_decay is not None and not self.balance_weight:
-            raise ValueError("tap_decay: has no effect without `balance_weight`")
-        return self
 
 
 class MaskLogger(Strict):
@@ -236,6 +230,12 @@ class MaskOptions(Strict):
     data: MaskData = Field(description="What they learn from.")
     train: MaskTrain = Field(MaskTrain(), description="The recipe.")
     logger: MaskLogger = Field(MaskLogger(), description="What a run writes down.")
+
+    @model_validator(mode="after")
+    def _check(self) -> "MaskOptions":
+        if self.train.tap_decay is not None and self.metric.type not in OF_TAPS:
+            raise ValueError(f"train.tap_decay: {self.metric.type} has one mask, on images")
+        return self
 
 
 class Variant(Strict):

@@ -20,6 +20,7 @@ from restoration.masks.monitor import MaskMonitor
 from restoration.masks.options import MaskOptions
 from restoration.masks.outcome import measure, plain_and_enhanced, trained_weights
 from restoration.masks.state import latest_state
+from restoration.masks.taps import settle_taps
 from restoration.masks.trainable import EnhancedMetric
 from restoration.masks.trainer import MaskTrainer, train_masks
 from restoration.masks.visibility import with_visibility
@@ -95,12 +96,14 @@ def train(
                 logger.info("going on from %s", state)
             events = tb_folder if resolved.logger.use_tb_logger else None
             _fit(metric, training, resolved, folder, events, progress)
+            if resolved.train.tap_decay is not None:
+                settle_taps(metric, training, settings_of(resolved), resolved.train.tap_decay)
             return _write_masks(metric, training, held_out, resolved, folder, progress)
 
 
 def settings_of(options: MaskOptions) -> MaskSettings:
     """Arguments of the training."""
-    given = options.train.model_dump(exclude={"total_iter", "threads"})
+    given = options.train.model_dump(exclude={"total_iter", "threads", "tap_decay"})
     return MaskSettings(num_steps=options.train.total_iter, seed=options.manual_seed, **given)
 
 
@@ -173,9 +176,7 @@ def _fit(
                 monitor.step(done, terms, norm)
 
             train_masks(
-                MaskTrainer(metric, settings.place, settings.tap_decay).to(
-                    next(metric.parameters()).device
-                ),
+                MaskTrainer(metric, settings.place).to(next(metric.parameters()).device),
                 table,
                 settings,
                 folder / STATES,

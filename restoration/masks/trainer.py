@@ -97,8 +97,7 @@ class Found(NamedTuple):
         scores: (B,) predicted ratings in [0, 1].
         places: how far blocks are from their target.
         slopes: how far errors are from falling with contrast; empty if not asked for.
-        imbalance: how far the taps' masked errors are from the wanted balance: mean square of the
-            logarithms of their ratios to it; None if not asked for.
+        imbalance: variance of the logarithms of what masks leave of their taps' errors, or None.
     """
 
     scores: list[Tensor]
@@ -113,18 +112,11 @@ class MaskTrainer(nn.Module):
     Args:
         metric: the masks to train.
         place: what tells where an error shows, a key of `place.PLACES`.
-        tap_decay: what each tap is to add to the value, as a share of the tap before it; None: the
-            masks of all taps are to leave the same share of their taps' errors.
     """
 
-    def __init__(
-        self,
-        metric: EnhancedMetric,
-        place: str = "dissimilarity",
-        tap_decay: float | None = None,
-    ):
+    def __init__(self, metric: EnhancedMetric, place: str = "dissimilarity"):
         super().__init__()
-        self.metric, self.place, self.tap_decay = metric, place, tap_decay
+        self.metric, self.place = metric, place
         taps = len(metric.channels)
         count = taps + 1 if taps > 1 else 1  # the whole first, then every tap
         self.mappings = nn.ModuleList(MappingNetwork() for _ in range(count))
@@ -167,7 +159,7 @@ class MaskTrainer(nn.Module):
         balance: bool = True,
     ) -> Found:
         """Ratings of a batch and what the terms of the loss need, see `Found`."""
-        masked, plain = self._maps(reference, distorted, plain=balance and self.tap_decay is None)
+        masked, plain = self._maps(reference, distorted, plain=balance)
         errors = self.blocks(masked, reference)
         size = (errors[0].shape[-2], errors[0].shape[-1])
         target = place_target(self.place, reference, distorted, size, visible)
@@ -179,23 +171,13 @@ class MaskTrainer(nn.Module):
             places.append(block_distance(self.place, kind, scaled, target))
             if line is not None:
                 slopes.append(slope_distance(kind, scaled, *line))
-        return Found(scores, places, slopes, self._imbalance(masked, plain) if balance else None)
+        return Found(scores, places, slopes, _imbalance(masked, plain) if balance else None)
 
-    def _imbalance(self, masked: list[Tensor], plain: list[Tensor]) -> Tensor:
-        """Mean squared logarithm of what is too much or too little of a tap, beside the others.
 
-        With `tap_decay` the first tap leads: if it had to follow, its mask would open until it
-        hid nothing.
-        """
-        if self.tap_decay is None:
-            wanted = [error.mean() for error in plain]
-        else:
-            shares = enumerate(self.metric.plain.shares)
-            wanted = [masked[0].new_tensor(self.tap_decay**k / share) for k, share in shares]
-        pairs = zip(masked, wanted, strict=True)
-        left = torch.stack([(m.mean() + TINY).log() - (w + TINY).log() for m, w in pairs])
-        leader = left.mean() if self.tap_decay is None else left[0].detach()
-        return (left - leader).square().mean()
+def _imbalance(masked: list[Tensor], plain: list[Tensor]) -> Tensor:
+    pairs = zip(masked, plain, strict=True)
+    left = torch.stack([(m.mean() + TINY).log() - (p.mean() + TINY).log() for m, p in pairs])
+    return (left - left.mean()).square().mean()
 
 
 def rank_loss(predicted: Tensor, target: Tensor, sharpness: float = 10.0) -> Tensor:

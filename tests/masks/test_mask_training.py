@@ -18,6 +18,7 @@ from restoration.masks.batches import MaskSettings, draw_batch
 from restoration.masks.outcome import agreement, distances
 from restoration.masks.scaler import fit_scaler
 from restoration.masks.state import latest_state, load_progress, replace_state
+from restoration.masks.taps import NUM_BATCHES, settle_taps
 from restoration.masks.trainable import KINDS, EnhancedMetric, build_metric
 from restoration.opinion.table import OpinionTable
 from restoration.opinion.teachers import draw_table, ensemble
@@ -301,30 +302,22 @@ def test_masks_that_hide_alike_are_in_balance():
     assert trainer(*pair).imbalance.item() == pytest.approx(expected, rel=0.02)
 
 
-def test_each_tap_adds_its_part_of_what_the_one_before_adds():
+def test_taps_settle_to_what_each_is_to_add(table):
+    torch.manual_seed(0)
     backbone = losses.build_backbone("embedded", weights="random")
-    trainer = masks.MaskTrainer(EnhancedMetric("e-vgg", backbone), tap_decay=0.25)
-    pair = torch.rand(2, 2, 3, 32, 32)
-    metric, taps = trainer.metric, len(backbone.channels)
-    last = [metric.masks.get_submodule(f"mask_finder_{k + 1}").conv3[0] for k in range(taps)]
-    for conv in last:
-        torch.nn.init.zeros_(conv.weight)
-    plain = [error.mean() for error in metric.error_maps(*pair, masked=False)]
-    added = [share * error for share, error in zip(metric.plain.shares, plain, strict=True)]
-    masks_wanted = [0.25**k / part for k, part in enumerate(added)]
-    largest = max(masks_wanted)
-    with torch.no_grad():
-        for conv, wanted in zip(last, masks_wanted, strict=True):
-            conv.bias.fill_(torch.logit(0.5 * wanted / largest))
-    assert trainer(*pair).imbalance.item() == pytest.approx(0, abs=1e-6)
-    parts = [metric.plain.shares[k] * e.mean() for k, e in enumerate(metric.error_maps(*pair))]
-    assert [(b / a).item() for a, b in itertools.pairwise(parts)] == pytest.approx(
-        [0.25] * (taps - 1), rel=1e-3
-    )
-    torch.nn.init.constant_(last[1].bias, 2)
-    trainer(*pair).imbalance.backward()
-    assert last[1].bias.grad.item() > 0  # it should hide more
-    assert last[0].bias.grad is None or not last[0].bias.grad.any()  # the first tap leads
+    metric, taps = EnhancedMetric("e-vgg", backbone), len(backbone.channels)
+    pair = torch.cat([draw_batch(table, SETTINGS, step)[0] for step in range(NUM_BATCHES)])
+    other = torch.cat([draw_batch(table, SETTINGS, step)[1] for step in range(NUM_BATCHES)])
+    masks.MaskTrainer(metric).start(pair, other)
+    before = metric.visual_masks(*metric.features_of(pair, other))
+    settle_taps(metric, table, SETTINGS, decay=0.25)
+    maps = metric.error_maps(pair, other)
+    added = [share * part.mean() for share, part in zip(metric.plain.shares, maps, strict=True)]
+    ratios = [(b / a).item() for a, b in itertools.pairwise(added)]
+    assert ratios == pytest.approx([0.25] * (taps - 1), rel=0.02)
+    after = metric.visual_masks(*metric.features_of(pair, other))
+    torch.testing.assert_close(after[0], before[0])
+    assert all(not torch.equal(*both) for both in zip(after[1:], before[1:], strict=True))
 
 
 def test_terms_without_a_weight_are_left_out():

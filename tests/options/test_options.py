@@ -591,7 +591,7 @@ def test_shipped_mask_files(path, tmp_path):
         ("data.smallest_scale", 0.5, "smallest_scale: for `type: calibrated` alone"),
         ("data.noise_masking", 0.4, "noise_masking: for `type: calibrated` alone"),
         ("data.texture_every", 12, "texture_every: for `type: calibrated` alone"),
-        ("train.tap_decay", 0.5, "tap_decay: has no effect without `balance_weight`"),
+        ("train.tap_decay", 0.5, "train.tap_decay: e-mae has one mask, on images"),
         ("data.score_range", [0, 1], "direction and score_range are for `type: csv` alone"),
         ("name", "../x", "option `name`"),
     ],
