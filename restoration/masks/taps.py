@@ -35,16 +35,19 @@ def settle_taps(
     """
     device = metric.spread.device
     pairs = [draw_batch(table, settings, step, device)[:2] for step in range(NUM_BATCHES)]
+    features = [metric.features_of(*pair) for pair in pairs]
     biases = [_last_bias(metric, number) for number in range(1, len(metric.channels) + 1)]
     for _ in range(NUM_STEPS):
-        added = torch.stack([_added(metric, *pair) for pair in pairs]).mean(0).log()
+        added = torch.stack([_added(metric, *of_pair) for of_pair in features]).mean(0).log()
         for number, bias in enumerate(biases[1:], start=1):
             bias -= STEP * (added[number] - added[0] - number * math.log(decay))
 
 
-def _added(metric: EnhancedMetric, reference: Tensor, distorted: Tensor) -> Tensor:
-    """What every tap adds to the value, (taps,)."""
-    maps = metric.error_maps(reference, distorted)
+def _added(
+    metric: EnhancedMetric, of_reference: list[Tensor], of_distorted: list[Tensor]
+) -> Tensor:
+    """What every tap adds to the value of features, (taps,)."""
+    maps = metric.maps_of(of_reference, of_distorted, masked=True)
     parts = zip(metric.plain.shares, maps, strict=True)
     return torch.stack([share * error.mean() for share, error in parts])
 

@@ -66,6 +66,19 @@ def test_a_run_explains_itself_and_its_masks_load(here, capsys):
     assert "Spearman on held-out photographs: plain" in capsys.readouterr().out
 
 
+def test_taps_settle_after_the_last_step(here):
+    features = ("--force_yml", "metric={type: e-vgg, backbone: embedded}")
+    assert train(*features, "name=as_trained") == 0
+    assert train(*features, "name=settled", "train:tap_decay=0.5") == 0
+    first, second = (
+        losses.masks.load_state_dict(here / "experiments" / name / "masks.safetensors")
+        for name in ("as_trained", "settled")
+    )
+    masks = [name for name in first if name.startswith("mask_finder")]
+    changed = {name for name in masks if not torch.equal(first[name], second[name])}
+    assert changed == {"mask_finder_2.conv3.0.bias", "mask_finder_3.conv3.0.bias"}
+
+
 def test_interrupted_equals_uninterrupted(here, monkeypatch, capsys):
     assert train("--force_yml", "name=whole") == 0
     from restoration.masks import trainer as masks
