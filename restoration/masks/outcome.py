@@ -96,12 +96,24 @@ def plain_and_enhanced(
     return {"plain": plain, "enhanced": enhanced}
 
 
-def trained_weights(metric: EnhancedMetric, table: OpinionTable) -> dict[str, Tensor]:
-    """What the file of trained masks holds: masks, and the scaler network of visual maps."""
+def few_references(table: OpinionTable) -> OpinionTable:
+    """Every n-th reference with its versions: what a scaler network is fitted to."""
     count = len(table.references)
-    few = table.subset(np.arange(0, count, max(1, count // SCALER_REFERENCES)))
-    errors = torch.from_numpy(distances(metric, few, device=_device_of(metric))).float()
-    visible = torch.from_numpy(1 - few.scores).float()
+    return table.subset(np.arange(0, count, max(1, count // SCALER_REFERENCES)))
+
+
+def trained_weights(
+    metric: EnhancedMetric, table: OpinionTable, on_progress: Callable[[], None] | None = None
+) -> dict[str, Tensor]:
+    """What the file of trained masks holds: masks, and the scaler network of visual maps.
+
+    Args:
+        metric: with its trained masks.
+        table: that the scaler network is fitted to, see `few_references`.
+        on_progress: called after each reference.
+    """
+    errors = torch.from_numpy(distances(metric, table, on_progress, _device_of(metric))).float()
+    visible = torch.from_numpy(1 - table.scores).float()
     masks = {name: weight.cpu() for name, weight in metric.folded().items()}
     return masks | fit_scaler(errors, visible)
 

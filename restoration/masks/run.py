@@ -18,9 +18,14 @@ from restoration.masks.batches import MaskSettings, check_table
 from restoration.masks.data import describe, open_table
 from restoration.masks.monitor import MaskMonitor
 from restoration.masks.options import MaskOptions
-from restoration.masks.outcome import measure, plain_and_enhanced, trained_weights
+from restoration.masks.outcome import (
+    few_references,
+    measure,
+    plain_and_enhanced,
+    trained_weights,
+)
 from restoration.masks.state import latest_state
-from restoration.masks.taps import settle_taps
+from restoration.masks.taps import NUM_UPDATES, settle_taps
 from restoration.masks.trainable import EnhancedMetric
 from restoration.masks.trainer import MaskTrainer, train_masks
 from restoration.masks.visibility import with_visibility
@@ -96,8 +101,10 @@ def train(
                 logger.info("going on from %s", state)
             events = tb_folder if resolved.logger.use_tb_logger else None
             _fit(metric, training, resolved, folder, events, progress)
-            if resolved.train.tap_decay is not None:
-                settle_taps(metric, training, settings_of(resolved), resolved.train.tap_decay)
+            decay = resolved.train.tap_decay
+            if decay is not None:
+                with progress("settling taps", NUM_UPDATES) as advance:
+                    settle_taps(metric, training, settings_of(resolved), decay, advance)
             return _write_masks(metric, training, held_out, resolved, folder, progress)
 
 
@@ -200,7 +207,9 @@ def _write_masks(
 ) -> Path:
     """Write masks with their scaler network, and how well they agree with held-out ratings."""
     path = folder / MASKS
-    weights = trained_weights(metric, training)
+    few = few_references(training)
+    with progress("fitting the scaler network", len(few.references)) as advance:
+        weights = trained_weights(metric, few, advance)
     if options.logger.half_precision:
         weights |= {n: w.half() for n, w in weights.items() if n.startswith(MASK_PREFIX)}
     with durable.replacing(path) as part:

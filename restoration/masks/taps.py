@@ -4,7 +4,9 @@ Where all masks leave the same share of their taps' errors, deep taps are most o
 they have more channels. People agree more with the first ones.
 """
 
+import logging
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -13,34 +15,70 @@ from restoration.masks.batches import MaskSettings, draw_batch
 from restoration.masks.trainable import EnhancedMetric
 from restoration.opinion.table import OpinionTable
 
+logger = logging.getLogger("restoration")
 NUM_BATCHES = 10  # that are looked at
 NUM_STEPS = 8
 STEP = 0.5  # of the way in logits: for a small mask an error goes with its first or second power
+NUM_UPDATES = NUM_BATCHES + NUM_STEPS  # of progress
+CLOSE = 1.1  # a share that is off by a larger factor is told
 
 
 @torch.no_grad()
 def settle_taps(
-    metric: EnhancedMetric, table: OpinionTable, settings: MaskSettings, decay: float
+    metric: EnhancedMetric,
+    table: OpinionTable,
+    settings: MaskSettings,
+    decay: float,
+    on_progress: Callable[[], None] = lambda: None,
 ) -> None:
     """Open or close all masks but the first until each tap adds what is asked for.
 
     All logits of a mask change alike. What it says of one place beside another stays as it is, as
-    far as the mask is small.
+    far as the mask is small. A mask cannot open beyond 1: where a tap stays short of its share, or
+    adds nothing at all, a warning says so.
 
     Args:
         metric: with masks that are trained; they are changed.
         table: whose pairs tell what a tap adds, on average.
         settings: of the training, whose batches are drawn.
         decay: what each tap is to add to the value, as a share of the tap before it.
+        on_progress: called `NUM_UPDATES` times.
     """
     device = metric.spread.device
-    pairs = [draw_batch(table, settings, step, device)[:2] for step in range(NUM_BATCHES)]
-    features = [metric.features_of(*pair) for pair in pairs]
+    features = []
+    for step in range(NUM_BATCHES):
+        reference, distorted, _ = draw_batch(table, settings, step, device)
+        features.append(metric.features_of(reference, distorted))
+        on_progress()
     biases = [_last_bias(metric, number) for number in range(1, len(metric.channels) + 1)]
+    wanted = torch.tensor([n * math.log(decay) for n in range(len(biases))], device=device)
     for _ in range(NUM_STEPS):
-        added = torch.stack([_added(metric, *of_pair) for of_pair in features]).mean(0).log()
-        for number, bias in enumerate(biases[1:], start=1):
-            bias -= STEP * (added[number] - added[0] - number * math.log(decay))
+        added = _added_on_average(metric, features).log()
+        for bias, off in zip(biases[1:], (added - added[0] - wanted)[1:], strict=True):
+            bias -= STEP * off
+        on_progress()
+    _tell_missed(_added_on_average(metric, features), decay)
+
+
+def _tell_missed(added: Tensor, decay: float) -> None:
+    """Warn of taps that do not add their share of what the tap before them adds."""
+    shares = (added[1:] / added[:-1]).tolist()
+    for number, share in enumerate(shares, start=2):
+        if not decay / CLOSE < share < decay * CLOSE:
+            logger.warning(
+                "tap %d adds %.3g of what tap %d adds, not %g (train.tap_decay)",
+                number,
+                share,
+                number - 1,
+                decay,
+            )
+
+
+def _added_on_average(
+    metric: EnhancedMetric, features: list[tuple[list[Tensor], list[Tensor]]]
+) -> Tensor:
+    """What every tap adds on average over batches, (taps,)."""
+    return torch.stack([_added(metric, *of_batch) for of_batch in features]).mean(0)
 
 
 def _added(

@@ -18,7 +18,7 @@ from restoration.masks.batches import MaskSettings, draw_batch
 from restoration.masks.outcome import agreement, distances
 from restoration.masks.scaler import fit_scaler
 from restoration.masks.state import latest_state, load_progress, replace_state
-from restoration.masks.taps import NUM_BATCHES, settle_taps
+from restoration.masks.taps import NUM_BATCHES, NUM_UPDATES, settle_taps
 from restoration.masks.trainable import KINDS, EnhancedMetric, build_metric
 from restoration.opinion.table import OpinionTable
 from restoration.opinion.teachers import draw_table, ensemble
@@ -318,6 +318,18 @@ def test_taps_settle_to_what_each_is_to_add(table):
     after = metric.visual_masks(*metric.features_of(pair, other))
     torch.testing.assert_close(after[0], before[0])
     assert all(not torch.equal(*both) for both in zip(after[1:], before[1:], strict=True))
+
+
+def test_a_tap_that_misses_its_share_is_told(table, caplog):
+    metric = EnhancedMetric("e-vgg", losses.build_backbone("embedded", weights="random"))
+    pair = draw_batch(table, SETTINGS, 0)[:2]
+    masks.MaskTrainer(metric).start(*pair)
+    seen = []
+    settle_taps(metric, table, SETTINGS, decay=0.25, on_progress=lambda: seen.append(1))
+    assert len(seen) == NUM_UPDATES
+    assert not caplog.records
+    settle_taps(metric, table, SETTINGS, decay=1e4)  # a mask is 1 at most
+    assert "of what tap 1 adds, not 10000 (train.tap_decay)" in caplog.text
 
 
 def test_terms_without_a_weight_are_left_out():
