@@ -293,7 +293,7 @@ MANIFEST: dict[str, Weights] = {
     ),
     "pixel_mask_e_psnr": _ours(
         "pixel_mask_e_psnr",
-        "acb1059f481d3f44d7822dbdc637a3e3d27c9f94",
+        "8c64fb9a109a34ff8dc77f4438faaad3fe34cdc1",
         37_424,
         "E-PSNR",
     ),
