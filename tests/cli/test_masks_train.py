@@ -157,7 +157,12 @@ def test_masks_from_python(here, capsys):
 
     masks = train_masks("small.yml", name="mine", train={"total_iter": 2}, progress=progress)
     assert masks == Path("experiments/mine/masks.safetensors")
-    assert steps == [("distorting and scoring", 12, 0), ("training", 2, 0), ("measuring", 4, 0)]
+    assert steps == [
+        ("distorting and scoring", 12, 0),
+        ("training", 2, 0),
+        ("fitting the scaler network", 4, 0),
+        ("measuring", 4, 0),
+    ]
     assert "Spearman on held-out" in (here / "experiments/mine/train.log").read_text()
     assert not any(capsys.readouterr()), "only the command line prints"
 
