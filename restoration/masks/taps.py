@@ -19,6 +19,7 @@ logger = logging.getLogger("restoration")
 NUM_BATCHES = 10  # that are looked at
 NUM_STEPS = 8
 STEP = 0.5  # of the way in logits: for a small mask an error goes with its first or second power
+SMALLEST = 1e-30  # keeps a logarithm finite where a tap adds nothing
 NUM_UPDATES = NUM_BATCHES + NUM_STEPS  # of progress
 CLOSE = 1.1  # a share that is off by a larger factor is told
 
@@ -53,7 +54,7 @@ def settle_taps(
     biases = [_last_bias(metric, number) for number in range(1, len(metric.channels) + 1)]
     wanted = torch.tensor([n * math.log(decay) for n in range(len(biases))], device=device)
     for _ in range(NUM_STEPS):
-        added = _added_on_average(metric, features).log()
+        added = _added_on_average(metric, features).clamp_min(SMALLEST).log()
         for bias, off in zip(biases[1:], (added - added[0] - wanted)[1:], strict=True):
             bias -= STEP * off
         on_progress()

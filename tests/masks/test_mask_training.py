@@ -321,6 +321,7 @@ def test_taps_settle_to_what_each_is_to_add(table):
 
 
 def test_a_tap_that_misses_its_share_is_told(table, caplog):
+    torch.manual_seed(0)
     metric = EnhancedMetric("e-vgg", losses.build_backbone("embedded", weights="random"))
     pair = draw_batch(table, SETTINGS, 0)[:2]
     masks.MaskTrainer(metric).start(*pair)
@@ -330,6 +331,16 @@ def test_a_tap_that_misses_its_share_is_told(table, caplog):
     assert not caplog.records
     settle_taps(metric, table, SETTINGS, decay=1e4)  # a mask is 1 at most
     assert "of what tap 1 adds, not 10000 (train.tap_decay)" in caplog.text
+
+
+def test_a_tap_that_adds_nothing_keeps_its_mask_finite(table, caplog, monkeypatch):
+    torch.manual_seed(0)
+    metric = EnhancedMetric("e-vgg", losses.build_backbone("embedded", weights="random"))
+    shares = [*metric.plain.shares[:-1], 0.0]
+    monkeypatch.setattr(type(metric.plain), "shares", property(lambda _: shares))
+    settle_taps(metric, table, SETTINGS, decay=0.25)
+    assert all(weight.isfinite().all() for weight in metric.masks.parameters())
+    assert "tap 3 adds 0 of what tap 2 adds, not 0.25 (train.tap_decay)" in caplog.text
 
 
 def test_terms_without_a_weight_are_left_out():
