@@ -29,10 +29,11 @@ def open_table(data: MaskData, seed: int, progress: Progress = no_progress) -> O
         return table_of_people(ratings, data.num_references, data.distortions, data.levels, seed)
     photographs = read_photographs(data.dataroots, data.size)
     count = len(photographs) if data.num_references is None else data.num_references
-    by_people = None
+    by_people, passes = None, 2
     if data.type == "calibrated":
         by_people = Calibration(**{name: getattr(data, name) for name in OF_CALIBRATED})
-    with progress("distorting and scoring", 2 * count) as advance:
+        passes = by_people.passes
+    with progress("distorting and scoring", passes * count) as advance:
         return draw_opinions(
             photographs,
             count,

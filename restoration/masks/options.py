@@ -15,7 +15,13 @@ from restoration.options.load import merge, override, read_mapping, validate
 Level = Annotated[int, Field(ge=1, le=5)]
 Network = Literal["three_conv", "compact", "context"]
 OF_TAPS = ("e-vgg", "e-lpips", "e-dists")  # metrics with one mask per tap
-OF_CALIBRATED = ("own_level", "smallest_scale", "noise_masking", "texture_every")  # of MaskData
+OF_CALIBRATED = (  # of MaskData
+    "own_level",
+    "smallest_scale",
+    "noise_masking",
+    "texture_every",
+    "metrics_share",
+)
 
 
 class MaskMetric(Strict):
@@ -128,6 +134,13 @@ class MaskData(Strict):
         description="Of calibrated: every n-th reference is a random texture instead of a cut of a "
         "photograph; 0: none.",
     )
+    metrics_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Of calibrated: share of the rating by metrics (pseudo-MOS, the ensemble of "
+        "`pseudo`) in a rating; the rest is what people said.",
+    )
     held_out_every: int = Field(
         8, ge=0, description="Every n-th photograph is measured on and not trained on; 0: none."
     )
@@ -173,7 +186,11 @@ class MaskData(Strict):
 class MaskTrain(Strict):
     """The recipe."""
 
-    total_iter: PositiveInt = Field(1000, description="Number of steps.")
+    total_iter: int = Field(
+        1000,
+        ge=0,
+        description="Steps; 0, with `metric.masks` and `tap_decay`: only the taps settle.",
+    )
     crop: PositiveInt = Field(96, description="Side of a crop in pixels, a multiple of 8.")
     batch_references: PositiveInt = Field(6, description="References of a batch.")
     batch_versions: PositiveInt = Field(4, description="Versions of each of them.")
@@ -235,6 +252,8 @@ class MaskOptions(Strict):
     def _check(self) -> "MaskOptions":
         if self.train.tap_decay is not None and self.metric.type not in OF_TAPS:
             raise ValueError(f"train.tap_decay: {self.metric.type} has one mask, on images")
+        if self.train.total_iter == 0 and None in (self.metric.masks, self.train.tap_decay):
+            raise ValueError("train.total_iter: 0 needs `metric.masks` and `train.tap_decay`")
         return self
 
 

@@ -17,8 +17,8 @@ from restoration.opinion.table import OpinionTable
 
 logger = logging.getLogger("restoration")
 NUM_BATCHES = 10  # that are looked at
-NUM_STEPS = 8
-STEP = 0.5  # of the way in logits: for a small mask an error goes with its first or second power
+NUM_STEPS = 16  # of the bisection: to 0.001 in logits
+FARTHEST = 40.0  # that a bias moves, in logits
 SMALLEST = 1e-30  # keeps a logarithm finite where a tap adds nothing
 NUM_UPDATES = NUM_BATCHES + NUM_STEPS  # of progress
 CLOSE = 1.1  # a share that is off by a larger factor is told
@@ -51,14 +51,25 @@ def settle_taps(
         reference, distorted, _ = draw_batch(table, settings, step, device)
         features.append(metric.features_of(reference, distorted))
         on_progress()
-    biases = [_last_bias(metric, number) for number in range(1, len(metric.channels) + 1)]
-    wanted = torch.tensor([n * math.log(decay) for n in range(len(biases))], device=device)
+    biases = [_last_bias(metric, number) for number in range(2, len(metric.channels) + 1)]
+    before = [bias.clone() for bias in biases]
+    wanted = torch.tensor([n * math.log(decay) for n in range(1, len(metric.channels))])
+    low, high = torch.full_like(wanted, -FARTHEST), torch.full_like(wanted, FARTHEST)
     for _ in range(NUM_STEPS):
-        added = _added_on_average(metric, features).clamp_min(SMALLEST).log()
-        for bias, off in zip(biases[1:], (added - added[0] - wanted)[1:], strict=True):
-            bias -= STEP * off
+        middle = (low + high) / 2
+        _move(biases, before, middle)
+        shares = _added_on_average(metric, features).clamp_min(SMALLEST).log().cpu()
+        too_much = shares[1:] - shares[0] > wanted
+        high, low = torch.where(too_much, middle, high), torch.where(too_much, low, middle)
         on_progress()
+    _move(biases, before, (low + high) / 2)
     _tell_missed(_added_on_average(metric, features), decay)
+
+
+def _move(biases: list[Tensor], before: list[Tensor], by: Tensor) -> None:
+    """Set each bias to what it was and a number more."""
+    for bias, was, more in zip(biases, before, by.tolist(), strict=True):
+        bias.copy_(was + more)
 
 
 def _tell_missed(added: Tensor, decay: float) -> None:

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from losses import extras
 from restoration.degradations.distortions import DENOISED, Distortion, distort
 from restoration.degradations.kadid import BEST_IN_THE_MIDDLE, RATED
 from restoration.opinion.masking import visible_error
@@ -58,12 +59,20 @@ class Calibration:
         noise_masking: exponent of the reference's contrast by which it hides white noise, see
             `masking.visible_error`; 0: noise is rated by its error alone.
         texture_every: every n-th reference is a random texture and no photograph; 0: none.
+        metrics_share: share of the rating by `teachers.TEACHERS`, their mean rank over all
+            versions, in a rating; the rest is what people said.
     """
 
     own_level: float = 0.25
     smallest_scale: float = 1.0
     noise_masking: float = 0.0
     texture_every: int = 0
+    metrics_share: float = 0.0
+
+    @property
+    def passes(self) -> int:
+        """How often each reference is looked at while a table is made: steps of its progress."""
+        return 3 if self.metrics_share else 2
 
 
 DEFAULT = Calibration()
@@ -197,7 +206,7 @@ def draw_calibrated(
         teachers: say how a version differs from others of its kind and level; `mae` if None.
         kinds: distortions to choose from, by name: of `kadid.RATED`, or outputs of denoisers.
         levels: levels to choose from, 1 to 5; None for all between, whole or not.
-        on_progress: called twice per reference, when it is distorted and when it is measured.
+        on_progress: called `how.passes` times per reference.
         how: what is distorted, and what a rating follows.
 
     Returns:
@@ -240,8 +249,27 @@ def draw_calibrated(
     row = np.repeat(np.arange(num_references), num_versions)
     drawn_kinds = np.array(drawn)
     scores = rate(drawn_kinds, strengths, list(qualities), how.own_level)
+    if how.metrics_share:
+        by_reference = versions.reshape(num_references, num_versions, size, size, 3)
+        ranks = _mean_ranks(references, by_reference, on_progress)
+        scores = (1 - how.metrics_share) * scores + how.metrics_share * ranks
     photographs = np.arange(num_references) % len(images)
     return OpinionTable(references, versions, row, drawn_kinds, scores, photographs)
+
+
+def _mean_ranks(
+    references: np.ndarray, versions: np.ndarray, on_progress: Callable[[], None] | None
+) -> np.ndarray:
+    """Mean rank of each version by the metrics that pseudo-MOS come from, (N * V,) in [0, 1].
+
+    Raises:
+        ImportError: piq is not installed.
+    """
+    try:
+        from restoration.opinion.teachers import TEACHERS, ensemble, raw_scores
+    except ImportError as error:
+        raise extras.missing("piq", "pseudo-MOS") from error
+    return ensemble(raw_scores(references, versions, TEACHERS, on_progress)).ravel()
 
 
 def _levels(choice: Sequence[float] | None, count: int, rng: np.random.Generator) -> np.ndarray:

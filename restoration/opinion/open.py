@@ -118,7 +118,7 @@ def draw_opinions(
         levels: strengths to choose from; None for all from 1 to 5.
         teachers: see `choose_teachers`.
         cache: .npz file that keeps the table; one made with other arguments is an error.
-        on_progress: called twice per reference.
+        on_progress: called twice per reference, with `by_people` `Calibration.passes` times.
         by_people: how scores are calibrated by people's means; teachers then say how a version
             differs from its kind and level, by default "mae". None: they alone score.
         denoisers: names or checkpoints whose outputs are further kinds, see `denoised_kinds`.
@@ -153,6 +153,8 @@ def draw_opinions(
             for name, value in asdict(by_people).items()
             if name != "own_level" and value != getattr(calibrated.DEFAULT, name)
         }
+        if by_people.metrics_share:
+            about["metrics"] = fingerprints(choose_teachers(ENSEMBLE))
     if cache is not None and cache.is_file():
         return OpinionTable.load(cache, about)
     if by_people:

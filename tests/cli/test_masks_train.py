@@ -77,6 +77,12 @@ def test_taps_settle_after_the_last_step(here):
     masks = [name for name in first if name.startswith("mask_finder")]
     changed = {name for name in masks if not torch.equal(first[name], second[name])}
     assert changed == {"mask_finder_2.conv3.0.bias", "mask_finder_3.conv3.0.bias"}
+    before = "metric:masks=experiments/as_trained/masks.safetensors"
+    no_step = ("train:total_iter=0", "train:tap_decay=0.5")
+    assert train(*features, "name=later", before, *no_step) == 0
+    later = losses.masks.load_state_dict(here / "experiments" / "later" / "masks.safetensors")
+    for name in masks:
+        torch.testing.assert_close(later[name], second[name], atol=5e-3, rtol=1e-4)
 
 
 def test_interrupted_equals_uninterrupted(here, monkeypatch, capsys):

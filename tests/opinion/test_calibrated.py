@@ -2,12 +2,13 @@ import csv
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
+from scipy.stats import rankdata, spearmanr
 
 from restoration.degradations.kadid import RATED
 from restoration.opinion import calibrated
 from restoration.opinion.calibrated import Calibration
 from restoration.opinion.open import draw_opinions
+from restoration.opinion.pairs import to_tensor
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +125,21 @@ def test_some_references_are_textures(photographs, table):
     assert any(grey) and not all(grey)
 
 
+def test_metrics_have_their_share_of_a_rating(photographs):
+    teachers = pytest.importorskip("restoration.opinion.teachers")
+    seen = []
+    how = Calibration(metrics_share=0.3)
+    arguments = (photographs, 3, 4, 64, 0)
+    mixed = calibrated.draw_calibrated(*arguments, on_progress=lambda: seen.append(1), how=how)
+    assert len(seen) == 3 * how.passes == 9
+    people = calibrated.draw_calibrated(*arguments)
+    np.testing.assert_array_equal(mixed.versions, people.versions)
+    pairs = to_tensor(list(people.versions)), to_tensor(list(people.references[people.row]))
+    raw = {name: metric(*pairs).numpy() for name, metric in teachers.TEACHERS.items()}
+    ranks = np.mean([(rankdata(values) - 1) / 11 for values in raw.values()], axis=0)
+    np.testing.assert_allclose(mixed.scores, 0.7 * people.scores + 0.3 * ranks, atol=0.02)
+
+
 def test_one_version_of_a_kind_is_enough():
     score = calibrated.rate(np.array(["jpeg"]), np.array([2.0]), [np.array([-0.1])])
     assert 0 <= score[0] <= 1
@@ -144,6 +160,8 @@ def test_a_cache_of_other_ratings_is_refused(photographs, tmp_path):
         draw_opinions(named, **few, cache=cache, by_people=Calibration(noise_masking=0.4))
     with pytest.raises(ValueError, match="another texture_every"):
         draw_opinions(named, **few, cache=cache, by_people=Calibration(texture_every=2))
+    with pytest.raises(ValueError, match="another metrics, metrics_share"):
+        draw_opinions(named, **few, cache=cache, by_people=Calibration(metrics_share=0.3))
     with pytest.raises(ValueError, match="another distortions, people"):
         draw_opinions(named, **few, cache=cache, teachers=["mae"])
     with pytest.raises(ValueError, match="levels from 1 to 5"):
