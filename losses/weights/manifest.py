@@ -293,7 +293,7 @@ MANIFEST: dict[str, Weights] = {
     ),
     "pixel_mask_e_psnr": _ours(
         "pixel_mask_e_psnr",
-        "8c64fb9a109a34ff8dc77f4438faaad3fe34cdc1",
+        "949f16847c6b267e329f9a71e4a403fd6d5db4af",
         37_424,
         "E-PSNR",
     ),
