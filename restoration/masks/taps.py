@@ -5,7 +5,6 @@ they have more channels. People agree more with the first ones.
 """
 
 import logging
-import math
 from collections.abc import Callable
 
 import torch
@@ -19,7 +18,6 @@ logger = logging.getLogger("restoration")
 NUM_BATCHES = 10  # that are looked at
 NUM_STEPS = 16  # of the bisection: to 0.001 in logits
 FARTHEST = 40.0  # that a bias moves, in logits
-SMALLEST = 1e-30  # keeps a logarithm finite where a tap adds nothing
 NUM_UPDATES = NUM_BATCHES + NUM_STEPS  # of progress
 CLOSE = 1.1  # a share that is off by a larger factor is told
 
@@ -53,13 +51,13 @@ def settle_taps(
         on_progress()
     biases = [_last_bias(metric, number) for number in range(2, len(metric.channels) + 1)]
     before = [bias.clone() for bias in biases]
-    wanted = torch.tensor([n * math.log(decay) for n in range(1, len(metric.channels))])
+    wanted = torch.tensor([decay**n for n in range(1, len(metric.channels))])  # of the first tap
     low, high = torch.full_like(wanted, -FARTHEST), torch.full_like(wanted, FARTHEST)
     for _ in range(NUM_STEPS):
         middle = (low + high) / 2
         _move(biases, before, middle)
-        shares = _added_on_average(metric, features).clamp_min(SMALLEST).log().cpu()
-        too_much = shares[1:] - shares[0] > wanted
+        added = _added_on_average(metric, features).cpu()
+        too_much = added[1:] > added[0] * wanted
         high, low = torch.where(too_much, middle, high), torch.where(too_much, low, middle)
         on_progress()
     _move(biases, before, (low + high) / 2)

@@ -24,7 +24,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from losses import extras
 from restoration.degradations.distortions import DENOISED, Distortion, distort
 from restoration.degradations.kadid import BEST_IN_THE_MIDDLE, RATED
 from restoration.opinion.masking import visible_error
@@ -260,15 +259,9 @@ def draw_calibrated(
 def _mean_ranks(
     references: np.ndarray, versions: np.ndarray, on_progress: Callable[[], None] | None
 ) -> np.ndarray:
-    """Mean rank of each version by the metrics that pseudo-MOS come from, (N * V,) in [0, 1].
+    """Mean rank of each version by the metrics that pseudo-MOS come from, (N * V,) in [0, 1]."""
+    from restoration.opinion.teachers import TEACHERS, ensemble, raw_scores  # needs piq
 
-    Raises:
-        ImportError: piq is not installed.
-    """
-    try:
-        from restoration.opinion.teachers import TEACHERS, ensemble, raw_scores
-    except ImportError as error:
-        raise extras.missing("piq", "pseudo-MOS") from error
     return ensemble(raw_scores(references, versions, TEACHERS, on_progress)).ravel()
 
 
