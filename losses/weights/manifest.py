@@ -275,7 +275,7 @@ MANIFEST: dict[str, Weights] = {
     ),
     "pixel_mask_e_mae": _ours(
         "pixel_mask_e_mae",
-        "9fd0ba9ac131ff4042902877fd5dc4624c436372",
+        "1856d8767144c8ae3739c062481375905c3bd423",
         37_424,
         "E-MAE",
     ),
@@ -285,21 +285,15 @@ MANIFEST: dict[str, Weights] = {
         26_128,
         "E-MAE, earlier",
     ),
-    "pixel_mask_e_mse": _ours(
-        "pixel_mask_e_mse",
-        "f6d1220827e2e8314910f0f93bdf096ddf74614d",
-        37_424,
-        "E-MSE",
-    ),
     "pixel_mask_e_psnr": _ours(
         "pixel_mask_e_psnr",
         "949f16847c6b267e329f9a71e4a403fd6d5db4af",
         37_424,
-        "E-PSNR",
+        "E-PSNR, E-MSE",
     ),
     "pixel_mask_e_ssim": _ours(
         "pixel_mask_e_ssim",
-        "8786fdff978808a2bf836e33cb56ef1c1d423f14",
+        "7e5ba3cbcd6c1119a3989c1c9c8a835efba5d6b1",
         26_128,
         "E-SSIM",
     ),
