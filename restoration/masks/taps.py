@@ -20,6 +20,8 @@ NUM_STEPS = 16  # of the bisection: to 0.001 in logits
 FARTHEST = 40.0  # that a bias moves, in logits
 NUM_UPDATES = NUM_BATCHES + NUM_STEPS  # of progress
 CLOSE = 1.1  # a share that is off by a larger factor is told
+NOTHING = 1e-4  # of the value: what a tap has to add to half of the pairs at least
+TINY = 1e-12  # keeps a share finite where images are equal
 
 
 @torch.no_grad()
@@ -34,7 +36,8 @@ def settle_taps(
 
     All logits of a mask change alike. What it says of one place beside another stays as it is, as
     far as the mask is small. A mask cannot open beyond 1: where a tap stays short of its share, or
-    adds nothing at all, a warning says so.
+    adds nothing at all, a warning says so; and so it does where a few pairs on which a tap is
+    large closed its mask for all others.
 
     Args:
         metric: with masks that are trained; they are changed.
@@ -62,6 +65,7 @@ def settle_taps(
         on_progress()
     _move(biases, before, (low + high) / 2)
     _tell_missed(_added_on_average(metric, features), decay)
+    _tell_closed(metric, features)
 
 
 def _move(biases: list[Tensor], before: list[Tensor], by: Tensor) -> None:
@@ -84,6 +88,22 @@ def _tell_missed(added: Tensor, decay: float) -> None:
             )
 
 
+def _tell_closed(
+    metric: EnhancedMetric, features: list[tuple[list[Tensor], list[Tensor]]]
+) -> None:
+    """Warn of taps that add next to nothing to half of the pairs or more."""
+    added = torch.cat([_added_to_pairs(metric, *of_batch) for of_batch in features], 1)
+    shares = (added / added.sum(0).clamp_min(TINY)).median(1).values.tolist()
+    for number, share in enumerate(shares, start=1):
+        if share < NOTHING:
+            logger.warning(
+                "tap %d adds less than %g of the value to half of the pairs: a few pairs on which "
+                "it is large closed its mask (train.tap_decay)",
+                number,
+                NOTHING,
+            )
+
+
 def _added_on_average(
     metric: EnhancedMetric, features: list[tuple[list[Tensor], list[Tensor]]]
 ) -> Tensor:
@@ -98,6 +118,15 @@ def _added(
     maps = metric.maps_of(of_reference, of_distorted, masked=True)
     parts = zip(metric.plain.shares, maps, strict=True)
     return torch.stack([share * error.mean() for share, error in parts])
+
+
+def _added_to_pairs(
+    metric: EnhancedMetric, of_reference: list[Tensor], of_distorted: list[Tensor]
+) -> Tensor:
+    """The same for each pair, (taps, B)."""
+    maps = metric.maps_of(of_reference, of_distorted, masked=True)
+    parts = zip(metric.plain.shares, maps, strict=True)
+    return torch.stack([share * error.mean((1, 2, 3)) for share, error in parts])
 
 
 def _last_bias(metric: EnhancedMetric, number: int) -> Tensor:

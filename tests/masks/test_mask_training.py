@@ -333,6 +333,24 @@ def test_a_tap_that_misses_its_share_is_told(table, caplog):
     assert "of what tap 1 adds, not 10000 (train.tap_decay)" in caplog.text
 
 
+def test_a_tap_that_few_pairs_closed_for_all_others_is_told(table, caplog, monkeypatch):
+    torch.manual_seed(0)
+    metric = EnhancedMetric("e-vgg", losses.build_backbone("embedded", weights="random"))
+    masks.MaskTrainer(metric).start(*draw_batch(table, SETTINGS, 0)[:2])
+    maps_of = metric.maps_of
+
+    def large_on_one_pair(*features, masked):
+        first, second, *rest = maps_of(*features, masked=masked)
+        factors = torch.ones(len(second), 1, 1, 1)
+        factors[0] = 1e6
+        return [first, factors * second, *rest]
+
+    monkeypatch.setattr(metric, "maps_of", large_on_one_pair)
+    settle_taps(metric, table, SETTINGS, decay=0.25)
+    assert [record.args[0] for record in caplog.records] == [2]
+    assert "tap 2 adds less than 0.0001 of the value to half of the pairs" in caplog.text
+
+
 def test_a_tap_that_adds_nothing_keeps_its_mask_finite(table, caplog, monkeypatch):
     torch.manual_seed(0)
     metric = EnhancedMetric("e-vgg", losses.build_backbone("embedded", weights="random"))
