@@ -20,8 +20,7 @@ NUM_STEPS = 16  # of the bisection: to 0.001 in logits
 FARTHEST = 40.0  # that a bias moves, in logits
 NUM_UPDATES = NUM_BATCHES + NUM_STEPS  # of progress
 CLOSE = 1.1  # a share that is off by a larger factor is told
-NOTHING = 1e-4  # of the value: what a tap has to add to half of the pairs at least
-TINY = 1e-12  # keeps a share finite where images are equal
+TINY = 1e-20  # keeps logarithms finite where images are equal
 
 
 @torch.no_grad()
@@ -36,14 +35,14 @@ def settle_taps(
 
     All logits of a mask change alike. What it says of one place beside another stays as it is, as
     far as the mask is small. A mask cannot open beyond 1: where a tap stays short of its share, or
-    adds nothing at all, a warning says so; and so it does where a few pairs on which a tap is
-    large closed its mask for all others.
+    adds nothing at all, a warning says so.
 
     Args:
         metric: with masks that are trained; they are changed.
         table: whose pairs tell what a tap adds, on average.
         settings: of the training, whose batches are drawn.
-        decay: what each tap is to add to the value, as a share of the tap before it.
+        decay: what each tap is to add to the value, as a share of the tap before it, in the
+            geometric mean over pairs.
         on_progress: called `NUM_UPDATES` times.
     """
     device = metric.spread.device
@@ -59,13 +58,12 @@ def settle_taps(
     for _ in range(NUM_STEPS):
         middle = (low + high) / 2
         _move(biases, before, middle)
-        added = _added_on_average(metric, features).cpu()
+        added = _added_to_most(metric, features).cpu()
         too_much = added[1:] > added[0] * wanted
         high, low = torch.where(too_much, middle, high), torch.where(too_much, low, middle)
         on_progress()
     _move(biases, before, (low + high) / 2)
-    _tell_missed(_added_on_average(metric, features), decay)
-    _tell_closed(metric, features)
+    _tell_missed(_added_to_most(metric, features), decay)
 
 
 def _move(biases: list[Tensor], before: list[Tensor], by: Tensor) -> None:
@@ -88,42 +86,22 @@ def _tell_missed(added: Tensor, decay: float) -> None:
             )
 
 
-def _tell_closed(
-    metric: EnhancedMetric, features: list[tuple[list[Tensor], list[Tensor]]]
-) -> None:
-    """Warn of taps that add next to nothing to half of the pairs or more."""
-    added = torch.cat([_added_to_pairs(metric, *of_batch) for of_batch in features], 1)
-    shares = (added / added.sum(0).clamp_min(TINY)).median(1).values.tolist()
-    for number, share in enumerate(shares, start=1):
-        if share < NOTHING:
-            logger.warning(
-                "tap %d adds less than %g of the value to half of the pairs: a few pairs on which "
-                "it is large closed its mask (train.tap_decay)",
-                number,
-                NOTHING,
-            )
-
-
-def _added_on_average(
+def _added_to_most(
     metric: EnhancedMetric, features: list[tuple[list[Tensor], list[Tensor]]]
 ) -> Tensor:
-    """What every tap adds on average over batches, (taps,)."""
-    return torch.stack([_added(metric, *of_batch) for of_batch in features]).mean(0)
+    """What every tap adds to the value of a typical pair, (taps,): the geometric mean.
+
+    The mean would follow the few pairs on which a tap is a thousand times as large as on most:
+    then its mask closes for all others.
+    """
+    added = torch.cat([_added(metric, *of_batch) for of_batch in features], 1)
+    return added.clamp_min(TINY).log().mean(1).exp()
 
 
 def _added(
     metric: EnhancedMetric, of_reference: list[Tensor], of_distorted: list[Tensor]
 ) -> Tensor:
-    """What every tap adds to the value of features, (taps,)."""
-    maps = metric.maps_of(of_reference, of_distorted, masked=True)
-    parts = zip(metric.plain.shares, maps, strict=True)
-    return torch.stack([share * error.mean() for share, error in parts])
-
-
-def _added_to_pairs(
-    metric: EnhancedMetric, of_reference: list[Tensor], of_distorted: list[Tensor]
-) -> Tensor:
-    """The same for each pair, (taps, B)."""
+    """What every tap adds to the value of each pair of features, (taps, B)."""
     maps = metric.maps_of(of_reference, of_distorted, masked=True)
     parts = zip(metric.plain.shares, maps, strict=True)
     return torch.stack([share * error.mean((1, 2, 3)) for share, error in parts])

@@ -1,5 +1,6 @@
 import itertools
 import math
+import re
 import shutil
 from dataclasses import replace
 
@@ -312,8 +313,9 @@ def test_taps_settle_to_what_each_is_to_add(table):
     before = metric.visual_masks(*metric.features_of(pair, other))
     settle_taps(metric, table, SETTINGS, decay=0.25)
     maps = metric.error_maps(pair, other)
-    added = [share * part.mean() for share, part in zip(metric.plain.shares, maps, strict=True)]
-    ratios = [(b / a).item() for a, b in itertools.pairwise(added)]
+    shares = metric.plain.shares
+    added = [s * part.mean((1, 2, 3)) for s, part in zip(shares, maps, strict=True)]
+    ratios = [(b / a).log().mean().exp().item() for a, b in itertools.pairwise(added)]
     assert ratios == pytest.approx([0.25] * (taps - 1), rel=0.02)
     after = metric.visual_masks(*metric.features_of(pair, other))
     torch.testing.assert_close(after[0], before[0])
@@ -333,22 +335,26 @@ def test_a_tap_that_misses_its_share_is_told(table, caplog):
     assert "of what tap 1 adds, not 10000 (train.tap_decay)" in caplog.text
 
 
-def test_a_tap_that_few_pairs_closed_for_all_others_is_told(table, caplog, monkeypatch):
+def test_few_pairs_do_not_close_a_mask_for_all_others(table, monkeypatch):
     torch.manual_seed(0)
     metric = EnhancedMetric("e-vgg", losses.build_backbone("embedded", weights="random"))
-    masks.MaskTrainer(metric).start(*draw_batch(table, SETTINGS, 0)[:2])
+    pair = draw_batch(table, SETTINGS, 0)[:2]
+    masks.MaskTrainer(metric).start(*pair)
     maps_of = metric.maps_of
 
-    def large_on_one_pair(*features, masked):
-        first, second, *rest = maps_of(*features, masked=masked)
+    def large_on_one_pair(of_reference, of_distorted, masked=True):
+        first, second, *rest = maps_of(of_reference, of_distorted, masked)
         factors = torch.ones(len(second), 1, 1, 1)
         factors[0] = 1e6
         return [first, factors * second, *rest]
 
     monkeypatch.setattr(metric, "maps_of", large_on_one_pair)
     settle_taps(metric, table, SETTINGS, decay=0.25)
-    assert [record.args[0] for record in caplog.records] == [2]
-    assert "tap 2 adds less than 0.0001 of the value to half of the pairs" in caplog.text
+    added = [
+        share * e.mean((1, 2, 3))
+        for share, e in zip(metric.plain.shares, metric.error_maps(*pair), strict=True)
+    ]
+    assert (added[1][1:] / added[0][1:]).median() > 0.01
 
 
 def test_a_tap_that_adds_nothing_keeps_its_mask_finite(table, caplog, monkeypatch):
@@ -358,7 +364,7 @@ def test_a_tap_that_adds_nothing_keeps_its_mask_finite(table, caplog, monkeypatc
     monkeypatch.setattr(type(metric.plain), "shares", property(lambda _: shares))
     settle_taps(metric, table, SETTINGS, decay=0.25)
     assert all(weight.isfinite().all() for weight in metric.masks.parameters())
-    assert "tap 3 adds 0 of what tap 2 adds, not 0.25 (train.tap_decay)" in caplog.text
+    assert re.search(r"tap 3 adds \S+e-\d\d of what tap 2 adds, not 0.25", caplog.text)
 
 
 def test_terms_without_a_weight_are_left_out():
