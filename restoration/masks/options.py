@@ -217,8 +217,9 @@ class MaskTrain(Strict):
     )
     tap_decay: PositiveFloat | None = Field(
         None,
-        description="What each tap adds to the value, as a share of what the tap before it adds: "
-        "after the last step the masks of all taps but the first close, or open, until it is so.",
+        description="What each tap adds to the value, as a share of what the tap before it adds, "
+        "in the geometric mean over pairs: after the last step the masks of all taps but the first "
+        "close, or open, until it is so.",
     )
     tap_weight: float = Field(0.5, ge=0, description="Of each tap's own prediction of the score.")
     threads: PositiveInt = Field(
