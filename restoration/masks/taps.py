@@ -58,12 +58,12 @@ def settle_taps(
     for _ in range(NUM_STEPS):
         middle = (low + high) / 2
         _move(biases, before, middle)
-        added = _added_to_most(metric, features).cpu()
+        added = _added_typically(metric, features).cpu()
         too_much = added[1:] > added[0] * wanted
         high, low = torch.where(too_much, middle, high), torch.where(too_much, low, middle)
         on_progress()
     _move(biases, before, (low + high) / 2)
-    _tell_missed(_added_to_most(metric, features), decay)
+    _tell_missed(_added_typically(metric, features), decay)
 
 
 def _move(biases: list[Tensor], before: list[Tensor], by: Tensor) -> None:
@@ -86,7 +86,7 @@ def _tell_missed(added: Tensor, decay: float) -> None:
             )
 
 
-def _added_to_most(
+def _added_typically(
     metric: EnhancedMetric, features: list[tuple[list[Tensor], list[Tensor]]]
 ) -> Tensor:
     """What every tap adds to the value of a typical pair, (taps,): the geometric mean.
@@ -95,7 +95,7 @@ def _added_to_most(
     then its mask closes for all others.
     """
     added = torch.cat([_added(metric, *of_batch) for of_batch in features], 1)
-    return added.clamp_min(TINY).log().mean(1).exp()
+    return added.clamp_min(TINY).log().mean(1).exp() * (added.amax(1) > 0)
 
 
 def _added(
