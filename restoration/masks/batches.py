@@ -33,6 +33,7 @@ class MaskSettings:
     place_weight: float = 0.5
     contrast_weight: float = 0.0
     balance_weight: float = 0.0
+    tap_decay: float | None = None
     tap_weight: float = 0.5
     seed: int = 0
 

@@ -213,7 +213,9 @@ class MaskTrain(Strict):
     balance_weight: float = Field(
         0.0,
         ge=0,
-        description="Of the balance of several taps: no mask hides more than others.",
+        description="Of the balance of several taps: no mask hides more than others; with "
+        "`tap_decay`, what further taps add to the value of a pair follows what the first adds, "
+        "whose mask stays open.",
     )
     tap_decay: PositiveFloat | None = Field(
         None,

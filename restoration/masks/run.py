@@ -110,7 +110,7 @@ def train(
 
 def settings_of(options: MaskOptions) -> MaskSettings:
     """Arguments of the training."""
-    given = options.train.model_dump(exclude={"total_iter", "threads", "tap_decay"})
+    given = options.train.model_dump(exclude={"total_iter", "threads"})
     return MaskSettings(num_steps=options.train.total_iter, seed=options.manual_seed, **given)
 
 

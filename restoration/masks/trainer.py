@@ -37,6 +37,7 @@ OnStep = Callable[[int, dict[str, Tensor], Tensor], None]  # steps done, terms, 
 
 SMALLEST = 1e-5  # keeps the logarithm of a metric finite
 TINY = 1e-12  # and that of a masked error
+LEAST = 0.05  # that the first mask shall leave of its tap's error: nothing else asks for its size
 START_LOGIT, LAST_GAIN = -1.5, 0.3  # of the initial masks
 IMAGE_CHANNELS = 3
 COMPACT_GAIN, BLOCK_GAIN = 3.0, 0.5  # of the first and the residual convolutions of compact ones
@@ -97,7 +98,7 @@ class Found(NamedTuple):
         scores: (B,) predicted ratings in [0, 1].
         places: how far blocks are from their target.
         slopes: how far errors are from falling with contrast; empty if not asked for.
-        imbalance: variance of the logarithms of what masks leave of their taps' errors, or None.
+        imbalance: how far the masks of taps are from their balance, or None.
     """
 
     scores: list[Tensor]
@@ -157,8 +158,19 @@ class MaskTrainer(nn.Module):
         visible: Tensor | None = None,
         contrast: bool = True,
         balance: bool = True,
+        decay: float | None = None,
     ) -> Found:
-        """Ratings of a batch and what the terms of the loss need, see `Found`."""
+        """Ratings of a batch and what the terms of the loss need, see `Found`.
+
+        Args:
+            reference: (B, 3, H, W) in [0, 1].
+            distorted: (B, 3, H, W) in [0, 1].
+            visible: (B, 1, H / 8, W / 8), what the table knows of where errors are seen.
+            contrast: whether slopes are asked for.
+            balance: whether the imbalance is asked for.
+            decay: in balance is what adds this share of what the tap before it adds; if None,
+                masks that leave the same share of their taps' errors.
+        """
         masked, plain = self._maps(reference, distorted, plain=balance)
         errors = self.blocks(masked, reference)
         size = (errors[0].shape[-2], errors[0].shape[-1])
@@ -171,13 +183,37 @@ class MaskTrainer(nn.Module):
             places.append(block_distance(self.place, kind, scaled, target))
             if line is not None:
                 slopes.append(slope_distance(kind, scaled, *line))
-        return Found(scores, places, slopes, _imbalance(masked, plain) if balance else None)
+        if not balance:
+            return Found(scores, places, slopes, None)
+        if decay is None:
+            return Found(scores, places, slopes, _uneven(masked, plain))
+        off = _off_decay(masked, self.metric.plain.shares, decay) + _closed(masked[0], plain[0])
+        return Found(scores, places, slopes, off)
 
 
-def _imbalance(masked: list[Tensor], plain: list[Tensor]) -> Tensor:
+def _uneven(masked: list[Tensor], plain: list[Tensor]) -> Tensor:
+    """Variance of the logarithms of what masks leave of their taps' errors."""
     pairs = zip(masked, plain, strict=True)
     left = torch.stack([(m.mean() + TINY).log() - (p.mean() + TINY).log() for m, p in pairs])
     return (left - left.mean()).square().mean()
+
+
+def _off_decay(masked: list[Tensor], shares: tuple[float, ...], decay: float) -> Tensor:
+    """How far what further taps add to each pair's value is from its share of the first one's.
+
+    On a scale of logarithms. The first tap is what the others follow and gets no gradient.
+    """
+    added = torch.stack(
+        [(s * m.mean((1, 2, 3)) + TINY).log() for s, m in zip(shares, masked, strict=True)]
+    )
+    below = math.log(decay) * torch.arange(1, len(added), device=added.device)[:, None]
+    return F.smooth_l1_loss(added[1:], added[:1].detach() + below, beta=1.0)
+
+
+def _closed(masked: Tensor, plain: Tensor) -> Tensor:
+    """How far a mask leaves less than `LEAST` in the geometric mean, on a scale of logarithms."""
+    after, before = ((m.mean((1, 2, 3)) + TINY).log().mean() for m in (masked, plain))
+    return F.relu(math.log(LEAST) - (after - before))
 
 
 def rank_loss(predicted: Tensor, target: Tensor, sharpness: float = 10.0) -> Tensor:
@@ -198,7 +234,14 @@ def loss_terms(
     """Weighted terms of one batch by name; `fade` is a further factor of the place term."""
     reference, distorted, target = batch
     asked = names_of_terms(settings)
-    found = trainer(reference, distorted, visible, "contrast" in asked, "balance" in asked)
+    found = trainer(
+        reference,
+        distorted,
+        visible,
+        contrast="contrast" in asked,
+        balance="balance" in asked,
+        decay=settings.tap_decay,
+    )
     regressions = [F.smooth_l1_loss(score, target, beta=0.1) for score in found.scores]
     rankings = [rank_loss(score, target) for score in found.scores]
 

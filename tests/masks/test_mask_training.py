@@ -302,6 +302,58 @@ def test_masks_that_hide_alike_are_in_balance():
     assert trainer(*pair).imbalance.item() == pytest.approx(expected, rel=0.02)
 
 
+def test_with_a_decay_further_taps_follow_the_first_one_pair_by_pair():
+    backbone = losses.build_backbone("embedded", weights="random")
+    trainer = masks.MaskTrainer(EnhancedMetric("e-vgg", backbone))
+    pair = torch.rand(2, 4, 3, 32, 32)
+    for mask in trainer.metric.masks.children():
+        torch.nn.init.constant_(mask.conv3[0].bias, -1)
+    added = np.log([part.detach().numpy() for part in added_to_pairs(trainer.metric, *pair)])
+    off = np.abs(added[1:] - added[0] - np.log(0.3) * np.arange(1, len(added))[:, None])
+    expected = np.where(off < 1, off**2 / 2, off - 0.5).mean()  # Huber's loss
+    imbalance = trainer(*pair, decay=0.3).imbalance
+    assert imbalance.item() == pytest.approx(expected, rel=0.01)  # masks may be in bf16
+    imbalance.backward()
+    first, second = (trainer.metric.masks.get_submodule(f"mask_finder_{k}") for k in (1, 2))
+    assert first.conv3[0].bias.grad is None or not first.conv3[0].bias.grad.any()
+    assert second.conv3[0].bias.grad.abs() > 0
+
+
+def test_with_a_decay_the_first_mask_stays_open():
+    backbone = losses.build_backbone("embedded", weights="random")
+    trainer = masks.MaskTrainer(EnhancedMetric("e-vgg", backbone))
+    first = trainer.metric.masks.get_submodule("mask_finder_1").conv3[0]
+    torch.nn.init.zeros_(first.weight)
+    pair = torch.rand(2, 4, 3, 32, 32)
+    torch.nn.init.constant_(first.bias, -10)
+    trainer(*pair, decay=0.3).imbalance.backward()
+    assert first.bias.grad < 0  # a step opens it
+    first.bias.grad = None
+    torch.nn.init.constant_(first.bias, -2)
+    trainer(*pair, decay=0.3).imbalance.backward()
+    assert first.bias.grad == 0
+
+
+def test_a_training_with_a_decay_asks_for_it_in_its_balance(table):
+    torch.manual_seed(0)
+    trainer = masks.MaskTrainer(
+        EnhancedMetric("e-vgg", losses.build_backbone("embedded", weights="random"))
+    )
+    batch = draw_batch(table, SETTINGS, 0)
+    trainer.start(*batch[:2])
+    settings = replace(SETTINGS, balance_weight=1.0, tap_decay=0.05)
+    optimizer = masks.build_optimizer(trainer)
+    for group in optimizer.param_groups:
+        group["lr"] = 1e-3 * group["scale"]
+    found = []
+    for _ in range(40):
+        found.append(masks.loss_terms(trainer, settings, batch)["balance"])
+        optimizer.zero_grad()
+        found[-1].backward()
+        optimizer.step()
+    assert found[-1] < 0.3 * found[0]
+
+
 def added_to_pairs(metric, reference, distorted):
     """What each tap adds to the value of each pair: per tap (B,)."""
     maps = metric.error_maps(reference, distorted)
