@@ -15,7 +15,7 @@ import losses
 
 TERMS = [
     {"type": "MAE", "weight": 1.0},
-    {"type": "E-VGG", "weight": 2.5e-3, "backbone": "embedded"},  # or vgg16, vgg19
+    {"type": "E-VGG", "weight": 1.2e-2, "backbone": "embedded"},  # or vgg16, vgg19
 ]
 
 

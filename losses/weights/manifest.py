@@ -233,14 +233,14 @@ MANIFEST: dict[str, Weights] = {
     ),
     "masks_e_vgg_embedded": _ours(
         "masks_e_vgg_embedded",
-        "7985cfe36053653fba25c9bb63965442927e68fc",
+        "845ada3d83d8d357da263d14ad5d1b66c7f9e6d2",
         283_098,
         "E-VGG on embedded",
     ),
     "masks_e_vgg_vgg16": _ours(
         "masks_e_vgg_vgg16",
-        "84594b42145f2c9a45b8e938136748965276f69d",
-        2_329_630,
+        "f6d943c1c75749ef1af3529e3694efc9f9ad3d8b",
+        2_299_430,
         "E-VGG on vgg16",
     ),
     "masks_e_vgg_vgg16_compact": _ours(
@@ -251,7 +251,7 @@ MANIFEST: dict[str, Weights] = {
     ),
     "masks_e_vgg_vgg19": _ours(
         "masks_e_vgg_vgg19",
-        "801009766a2e176b20661f4a9b5cdaf6c03eb841",
+        "76815434ba039e5742e180fe145f6f71c6745940",
         713_210,
         "E-VGG on vgg19",
     ),

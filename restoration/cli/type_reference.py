@@ -21,7 +21,7 @@ the further keys that it takes. Each can also be a class or function of yours,
 `package.module:Name` ([how](../tutorials/bring_your_own.md)).
 """
 LOSSES = """\
-In `train.losses`: `{type: E-VGG, weight: 2.5e-3, backbone: embedded}`. Every term also takes
+In `train.losses`: `{type: E-VGG, weight: 1.2e-2, backbone: embedded}`. Every term also takes
 `weight` and `name` ([keys](options.md#trainlosses)), is called as `(prediction, target)` on
 (B, 3, H, W) RGB in [0, 1], and has a `reduction`: "mean", "sum" or "none" over the batch. With the
 extra `[basicsr]` the losses of BasicSR's registry can be named too.
