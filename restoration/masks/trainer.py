@@ -203,6 +203,8 @@ def _off_decay(masked: list[Tensor], shares: tuple[float, ...], decay: float) ->
 
     On a scale of logarithms. The first tap is what the others follow and gets no gradient.
     """
+    if len(masked) == 1:
+        return masked[0].new_zeros(())
     added = torch.stack(
         [(s * m.mean((1, 2, 3)) + TINY).log() for s, m in zip(shares, masked, strict=True)]
     )

@@ -334,6 +334,12 @@ def test_with_a_decay_the_first_mask_stays_open():
     assert first.bias.grad == 0
 
 
+def test_with_a_decay_a_single_tap_is_in_balance():
+    backbone = losses.build_backbone("vgg16", ["relu1_2"], weights="random")
+    trainer = masks.MaskTrainer(EnhancedMetric("e-vgg", backbone))
+    assert trainer(*torch.rand(2, 4, 3, 32, 32), decay=0.3).imbalance == 0
+
+
 def test_a_training_with_a_decay_asks_for_it_in_its_balance(table):
     torch.manual_seed(0)
     trainer = masks.MaskTrainer(
