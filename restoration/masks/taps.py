@@ -94,17 +94,9 @@ def _added_typically(
     The mean would follow the few pairs on which a tap is a thousand times as large as on most:
     then its mask closes for all others.
     """
-    added = torch.cat([_added(metric, *of_batch) for of_batch in features], 1)
+    maps = (metric.maps_of(*of_batch, masked=True) for of_batch in features)
+    added = torch.cat([metric.added(of_batch) for of_batch in maps], 1)
     return added.clamp_min(TINY).log().mean(1).exp() * (added.amax(1) > 0)
-
-
-def _added(
-    metric: EnhancedMetric, of_reference: list[Tensor], of_distorted: list[Tensor]
-) -> Tensor:
-    """What every tap adds to the value of each pair of features, (taps, B)."""
-    maps = metric.maps_of(of_reference, of_distorted, masked=True)
-    parts = zip(metric.plain.shares, maps, strict=True)
-    return torch.stack([share * error.mean((1, 2, 3)) for share, error in parts])
 
 
 def _last_bias(metric: EnhancedMetric, number: int) -> Tensor:

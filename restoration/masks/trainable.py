@@ -195,6 +195,11 @@ class EnhancedMetric(nn.Module):
         with torch.autocast(like.device.type, enabled=False):  # SSIM and FLIP filter
             return follow(self.plain, like).errors(of_reference, of_distorted, masks)
 
+    def added(self, maps: Sequence[Tensor]) -> Tensor:
+        """What every tap adds to the value of each pair, from `maps_of`: (taps, B)."""
+        parts = zip(self.plain.shares, maps, strict=True)
+        return torch.stack([share * error.mean((1, 2, 3)) for share, error in parts])
+
     def weigh(self, per_tap: Sequence[Tensor]) -> Tensor:
         """Add what each tap found, weighed by its share of the channels where the metric does."""
         return self.plain.combine(per_tap)

@@ -187,7 +187,7 @@ class MaskTrainer(nn.Module):
             return Found(scores, places, slopes, None)
         if decay is None:
             return Found(scores, places, slopes, _uneven(masked, plain))
-        off = _off_decay(masked, self.metric.plain.shares, decay) + _closed(masked[0], plain[0])
+        off = _off_decay(self.metric.added(masked), decay) + _closed(masked[0], plain[0])
         return Found(scores, places, slopes, off)
 
 
@@ -198,18 +198,20 @@ def _uneven(masked: list[Tensor], plain: list[Tensor]) -> Tensor:
     return (left - left.mean()).square().mean()
 
 
-def _off_decay(masked: list[Tensor], shares: tuple[float, ...], decay: float) -> Tensor:
+def _off_decay(added: Tensor, decay: float) -> Tensor:
     """How far what further taps add to each pair's value is from its share of the first one's.
 
     On a scale of logarithms. The first tap is what the others follow and gets no gradient.
+
+    Args:
+        added: what every tap adds to the value of each pair, (taps, B).
+        decay: share of what the tap before adds.
     """
-    if len(masked) == 1:
-        return masked[0].new_zeros(())
-    added = torch.stack(
-        [(s * m.mean((1, 2, 3)) + TINY).log() for s, m in zip(shares, masked, strict=True)]
-    )
+    if len(added) == 1:
+        return added.new_zeros(())
+    logarithms = (added + TINY).log()
     below = math.log(decay) * torch.arange(1, len(added), device=added.device)[:, None]
-    return F.smooth_l1_loss(added[1:], added[:1].detach() + below, beta=1.0)
+    return F.smooth_l1_loss(logarithms[1:], logarithms[:1].detach() + below, beta=1.0)
 
 
 def _closed(masked: Tensor, plain: Tensor) -> Tensor:
