@@ -4,7 +4,7 @@ A mask network reads a pair of images (or of feature maps) and returns one chann
 multiplies the error. State-dict names match the authors' released files. The order in which the
 pair is concatenated differs between their scripts, so it is an argument here. Beside their network
 stand a compact one, for masks of images and of the first, largest maps of a backbone, and one that
-also reads what the pair is like as a whole.
+also reads global statistics of the pair.
 """
 
 from collections.abc import Callable, Sequence
@@ -170,7 +170,7 @@ def _enlarge(mask: Tensor, like: Tensor) -> Tensor:
 
 
 class ContextMaskNet(CompactMaskNet):
-    """A compact mask network that also reads what the pair is like as a whole.
+    """A compact mask network that also reads global statistics of the pair.
 
     After half of the blocks each channel is scaled and shifted by what two linear layers make of
     the means of all channels: neither the kind of an error nor how much texture an image has can

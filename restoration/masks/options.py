@@ -42,8 +42,8 @@ class MaskMetric(Strict):
     network: Network | list[Network] = Field(
         "three_conv",
         description="Of the masks: `three_conv` as published; `compact`, of half the resolution "
-        "and 35 times cheaper on images; or `context`, 30 times cheaper, which also reads what the "
-        "pair is like as a whole. One for all taps, or one each.",
+        "and 35 times cheaper on images; or `context`, 30 times cheaper, which also reads global "
+        "statistics of the pair. One for all taps, or one each.",
     )
     masks: str | None = Field(
         None,
@@ -112,8 +112,8 @@ class MaskData(Strict):
         0.25,
         ge=0,
         le=1,
-        description="Of calibrated: share of the level that a version was drawn at in the one that "
-        "is rated; the rest is the level at which photographs have its error on average.",
+        description="Of calibrated: weight of the level that a version was drawn at in the level "
+        "that is rated; the rest is the level whose mean error is that of this version.",
     )
     smallest_scale: float = Field(
         1.0,
@@ -196,7 +196,7 @@ class MaskTrain(Strict):
     batch_versions: PositiveInt = Field(4, description="Versions of each of them.")
     learning_rate: PositiveFloat = Field(1e-3, description="At the start; falls as a cosine.")
     scaled_rates: bool = Field(
-        False, description="A mask of many channels learns slower in its first convolution."
+        False, description="A lower learning rate for the first convolution of masks that read many channels."
     )
     warmup_iter: int = Field(0, ge=0, description="Steps in which the learning rate rises.")
     rank_weight: float = Field(1.0, ge=0, description="Of the order of pairs by their scores.")

@@ -140,7 +140,7 @@ class Logger(Strict):
 
 
 class DistParams(Strict):
-    """Distribution; start with torchrun and `--launcher pytorch`."""
+    """Distribution; start with torchrun."""
 
     backend: Literal["nccl", "gloo"] | None = Field(
         None, description="Collective backend; None for nccl on GPUs and gloo on CPUs."
