@@ -196,7 +196,9 @@ class MaskTrain(Strict):
     batch_versions: PositiveInt = Field(4, description="Versions of each of them.")
     learning_rate: PositiveFloat = Field(1e-3, description="At the start; falls as a cosine.")
     scaled_rates: bool = Field(
-        False, description="A lower learning rate for the first convolution of masks that read many channels."
+        False,
+        description="A lower learning rate for the first convolution of masks that read many "
+        "channels.",
     )
     warmup_iter: int = Field(0, ge=0, description="Steps in which the learning rate rises.")
     rank_weight: float = Field(1.0, ge=0, description="Of the order of pairs by their scores.")
