@@ -30,6 +30,17 @@ def test_found_from_any_folder():
     assert plan == load_comparison(ROOT / "options/compare/vgg_vs_evgg.yml")
 
 
+@pytest.mark.parametrize("size", ["restormer", "restormer_xs"])
+def test_half_vgg_half_evgg_has_half_of_both_weights(size):
+    def weights(recipe: str) -> dict[str, float]:
+        options = load_options(f"options/train/{size}_blind_color_{recipe}.yml")
+        return options.train.weights()
+
+    whole = weights("mae_vgg") | weights("mae_evgg")
+    half = {name: weight / 2 for name, weight in whole.items() if name != "MAE"}
+    assert weights("mae_half_vgg_half_evgg") == pytest.approx({"MAE": 1.0, **half})
+
+
 def test_found_inside_the_package(tmp_path, monkeypatch):
     """As in a wheel, where `files` lies beside the module."""
     (tmp_path / "files").mkdir()
