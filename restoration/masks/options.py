@@ -226,6 +226,14 @@ class MaskTrain(Strict):
         "close, or open, until it is so.",
     )
     tap_weight: float = Field(0.5, ge=0, description="Of each tap's own prediction of the score.")
+    interpolation: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="With `metric.masks`: share of the trained weights in those that are written; "
+        "the rest is what they were at the start (WiSE-FT, arXiv:2109.01903). Weights in between "
+        "often agree better than both. `--auto_resume` writes them for another share.",
+    )
     threads: PositiveInt = Field(
         1, description="CPU threads; one gives the same bits on all CPUs of a kind."
     )
@@ -259,6 +267,8 @@ class MaskOptions(Strict):
             raise ValueError(f"train.tap_decay: {self.metric.type} has one mask, on images")
         if self.train.total_iter == 0 and None in (self.metric.masks, self.train.tap_decay):
             raise ValueError("train.total_iter: 0 needs `metric.masks` and `train.tap_decay`")
+        if self.train.interpolation < 1 and self.metric.masks is None:
+            raise ValueError("train.interpolation: below 1 it needs `metric.masks` to start from")
         return self
 
 

@@ -86,6 +86,7 @@ def train(
     torch.set_num_threads(resolved.train.threads)
     torch.manual_seed(resolved.manual_seed)
     metric = build_metric(resolved).to(place)
+    start = metric.folded()
     training, held_out = _split(resolved, test, progress)
     with own_folder(folder, keep=state is not None), signals_interrupt():
         if state is None and tb_folder.is_dir():
@@ -101,6 +102,8 @@ def train(
                 logger.info("going on from %s", state)
             events = tb_folder if resolved.logger.use_tb_logger else None
             _fit(metric, training, resolved, folder, events, progress)
+            if resolved.train.interpolation < 1:
+                metric.interpolate(start, resolved.train.interpolation)
             decay = resolved.train.tap_decay
             if decay is not None:
                 with progress("settling taps", NUM_UPDATES) as advance:
@@ -110,7 +113,7 @@ def train(
 
 def settings_of(options: MaskOptions) -> MaskSettings:
     """Arguments of the training."""
-    given = options.train.model_dump(exclude={"total_iter", "threads"})
+    given = options.train.model_dump(exclude={"total_iter", "threads", "interpolation"})
     return MaskSettings(num_steps=options.train.total_iter, seed=options.manual_seed, **given)
 
 
@@ -143,7 +146,7 @@ def check_unchanged(options: MaskOptions, folder: Path) -> None:
 
 
 def _comparable(options: MaskOptions) -> dict[str, Any]:
-    return options.model_dump(exclude={"data": {"table"}})
+    return options.model_dump(exclude={"data": {"table"}, "train": {"interpolation"}})
 
 
 def _split(

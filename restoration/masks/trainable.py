@@ -4,7 +4,7 @@ The formulas are those of the frozen losses (arXiv:2305.19858); the masks beside
 frozen, and a training can ask where an error is seen and not only how much of it there is.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -221,6 +221,22 @@ class EnhancedMetric(nn.Module):
             first = self.masks.get_parameter(f"mask_finder_{number + 1}.conv1.0.weight")
             first.data *= size / self.spread[number]
             self.spread[number] = size
+
+    @torch.no_grad()
+    def interpolate(self, start: Mapping[str, Tensor], share: float) -> None:
+        """Replace the weights of the masks by a weighted mean with those of before a training.
+
+        Averages of weights before and after a training often do better than both, see
+        arXiv:2109.01903.
+
+        Args:
+            start: what `folded` gave before the training.
+            share: of the weights as they are now, in [0, 1]; the rest is `start`.
+        """
+        now, spread = self.folded(), self.spread.clone()
+        self.masks.load_state_dict({n: torch.lerp(start[n], now[n], share) for n in now})
+        self.spread.fill_(1)
+        self.set_spread(list(spread))
 
     def folded(self) -> dict[str, Tensor]:
         """State dict of the masks for features as the backbone gives them."""

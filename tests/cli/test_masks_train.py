@@ -85,6 +85,22 @@ def test_taps_settle_after_the_last_step(here):
         torch.testing.assert_close(later[name], second[name], atol=5e-3, rtol=1e-4)
 
 
+def test_weights_between_start_and_end_are_written(here, capsys):
+    started, read = "metric:masks=pixel_mask_e_mae", losses.masks.load_state_dict
+    file = here / "experiments" / "small" / "masks.safetensors"
+    assert train("--force_yml", started) == 0
+    end = read(file)
+    assert train("--force_yml", started, "train:interpolation=0.25", "--auto_resume") == 0
+    start, found = read(losses.weights.resolve("pixel_mask_e_mae")), read(file)
+    masks = [name for name in end if name.startswith("mask_finder")]
+    for name in masks:
+        wanted = 0.75 * start[name].float() + 0.25 * end[name]
+        torch.testing.assert_close(found[name], wanted)
+    assert any(not torch.equal(found[name], end[name]) for name in masks)
+    assert train("--force_yml", "train:interpolation=0.25") == 2
+    assert "train.interpolation: below 1 it needs `metric.masks`" in capsys.readouterr().err
+
+
 def test_interrupted_equals_uninterrupted(here, monkeypatch, capsys):
     assert train("--force_yml", "name=whole") == 0
     from restoration.masks import trainer as masks

@@ -552,6 +552,22 @@ def test_a_training_goes_on_from_given_masks(table):
     assert 0 < max(moved) < 0.02
 
 
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_weights_between_start_and_end(share):
+    torch.manual_seed(0)
+    metric = EnhancedMetric("e-vgg", losses.build_backbone("embedded", weights="random"))
+    start = metric.folded()
+    metric.set_spread([torch.tensor(size) for size in (0.5, 2.0, 3.0)])
+    with torch.no_grad():
+        for parameter in metric.masks.parameters():
+            parameter += 0.01 * torch.randn_like(parameter)
+    end = metric.folded()
+    metric.interpolate(start, share)
+    wanted = {name: (1 - share) * start[name] + share * end[name] for name in start}
+    torch.testing.assert_close(metric.folded(), wanted)
+    assert metric.spread.tolist() == [0.5, 2.0, 3.0]
+
+
 def test_masks_of_other_taps_are_no_start():
     with pytest.raises(ValueError, match=r"expected masks for taps with \(3,\) channels"):
         build_metric("e-mae", masks="masks_e_vgg_embedded")
