@@ -160,7 +160,7 @@ class EnhancedMAE(EnhancedLoss, MAE):
 class EnhancedMSE(EnhancedLoss, MSE):
     """E-MSE: mean(M * (x - y)^2), in [0, 1], lower is better; exactly 0 for identical images."""
 
-    shipped = "pixel_mask_e_psnr"
+    shipped = "pixel_mask_e_mse"
 
 
 class EnhancedPSNR(EnhancedLoss, PSNR):

@@ -285,11 +285,17 @@ MANIFEST: dict[str, Weights] = {
         26_128,
         "E-MAE, earlier",
     ),
+    "pixel_mask_e_mse": _ours(
+        "pixel_mask_e_mse",
+        "2cccc8150f88b746bc12d19cdfc525fc3290eba6",
+        37_424,
+        "E-MSE",
+    ),
     "pixel_mask_e_psnr": _ours(
         "pixel_mask_e_psnr",
         "949f16847c6b267e329f9a71e4a403fd6d5db4af",
         37_424,
-        "E-PSNR, E-MSE",
+        "E-PSNR",
     ),
     "pixel_mask_e_ssim": _ours(
         "pixel_mask_e_ssim",
