@@ -30,7 +30,9 @@ def checkpoint(tmp_path):
 def test_padding_is_that_of_restore(checkpoint, size):
     network = load_denoiser(checkpoint)
     image = torch.rand(1, 3, *size)
-    assert torch.equal(AnySize(network)(image), restore(network, image))
+    with torch.inference_mode():  # with gradients convolutions may round otherwise
+        found = AnySize(network)(image)
+    assert torch.equal(found, restore(network, image))
 
 
 def test_safetensors(checkpoint, capsys):
