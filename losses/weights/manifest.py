@@ -257,7 +257,7 @@ MANIFEST: dict[str, Weights] = {
     ),
     "masks_e_dists": _ours(
         "masks_e_dists",
-        "93f3a1f3c5323af211046de425d7d608320480ae",
+        "63a6ffccab8ebb6107f76af263cc877230585d3a",
         2_310_664,
         "E-DISTS",
     ),
