@@ -30,7 +30,7 @@ def checkpoint(tmp_path):
 def test_padding_is_that_of_restore(checkpoint, size):
     network = load_denoiser(checkpoint)
     image = torch.rand(1, 3, *size)
-    with torch.inference_mode():  # with gradients convolutions may round otherwise
+    with torch.inference_mode():  # as `restore`: with gradients Restormer sums in another order
         found = AnySize(network)(image)
     assert torch.equal(found, restore(network, image))
 
